@@ -1,0 +1,18 @@
+//! Content digests, paths inside trees, and the graph of REAPI Directories.
+//!
+//! Everything here is pure: no clock, no file, no socket. Directories come from and go to whoever
+//! implements [`DirectoryReader`] and [`DirectoryWriter`]. Invariant: a value that exists is valid.
+//! Messages are checked once, when they are decoded; what is encoded is canonical, so that equal
+//! trees have equal digests.
+
+pub mod digest;
+pub mod directory;
+pub mod path;
+pub mod tree;
+mod walk;
+
+pub use digest::{ActionDigest, BlobDigest, CommandDigest, Digest, DirectoryDigest, Hasher};
+pub use directory::{Directory, FileNode, Node, Properties, SymlinkNode};
+pub use path::{Name, TreePath};
+pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Tree, TreeError};
+pub use walk::{Difference, Visit, diff, walk};

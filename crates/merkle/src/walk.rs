@@ -1,0 +1,155 @@
+//! Walks over stored trees: all of one, or only where two differ.
+
+use crate::digest::DirectoryDigest;
+use crate::directory::{Directory, Node};
+use crate::path::TreePath;
+use crate::tree::{DirectoryReader, TreeError};
+
+/// Whether a walk should enter the directory it was just shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// Go on with what is below.
+    Enter,
+    /// Pass over what is below.
+    Skip,
+}
+
+/// Shows `visit` each node below `root`: all of a directory in order of names, then what is below.
+pub fn walk<R: DirectoryReader + ?Sized>(
+    reader: &R,
+    root: DirectoryDigest,
+    visit: &mut dyn FnMut(&TreePath, &Node) -> Visit,
+) -> Result<(), TreeError> {
+    // An explicit stack: trees come from outside, and their depth is not ours to bound.
+    let mut pending = vec![(TreePath::root(), root)];
+    let mut below = Vec::new();
+    while let Some((at, digest)) = pending.pop() {
+        let directory = reader.read_directory(digest)?;
+        for (name, node) in &directory.entries {
+            let path = at.child(name);
+            if visit(&path, node) == Visit::Enter
+                && let Node::Directory(digest) = node
+            {
+                below.push((path, *digest));
+            }
+        }
+        pending.extend(below.drain(..).rev());
+    }
+    Ok(())
+}
+
+/// A path at which two trees differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Where.
+    pub path: TreePath,
+    /// What stands there in the first tree; a directory only if the second has none there.
+    pub before: Option<Node>,
+    /// What stands there in the second tree; a directory only if the first has none there.
+    pub after: Option<Node>,
+}
+
+/// The paths at which two trees differ. Subtrees with equal digests are not read.
+pub fn diff<R: DirectoryReader + ?Sized>(
+    reader: &R,
+    before: DirectoryDigest,
+    after: DirectoryDigest,
+) -> Result<Vec<Difference>, TreeError> {
+    let mut differences = Vec::new();
+    let mut pending = vec![(TreePath::root(), before, after)];
+    while let Some((at, before, after)) = pending.pop() {
+        if before != after {
+            let (before, after) = (
+                reader.read_directory(before)?,
+                reader.read_directory(after)?,
+            );
+            compare(&at, &before, &after, &mut differences, &mut pending);
+        }
+    }
+    differences.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(differences)
+}
+
+fn compare(
+    at: &TreePath,
+    before: &Directory,
+    after: &Directory,
+    differences: &mut Vec<Difference>,
+    pending: &mut Vec<(TreePath, DirectoryDigest, DirectoryDigest)>,
+) {
+    for (name, old) in &before.entries {
+        match (old, after.entries.get(name)) {
+            (Node::Directory(old), Some(Node::Directory(new))) => {
+                pending.push((at.child(name), *old, *new));
+            }
+            (old, Some(new)) if old == new => {}
+            (old, new) => differences.push(Difference {
+                path: at.child(name),
+                before: Some(old.clone()),
+                after: new.cloned(),
+            }),
+        }
+    }
+    for (name, new) in &after.entries {
+        if !before.entries.contains_key(name) {
+            differences.push(Difference {
+                path: at.child(name),
+                before: None,
+                after: Some(new.clone()),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlobDigest, FileNode, MemoryDirectories, Tree};
+
+    fn tree(store: &MemoryDirectories, files: &[(&str, &str)]) -> DirectoryDigest {
+        let mut tree = Tree::empty();
+        for (path, content) in files {
+            let node = Node::File(FileNode::new(BlobDigest::of(content.as_bytes()), false));
+            tree.insert(&TreePath::new(path).unwrap(), node, store)
+                .unwrap();
+        }
+        tree.write(store).unwrap()
+    }
+
+    #[test]
+    fn a_walk_shows_parents_first_and_skips_what_it_is_told_to() {
+        let store = MemoryDirectories::default();
+        let root = tree(&store, &[("a/x", "1"), ("b/y", "2"), ("c", "3")]);
+        let mut seen = Vec::new();
+        walk(&store, root, &mut |path, _| {
+            seen.push(path.to_string());
+            if path.as_str() == "b" {
+                Visit::Skip
+            } else {
+                Visit::Enter
+            }
+        })
+        .unwrap();
+        assert_eq!(seen, ["a", "b", "c", "a/x"]);
+    }
+
+    #[test]
+    fn differences_are_changed_added_and_removed_paths() {
+        let store = MemoryDirectories::default();
+        let before = tree(&store, &[("a/x", "1"), ("a/y", "2"), ("same/z", "3")]);
+        let after = tree(&store, &[("a/x", "9"), ("b/n", "2"), ("same/z", "3")]);
+        let found: Vec<_> = diff(&store, before, after)
+            .unwrap()
+            .into_iter()
+            .map(|d| (d.path.to_string(), d.before.is_some(), d.after.is_some()))
+            .collect();
+        let expected = [
+            ("a/x", true, true),
+            ("a/y", true, false),
+            ("b", false, true),
+        ]
+        .map(|(p, b, a)| (p.to_owned(), b, a));
+        assert_eq!(found, expected);
+        assert!(diff(&store, before, before).unwrap().is_empty());
+    }
+}
