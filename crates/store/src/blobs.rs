@@ -1,0 +1,110 @@
+//! The contract of content-addressed storage.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use headstart_merkle::{BlobDigest, Digest};
+use headstart_reapi::Message;
+use thiserror::Error;
+
+/// Why storage could not do what it was asked to.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The blob is not here.
+    #[error("{0} is not in the store")]
+    Missing(BlobDigest),
+    /// What is stored, or was given to be stored, is not what its digest says.
+    #[error("the content of {expected} has the digest {actual}")]
+    Mismatch {
+        /// What it should have been.
+        expected: BlobDigest,
+        /// What it is.
+        actual: BlobDigest,
+    },
+    /// The blob has the right content, but it is not the message it should be.
+    #[error("{digest} is not {what}: {reason}")]
+    Invalid {
+        /// The blob.
+        digest: BlobDigest,
+        /// What it should be, with its article.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No room is left.
+    #[error("no space is left in {0}: free some, or point the cache at another disk")]
+    Full(PathBuf),
+    /// The operating system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The error for what the operating system said of `path`.
+    pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path),
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+/// Blobs, by digest.
+pub trait BlobStore: Send + Sync {
+    /// Those of `digests` that are not here, in the same order. The empty blob is always here.
+    fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError>;
+
+    /// A whole blob, its digest checked. For what fits in memory: messages, small files.
+    fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError>;
+
+    /// A blob as a stream. The digest is checked by whoever reads it to its end.
+    fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// Keeps `content` and gives its digest.
+    fn write(&self, content: Bytes) -> Result<BlobDigest, StoreError>;
+
+    /// A place to write a blob to piece by piece.
+    fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError>;
+
+    /// Whether `digest` is here.
+    fn contains(&self, digest: BlobDigest) -> Result<bool, StoreError> {
+        Ok(self.missing(&[digest])?.is_empty())
+    }
+}
+
+/// A blob being written; dropped without [`BlobWriter::finish`], nothing of it stays.
+pub trait BlobWriter: Write + Send {
+    /// Makes the blob visible, if it is `expected` or nothing was.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] if it is something else; then it is not kept.
+    fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError>;
+}
+
+/// A store whose blobs are files of the local file system.
+pub trait LocalBlobs: BlobStore {
+    /// A file with the content of `digest`, its permission bits 0444, or 0555 if `executable`:
+    /// to be read, hard-linked or copied, never written to.
+    fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError>;
+}
+
+/// Reads a message; `what` names its type, with its article.
+pub fn read_message<M: Message + Default, K>(
+    store: &(impl BlobStore + ?Sized),
+    digest: Digest<K>,
+    what: &'static str,
+) -> Result<M, StoreError> {
+    let digest = digest.blob();
+    M::decode(store.read(digest)?).map_err(|error| StoreError::Invalid {
+        digest,
+        what,
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,17 @@
+//! Content-addressed storage (CAS) and action cache (AC), as contracts.
+//!
+//! [`BlobStore`] and [`ActionCache`] are small, synchronous and `dyn`-compatible: what is kept
+//! locally answers at once, and what is remote is brought here first. Nothing that comes out of a
+//! store is trusted until its digest has been checked, and nothing half-written is ever seen.
+//! One decorator a file; [`conformance`] holds every backend to the same promises.
+
+mod action_cache;
+mod blobs;
+pub mod conformance;
+mod directories;
+mod memory;
+
+pub use action_cache::{ActionCache, CompletenessChecking, StoredResult};
+pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, read_message};
+pub use directories::Directories;
+pub use memory::{MemoryActionCache, MemoryBlobs};
