@@ -1,0 +1,96 @@
+//! Chores of this repository: `cargo xtask test` is all there is to running the tests.
+//!
+//! It needs nothing but what it installs or names: BuildStream goes into a virtual environment
+//! under `target/`, and system packages that are missing are named in one sentence.
+
+mod layers;
+mod peers;
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Chores of this repository.
+
+Usage: cargo xtask CHORE
+
+  test    format, lints, layers and all tests, in the release profile
+  peers   install what the tests compare with (BuildStream from PyPI) under target/peers
+  layers  check that no crate uses one that it must not know
+";
+
+fn main() -> ExitCode {
+    let chore = env::args().nth(1);
+    let outcome = match chore.as_deref() {
+        Some("test") => test(),
+        Some("peers") => peers::install(&root()).map(|_| ()),
+        Some("layers") => layers::check(&root()),
+        _ => {
+            print!("{HELP}");
+            return if chore.is_none_or(|chore| chore.ends_with("help")) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), String> {
+    let root = root();
+    run(cargo(&root, &["fmt", "--all", "--check"]))?;
+    layers::check(&root)?;
+    let peers = peers::install(&root)?;
+    run(cargo(
+        &root,
+        &[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ))?;
+    let mut tests = cargo(&root, &["nextest", "run", "--release", "--workspace"]);
+    tests
+        .env("HEADSTART_BST", &peers.bst)
+        .env("HEADSTART_CASD", &peers.buildbox);
+    run(tests)
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root);
+    command
+}
+
+/// Runs a command to its end, shown first.
+fn run(mut command: Command) -> Result<(), String> {
+    let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_owned();
+    let shown = format!("{} {}", program.to_string_lossy(), words.join(" "));
+    eprintln!("+ {shown}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` failed: {status}")),
+        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
