@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use crate::{Error, Mapping, Node, Problem, Scalar, Sequence};
 
+impl Node {
+    /// The error that it is of another type than was expected.
+    pub fn unlike(&self, expected: &'static str) -> Error {
+        let found = self.type_name();
+        Error::new(self.at(), Problem::Node { expected, found })
+    }
+}
+
 impl Scalar {
     /// The value as a boolean: `True`, `true`, `1`, `False`, `false` or `0`.
     pub fn as_bool(&self) -> Result<bool, Error> {

@@ -82,6 +82,14 @@ pub enum Problem {
         /// What is there.
         found: &'static str,
     },
+    /// A node of another type than the reader wants.
+    #[error("expected {expected}, found {found}")]
+    Node {
+        /// What is wanted.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
     /// A scalar that can't be read as what is wanted.
     #[error("expected {expected}, found '{value}'")]
     Value {

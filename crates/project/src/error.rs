@@ -1,0 +1,291 @@
+//! What can be wrong with a project, with its place and, where one is known, a way out.
+
+use std::fmt;
+
+use headstart_yaml::{self as yaml, Provenance};
+use thiserror::Error;
+
+use crate::files::FileError;
+
+/// A project or element that can't be loaded.
+///
+/// Shown as `file:line:column: what is wrong`, without the place if there is none.
+#[derive(Debug)]
+pub struct LoadError {
+    at: Option<Provenance>,
+    problem: Box<Problem>,
+}
+
+impl LoadError {
+    /// A problem at a place.
+    pub(crate) fn at(at: &Provenance, problem: Problem) -> Self {
+        Self {
+            at: Some(at.clone()),
+            problem: Box::new(problem),
+        }
+    }
+
+    /// A problem of something that no file holds, such as the command line.
+    pub(crate) fn nowhere(problem: Problem) -> Self {
+        Self {
+            at: None,
+            problem: Box::new(problem),
+        }
+    }
+
+    /// The place, if there is one.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.at.as_ref()
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match &*self.problem {
+            Problem::NoElement { suggestion, .. } => suggestion
+                .as_ref()
+                .map(|name| format!("did you mean '{name}'?")),
+            Problem::NotRegistered { package, kind, .. } => Some(format!(
+                "add '{kind}' to a plugin origin 'pip' with the package '{package}' in project.conf"
+            )),
+            Problem::StackDependency(_) => {
+                Some("declare the dependencies of a stack in 'depends', without a type".to_owned())
+            }
+            Problem::NoProject(_) => {
+                Some("a project is a directory that holds a file 'project.conf'".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Some(at) => write!(f, "{at}: {}", self.problem),
+            None => write!(f, "{}", self.problem),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.problem {
+            Problem::Read { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<yaml::Error> for LoadError {
+    fn from(error: yaml::Error) -> Self {
+        Self::at(&error.at, Problem::Yaml(error.problem))
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, Error)]
+pub enum Problem {
+    /// The text or its types.
+    #[error("{0}")]
+    Yaml(Box<yaml::Problem>),
+    /// A file can't be read.
+    #[error("can't read '{path}': {error}")]
+    Read {
+        /// Its path in the project.
+        path: String,
+        /// Why.
+        error: FileError,
+    },
+    /// No project.conf.
+    #[error("there is no project at '{0}'")]
+    NoProject(String),
+    /// The project wants another BuildStream than the one that is imitated.
+    #[error("the project needs BuildStream {wanted}, this is as BuildStream {have}")]
+    Version {
+        /// What the project says.
+        wanted: String,
+        /// What this is.
+        have: &'static str,
+    },
+    /// A key that is only read in project.conf itself.
+    #[error("'{0}' can only be set in project.conf itself, not in a file it includes")]
+    OnlyInProjectConf(&'static str),
+    /// A name with other characters than letters, digits, underscores (and dashes).
+    #[error(
+        "'{name}' is not a {what}: it must begin with a letter or underscore and hold only {allowed}"
+    )]
+    Symbol {
+        /// What it names.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What it may hold.
+        allowed: &'static str,
+    },
+    /// Something of BuildStream's that is not done yet.
+    #[error("{0} not supported by this version")]
+    Unsupported(String),
+    /// A kind that neither BuildStream nor a plugin of the project has.
+    #[error("there is no {what} kind '{kind}'")]
+    UnknownKind {
+        /// Element or source.
+        what: &'static str,
+        /// The kind.
+        kind: String,
+    },
+    /// A kind that a package has, which the project does not name.
+    #[error(
+        "the {what} kind '{kind}' comes from the package '{package}', which project.conf does not name as its origin"
+    )]
+    NotRegistered {
+        /// Element or source.
+        what: &'static str,
+        /// The kind.
+        kind: String,
+        /// The package.
+        package: &'static str,
+    },
+    /// A path that leads out of the project, or where something else is than expected.
+    #[error("the path '{path}' {problem}")]
+    Path {
+        /// The path as written.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A file that includes itself.
+    #[error("'{0}' includes itself")]
+    RecursiveInclude(String),
+    /// Too many files that include each other.
+    #[error("files include each other too deeply: at most {0} levels are read")]
+    DeepInclude(usize),
+    /// `(!)`.
+    #[error("{0}")]
+    Assertion(String),
+    /// `(?)` with other than one key.
+    #[error("expected one condition and what to use if it is true")]
+    Condition,
+    /// `(?)` around a key that is read before conditions are.
+    #[error("'{0}' can't be conditional")]
+    Unconditional(String),
+    /// An expression that can't be evaluated.
+    #[error("can't evaluate '{expression}': {problem}")]
+    Expression {
+        /// The expression.
+        expression: String,
+        /// Why not.
+        problem: String,
+    },
+    /// An option that the project does not have.
+    #[error("the project has no option '{0}'")]
+    UnknownOption(String),
+    /// A value that the option does not take.
+    #[error("'{value}' is not a value of the option '{option}': expected {expected}")]
+    OptionValue {
+        /// The option.
+        option: String,
+        /// The value.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// A machine that BuildStream has no name for.
+    #[error("'{0}' is not the name of a known machine architecture")]
+    UnknownArch(String),
+    /// `%{name}` of a variable that is not there.
+    #[error("the variable '{0}' is not defined")]
+    UndefinedVariable(String),
+    /// Variables that need each other.
+    #[error("the variable '{name}' refers to itself: {chain}")]
+    CircularVariable {
+        /// The variable.
+        name: String,
+        /// `a -> b -> a`.
+        chain: String,
+    },
+    /// Variables that multiply.
+    #[error("'{name}' expands to more than {limit} bytes")]
+    LongVariable {
+        /// The variable or text.
+        name: String,
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// A variable that BuildStream sets itself.
+    #[error("the variable '{0}' is set by the program and can't be changed")]
+    ProtectedVariable(&'static str),
+    /// No such element.
+    #[error("there is no element '{name}' in '{directory}'")]
+    NoElement {
+        /// Its name.
+        name: String,
+        /// The element path.
+        directory: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// A name that elements can't have.
+    #[error("'{name}' can't be the name of an element: {problem}")]
+    ElementName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A dependency with an unknown type.
+    #[error("expected 'build', 'runtime' or 'all' as type of the dependency, found '{0}'")]
+    DependencyType(String),
+    /// A dependency that is neither a string nor a mapping.
+    #[error("expected a string or a mapping as dependency, found {0}")]
+    Dependency(&'static str),
+    /// `strict: false`.
+    #[error("'strict' can't be set to false: leave it out")]
+    NotStrict,
+    /// Something that only build dependencies have.
+    #[error("a runtime dependency can't have '{0}'")]
+    RuntimeOnly(&'static str),
+    /// `config` on a dependency of a kind that reads none.
+    #[error("elements of kind '{0}' take no 'config' for their dependencies")]
+    NoDependencyConfig(&'static str),
+    /// Elements that depend on each other.
+    #[error("the element '{name}' depends on itself: {chain}")]
+    CircularDependency {
+        /// The element.
+        name: String,
+        /// `a -> b -> a`.
+        chain: String,
+    },
+    /// The kind forbids something.
+    #[error("elements of kind '{kind}' can't have {what}")]
+    Forbidden {
+        /// The kind.
+        kind: &'static str,
+        /// What they can't have.
+        what: &'static str,
+    },
+    /// An import without sources.
+    #[error("an element of kind 'import' must have a source")]
+    NoSource,
+    /// A stack with a dependency that is not for both building and running.
+    #[error("'{0}' must be both a build and a runtime dependency of this stack")]
+    StackDependency(String),
+    /// A filter without the one dependency it filters.
+    #[error("an element of kind 'filter' must have exactly one build dependency, this has {0}")]
+    FilterDependencies(usize),
+    /// A filter whose dependency can't be filtered.
+    #[error("the filtered element '{name}' {problem}")]
+    Filtered {
+        /// The dependency.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A patch with nothing to apply it to.
+    #[error("a source of kind '{0}' can't be the first: it changes the sources before it")]
+    FirstSource(&'static str),
+}

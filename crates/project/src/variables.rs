@@ -1,0 +1,306 @@
+//! Variables: `%{name}` in strings, expanded with detection of undefined and circular ones.
+
+use std::sync::Arc;
+
+use headstart_yaml::{Mapping, Provenance, Scalar};
+use indexmap::IndexMap;
+
+use crate::error::{LoadError, Problem};
+
+/// Bytes of one expanded string. Commands of real elements have some thousands.
+const MAX_EXPANDED: usize = 1 << 20;
+
+/// All variables of an element (or a project), each expanded; in BuildStream's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    values: IndexMap<Arc<str>, Arc<str>>,
+}
+
+impl Variables {
+    /// Expands all variables, used or not: a bad one is an error in any case.
+    pub(crate) fn resolve(raw: &Mapping) -> Result<Self, LoadError> {
+        let mut resolver = Resolver::new(raw)?;
+        for index in 0..resolver.names.len() {
+            resolver.resolve(index)?;
+        }
+        Ok(resolver.finish(raw))
+    }
+
+    /// Expands what can be expanded. A project's variables need some that only elements have.
+    pub(crate) fn resolve_possible(raw: &Mapping) -> Result<Self, LoadError> {
+        let mut resolver = Resolver::new(raw)?;
+        for index in 0..resolver.names.len() {
+            if resolver.resolve(index).is_err() {
+                resolver.open.fill(false);
+            }
+        }
+        Ok(resolver.finish(raw))
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&Arc<str>> {
+        self.values.get(name)
+    }
+
+    /// The value of a variable, if it is set and not empty.
+    pub fn get_non_empty(&self, name: &str) -> Option<&Arc<str>> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// All variables in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.values.iter()
+    }
+
+    /// Replaces the variables in all strings of a mapping; its keys stay as they are.
+    pub(crate) fn expand(&self, mapping: &mut Mapping) -> Result<(), LoadError> {
+        mapping.try_map_scalars(&mut |scalar| self.expand_scalar(scalar))
+    }
+
+    /// The text with its variables replaced, or none if it has none.
+    fn expand_scalar(&self, scalar: &Scalar) -> Result<Option<Arc<str>>, LoadError> {
+        if !scalar.value.contains("%{") {
+            return Ok(None);
+        }
+        let mut text = String::with_capacity(scalar.value.len() * 2);
+        for part in parts(&scalar.value) {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Variable(name) => match self.get(name) {
+                    Some(value) => text.push_str(value),
+                    None => return Err(undefined(&scalar.at, name)),
+                },
+            }
+            limit(&text, &scalar.at, &scalar.value)?;
+        }
+        Ok(Some(text.into()))
+    }
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    Variable(&'a str),
+}
+
+/// Splits a string at its `%{name}`; a name is a letter, then letters, digits, `_` and `-`.
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut rest, mut from) = (text, 0);
+    while let Some(start) = rest[from..].find("%{").map(|start| start + from) {
+        let after = &rest[start + 2..];
+        let end = after
+            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_' || char == '-'))
+            .unwrap_or(after.len());
+        if after.starts_with(|char: char| char.is_ascii_alphabetic())
+            && after[end..].starts_with('}')
+        {
+            if start > 0 {
+                parts.push(Part::Text(&rest[..start]));
+            }
+            parts.push(Part::Variable(&after[..end]));
+            rest = &after[end + 1..];
+            from = 0;
+        } else {
+            from = start + 2;
+        }
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    parts
+}
+
+struct Resolver<'a> {
+    names: IndexMap<&'a str, (&'a Scalar, Vec<Part<'a>>)>,
+    done: Vec<Option<Arc<str>>>,
+    open: Vec<bool>,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(raw: &'a Mapping) -> Result<Self, LoadError> {
+        let mut names = IndexMap::with_capacity(raw.len());
+        for (key, _) in raw.iter() {
+            let scalar = raw.required_scalar(&key.text)?;
+            names.insert(&*key.text, (scalar, parts(&scalar.value)));
+        }
+        Ok(Self {
+            done: vec![None; names.len()],
+            open: vec![false; names.len()],
+            names,
+        })
+    }
+
+    fn finish(self, raw: &Mapping) -> Variables {
+        let keys = raw.iter().map(|(key, _)| key.text.clone());
+        let values = keys.zip(self.done);
+        Variables {
+            values: values
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect(),
+        }
+    }
+
+    /// Expands one variable and all it refers to. Iterative, as a chain can be of any length.
+    fn resolve(&mut self, index: usize) -> Result<(), LoadError> {
+        let mut stack = vec![(index, 0, String::new())];
+        while let Some((current, position, mut text)) = stack.pop() {
+            if self.done[current].is_some() {
+                continue;
+            }
+            self.open[current] = true;
+            let (scalar, parts) = &self.names[current];
+            let mut waits_for = None;
+            let mut position = position;
+            while let Some(part) = parts.get(position) {
+                match part {
+                    Part::Text(part) => text.push_str(part),
+                    Part::Variable(name) => {
+                        let Some(next) = self.names.get_index_of(name) else {
+                            return Err(undefined(&scalar.at, name));
+                        };
+                        match &self.done[next] {
+                            Some(value) => text.push_str(value),
+                            None => {
+                                waits_for = Some(next);
+                                break;
+                            }
+                        }
+                    }
+                }
+                position += 1;
+                limit(&text, &scalar.at, self.name(current))?;
+            }
+            match waits_for {
+                None => {
+                    self.open[current] = false;
+                    // Most values have no variables in them: those are shared, not copied.
+                    let shared = matches!(parts[..], [] | [Part::Text(_)]);
+                    let value = if shared {
+                        scalar.value.clone()
+                    } else {
+                        text.into()
+                    };
+                    self.done[current] = Some(value);
+                }
+                Some(next) => {
+                    stack.push((current, position, text));
+                    if self.open[next] {
+                        let chain: Vec<usize> = stack.iter().map(|entry| entry.0).collect();
+                        return Err(self.circular(&chain, next));
+                    }
+                    stack.push((next, 0, String::new()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, index: usize) -> &str {
+        self.names.get_index(index).map_or("", |(name, _)| name)
+    }
+
+    fn circular(&self, open: &[usize], again: usize) -> LoadError {
+        let from = open.iter().position(|&index| index == again).unwrap_or(0);
+        let mut chain: Vec<&str> = open[from..].iter().map(|&index| self.name(index)).collect();
+        chain.push(self.name(again));
+        LoadError::at(
+            &self.names[again].0.at,
+            Problem::CircularVariable {
+                name: self.name(again).to_owned(),
+                chain: chain.join(" -> "),
+            },
+        )
+    }
+}
+
+fn undefined(at: &Provenance, name: &str) -> LoadError {
+    LoadError::at(at, Problem::UndefinedVariable(name.to_owned()))
+}
+
+fn limit(text: &str, at: &Provenance, name: &str) -> Result<(), LoadError> {
+    if text.len() <= MAX_EXPANDED {
+        return Ok(());
+    }
+    Err(LoadError::at(
+        at,
+        Problem::LongVariable {
+            name: name.chars().take(40).collect(),
+            limit: MAX_EXPANDED,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, text: &str, expected: &str) {
+        let raw = headstart_yaml::parse("v", raw).unwrap();
+        let result = Variables::resolve(&raw).and_then(|variables| {
+            let mut mapping = Mapping::default();
+            mapping.insert("text", Scalar::synthetic(text));
+            variables.expand(&mut mapping)?;
+            Ok(mapping.required_string("text")?.to_owned())
+        });
+        assert_eq!(
+            result.unwrap_or_else(|error| error.to_string()),
+            expected,
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn names_are_replaced_and_nothing_else() {
+        check("{a: x, b-c: '%{a}y'}", "%{a}%{b-c}-%{", "xxy-%{");
+        check(
+            "{a: x}",
+            "%{%{a}} %{1} %{} %{a b} %%{a}",
+            "%{x} %{1} %{} %{a b} %x",
+        );
+        check("{a: '%{b}', b: '%{c} %{c}', c: d}", "[%{a}]", "[d d]");
+    }
+
+    #[test]
+    fn bad_variables_are_named_with_their_place() {
+        check(
+            "{a: x}",
+            "%{no}",
+            "(built in): the variable 'no' is not defined",
+        );
+        check(
+            "{a: '%{no}'}",
+            "",
+            "v:1:5: the variable 'no' is not defined",
+        );
+        check(
+            "a: '%{b}'\nb: 'x %{c}'\nc: '%{b}'",
+            "",
+            "v:2:4: the variable 'b' refers to itself: b -> c -> b",
+        );
+        check(
+            "{a: '%{a}'}",
+            "",
+            "v:1:5: the variable 'a' refers to itself: a -> a",
+        );
+    }
+
+    #[test]
+    fn multiplying_variables_are_stopped() {
+        let mut raw = String::from("v0: xxxxxxxxxx\n");
+        for index in 1..40 {
+            raw += &format!("v{index}: '%{{v{0}}}%{{v{0}}}'\n", index - 1);
+        }
+        check(&raw, "", "v:18:6: 'v17' expands to more than 1048576 bytes");
+    }
+
+    #[test]
+    fn long_chains_do_not_recurse() {
+        let mut raw = String::new();
+        for index in 0..100_000 {
+            raw += &format!("v{index}: '%{{v{}}}'\n", index + 1);
+        }
+        raw += "v100000: end\n";
+        check(&raw, "%{v0}", "end");
+    }
+}
