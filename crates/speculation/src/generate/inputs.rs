@@ -1,0 +1,284 @@
+//! Where the inputs of the recorded actions came from.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, TreePath};
+
+use super::Recorded;
+use super::outputs::{Output, OutputIndex};
+use super::rules::{Rules, SELF};
+use super::suffix::Suffixes;
+use super::view::{Place, View};
+use crate::mode::Mode;
+use crate::storage::{MAX_DEPTH, SpeculationError, content, directory};
+use crate::table::{Candidate, DirId, Kind, RuleId, Table, TableBuilder};
+
+/// How many directories the input trees of one element may have, each path counted.
+const MAX_DIRECTORIES: usize = 4_000_000;
+
+/// What an action needs to know of a tree: of one Directory at one path, and all below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Places of the actions whose outputs are among the files, in order.
+    pub(crate) needs: Rc<[u32]>,
+    /// Whether all files can be followed in this mode.
+    pub(crate) usable: bool,
+}
+
+pub(crate) struct Inputs<'a, 'b> {
+    view: &'a View<'a>,
+    rules: &'a mut Rules<'b>,
+    outputs: &'a OutputIndex,
+    sources: &'a Suffixes<TreePath>,
+    table: TableBuilder,
+    /// For each directory of the table, its path and what the sandbox had there.
+    places: Vec<(TreePath, Rc<Place>)>,
+    known: HashMap<(DirectoryDigest, DirId), Summary>,
+}
+
+impl<'a, 'b> Inputs<'a, 'b> {
+    pub(crate) fn new(
+        view: &'a View<'a>,
+        rules: &'a mut Rules<'b>,
+        outputs: &'a OutputIndex,
+        sources: &'a Suffixes<TreePath>,
+    ) -> Self {
+        Self {
+            view,
+            rules,
+            outputs,
+            sources,
+            table: TableBuilder::new(),
+            places: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Table {
+        self.table.finish()
+    }
+
+    /// What the action at `place` needs. One that can't be read, or needs an output that was made
+    /// only later, is not usable.
+    pub(crate) fn summarize_action(
+        &mut self,
+        recorded: &Recorded<'_>,
+        place: u32,
+        problems: &mut Vec<String>,
+    ) -> Summary {
+        let Some(spec) = &recorded.spec else {
+            return Summary::unusable();
+        };
+        match self.summarize_root(spec.input_root) {
+            Ok(summary) if summary.needs.iter().all(|needed| *needed < place) => summary,
+            Ok(_) => Summary::unusable(),
+            Err(error) => {
+                problems.push(format!("the action {}: {error}", recorded.digest));
+                Summary::unusable()
+            }
+        }
+    }
+
+    fn summarize_root(&mut self, root: DirectoryDigest) -> Result<Summary, SpeculationError> {
+        if self.places.is_empty() {
+            self.places.push((TreePath::root(), self.view.root()?));
+        }
+        self.summarize(root, Table::ROOT, 0)
+    }
+
+    fn summarize(
+        &mut self,
+        digest: DirectoryDigest,
+        at: DirId,
+        depth: usize,
+    ) -> Result<Summary, SpeculationError> {
+        if let Some(known) = self.known.get(&(digest, at)) {
+            return Ok(known.clone());
+        }
+        if depth > MAX_DEPTH {
+            return Err(SpeculationError::TooDeep(self.path(at).clone()));
+        }
+        if self.known.len() >= MAX_DIRECTORIES {
+            let whose = "an element".to_owned();
+            return Err(SpeculationError::TooLarge(whose, MAX_DIRECTORIES));
+        }
+        let here = directory(self.view.store, digest)?;
+        let mut needs = Vec::new();
+        let mut usable = true;
+        for (name, node) in &here.entries {
+            if let Node::Directory(child) = node {
+                let below = self.child(at, name)?;
+                let summary = self.summarize(*child, below, depth + 1)?;
+                needs.extend(summary.needs.iter());
+                usable &= summary.usable;
+            } else if let Some(content) = content(node) {
+                match self.file(at, name, node, content)? {
+                    Fate::Constant => {}
+                    Fate::Follows(Some(producer)) => needs.push(producer),
+                    Fate::Follows(None) => {}
+                    Fate::Lost => usable = false,
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        let summary = Summary {
+            needs: needs.into(),
+            usable,
+        };
+        self.known.insert((digest, at), summary.clone());
+        Ok(summary)
+    }
+
+    fn path(&self, at: DirId) -> &TreePath {
+        &self.places[at as usize].0
+    }
+
+    fn child(&mut self, parent: DirId, name: &Name) -> Result<DirId, SpeculationError> {
+        let child = self.table.child(parent, name);
+        // Directories are numbered in the order in which they are made.
+        if child as usize == self.places.len() {
+            let (path, place) = &self.places[parent as usize];
+            let path = path.child(name);
+            let place = self.view.child(place, name)?;
+            self.places.push((path, place));
+        }
+        Ok(child)
+    }
+
+    fn file(
+        &mut self,
+        at: DirId,
+        name: &Name,
+        node: &Node,
+        content: BlobDigest,
+    ) -> Result<Fate, SpeculationError> {
+        let rule = match self.table.known(at, name, content) {
+            Some(known) => known,
+            None => {
+                let rule = self.rule(at, name, node, content)?;
+                self.table.set(at, name, content, rule);
+                rule
+            }
+        };
+        let Some(rule) = rule else {
+            return Ok(Fate::Constant);
+        };
+        let first = self.rules.get(rule).0.first();
+        let producer = match first.map(|candidate| (candidate.kind, candidate.element)) {
+            Some((Kind::Action(place), SELF)) => Some(place),
+            _ => None,
+        };
+        if producer.is_some() && self.rules.mode() < Mode::IntraElement {
+            return Ok(Fate::Lost);
+        }
+        Ok(Fate::Follows(producer))
+    }
+
+    /// Finds the origins of a file that is met for the first time.
+    fn rule(
+        &mut self,
+        at: DirId,
+        name: &Name,
+        node: &Node,
+        content: BlobDigest,
+    ) -> Result<Option<RuleId>, SpeculationError> {
+        let (path, place) = &self.places[at as usize];
+        let is_file = matches!(node, Node::File(_));
+        let staged = if place.is_empty() {
+            None
+        } else {
+            self.view.find(place, name, content, is_file)?
+        };
+        let key = (name.clone(), content);
+        let produced = self.outputs.in_directory(path);
+        let produced = produced.and_then(|outputs| outputs.get(&key));
+        let mut candidates = match &staged {
+            Some(found) => self.rules.candidates(found, content, name),
+            None => Vec::new(),
+        };
+        if let Some(producer) = produced {
+            let output = Output {
+                path: path.child(name),
+                producer: *producer,
+            };
+            insert_action(&mut candidates, &output);
+        } else if staged.is_none() {
+            candidates = self.by_end(&path.child(name), content);
+        }
+        let follows_action = |candidate: &Candidate| matches!(candidate.kind, Kind::Action(_));
+        if self.rules.mode() < Mode::IntraElement && !candidates.first().is_some_and(follows_action)
+        {
+            candidates.retain(|candidate| !follows_action(candidate));
+        }
+        Ok(self.rules.intern(candidates))
+    }
+
+    /// The element's own file that `path` may stand for, when paths are relative to some directory
+    /// of the build.
+    fn by_end(&self, path: &TreePath, content: BlobDigest) -> Vec<Candidate> {
+        let source = self.sources.find(path, content);
+        let output = self.outputs.by_end(path, content);
+        let mut candidates = Vec::new();
+        let length = |length: Option<usize>| length.unwrap_or(0);
+        if let Some((source, shared)) = source
+            && shared >= length(output.map(|(_, shared)| shared))
+        {
+            candidates.extend(own_candidate(Kind::Source, source, path));
+        }
+        if let Some((output, shared)) = output
+            && shared >= length(source.map(|(_, shared)| shared))
+        {
+            candidates.extend(own_candidate(
+                Kind::Action(output.producer),
+                &output.path,
+                path,
+            ));
+        }
+        candidates
+    }
+}
+
+/// What becomes of a file when its origin changes.
+enum Fate {
+    /// It has no known origin.
+    Constant,
+    /// It changes with its origin; which may be the output of an action.
+    Follows(Option<u32>),
+    /// It has an origin that this mode does not follow.
+    Lost,
+}
+
+impl Summary {
+    fn unusable() -> Self {
+        Self {
+            needs: [].into(),
+            usable: false,
+        }
+    }
+}
+
+/// A candidate of the element itself: the file `origin`, for what is at `path` here.
+pub(crate) fn own_candidate(kind: Kind, origin: &TreePath, path: &TreePath) -> Option<Candidate> {
+    let (directory, name) = origin.split()?;
+    let (_, here) = path.split()?;
+    Some(Candidate {
+        kind,
+        element: SELF,
+        directory,
+        name: (name != here).then_some(name),
+    })
+}
+
+/// Adds an output at the same path, after sources and before artifacts.
+fn insert_action(candidates: &mut Vec<Candidate>, output: &Output) {
+    let kind = Kind::Action(output.producer);
+    let place = candidates
+        .iter()
+        .position(|candidate| candidate.kind != Kind::Source)
+        .unwrap_or(candidates.len());
+    if let Some(candidate) = own_candidate(kind, &output.path, &output.path) {
+        candidates.insert(place, candidate);
+    }
+}

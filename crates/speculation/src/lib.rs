@@ -1,0 +1,34 @@
+//! Speculation: recorded actions are adapted to today's inputs and executed ahead of need.
+//!
+//! Pure and synchronous: no clock, no file, no socket. Trees and messages are read and written
+//! through [`Storage`]; time is passed in; everything else comes as values.
+//!
+//! - [`generate`] looks at what an element's build asked for, and finds where each input came from.
+//! - [`SpeculativeActions`] is what is stored of that.
+//! - [`Primer`] is told by [`Event`]s what becomes known of the next build, and answers with
+//!   [`Effect`]s: what to look up, what to execute. It keeps an [`Account`] for each element.
+//!
+//! Invariants: an action with an input that is not known yet is never executed, and neither is one
+//! that depends on an input that is gone; the same action is never executed twice; whatever goes
+//! wrong here, the build itself goes on as if there were no speculation.
+
+mod account;
+mod codec;
+mod event;
+mod generate;
+mod message;
+mod mode;
+mod origin;
+mod outputs;
+mod storage;
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use account::Account;
+pub use event::{Effect, Event, Unavailable};
+pub use generate::{Dependency, Generated, Generation, Staged, generate};
+pub use message::{BaseAction, NamedTree, SpeculativeActions};
+pub use mode::{Mode, UnknownMode};
+pub use origin::{ElementId, Origin, Overlay};
+pub use storage::{SpeculationError, Storage};

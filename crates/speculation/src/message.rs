@@ -1,0 +1,181 @@
+//! What is stored of an element: its recorded actions, and where their inputs came from.
+
+use std::time::Duration;
+
+use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, Node, TreePath};
+
+use crate::origin::{ElementId, Origin, Overlay};
+use crate::storage::{MAX_DEPTH, SpeculationError, Storage, content, directory};
+use crate::table::{Candidate, DirId, Kind, Rule, RuleId, Table};
+
+/// How an element's recorded actions can be adapted, and where the files of its artifact come
+/// from: the `SpeculativeActions` message, read.
+///
+/// Invariant: numbers inside refer to something that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeculativeActions {
+    /// The first is the element itself.
+    pub(crate) elements: Vec<ElementId>,
+    pub(crate) actions: Vec<BaseAction>,
+    /// Actions of other elements.
+    pub(crate) others: Vec<ActionDigest>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) inputs: Table,
+    pub(crate) artifact: Table,
+    pub(crate) named_trees: Vec<NamedTree>,
+}
+
+/// A recorded action, as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseAction {
+    /// The action.
+    pub digest: ActionDigest,
+    /// How long its command ran; zero if not known.
+    pub duration: Duration,
+    /// Whether its exit code was other than zero. Such a result is nobody's hit, but the action
+    /// may do better with other inputs.
+    pub failed: bool,
+    /// Whether it can be adapted: it can be read, and all its inputs can be followed.
+    pub usable: bool,
+    /// Places of the earlier actions whose outputs are among its inputs, in order.
+    pub(crate) needs: Vec<u32>,
+    /// Places of the named trees that its command or platform mentions, in order.
+    pub(crate) named_trees: Vec<u32>,
+}
+
+/// A tree that the build knows by name and mentions by digest, such as the one behind
+/// `chrootRootDigest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedTree {
+    /// The name: the variable that BuildStream's `digest-environment` names.
+    pub name: String,
+    /// The tree.
+    pub tree: DirectoryDigest,
+}
+
+impl SpeculativeActions {
+    /// Nothing known of `element`.
+    pub fn empty(element: ElementId) -> Self {
+        Self {
+            elements: vec![element],
+            actions: Vec::new(),
+            others: Vec::new(),
+            rules: Vec::new(),
+            inputs: Table::default(),
+            artifact: Table::default(),
+            named_trees: Vec::new(),
+        }
+    }
+
+    /// The element it is about.
+    pub fn element(&self) -> &ElementId {
+        &self.elements[0]
+    }
+
+    /// The recorded actions, in the order in which they were asked for.
+    pub fn actions(&self) -> &[BaseAction] {
+        &self.actions
+    }
+
+    /// All elements that origins are in, the element itself first.
+    pub fn elements(&self) -> &[ElementId] {
+        &self.elements
+    }
+
+    /// Whether it says nothing, and need not be stored.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty() && self.artifact.is_empty()
+    }
+
+    /// Where the file at `path` of the element's artifact came from, best first.
+    pub fn artifact_origins(&self, path: &TreePath, content: BlobDigest) -> Vec<Origin> {
+        let Some((parent, name)) = path.split() else {
+            return Vec::new();
+        };
+        let rule = self.artifact_rule(&parent, &name, content);
+        rule.map(|rule| self.origins(rule, &name))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn artifact_rule(
+        &self,
+        parent: &TreePath,
+        name: &Name,
+        content: BlobDigest,
+    ) -> Option<RuleId> {
+        let directory = self.artifact.find(parent)?;
+        self.artifact.rule(directory, name, content)
+    }
+
+    pub(crate) fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id as usize]
+    }
+
+    /// The action that a candidate's kind refers to.
+    pub(crate) fn action_at(&self, place: u32) -> ActionDigest {
+        let place = place as usize;
+        match self.actions.get(place) {
+            Some(action) => action.digest,
+            None => self.others[place - self.actions.len()],
+        }
+    }
+
+    pub(crate) fn origins(&self, rule: RuleId, name: &Name) -> Vec<Origin> {
+        let candidates = self.rule(rule).0.iter();
+        candidates.map(|c| self.origin(c, name)).collect()
+    }
+
+    fn origin(&self, candidate: &Candidate, name: &Name) -> Origin {
+        let element = self.elements[candidate.element as usize].clone();
+        let path = candidate.path(name);
+        match candidate.kind {
+            Kind::Source => Origin::Source { element, path },
+            Kind::Artifact => Origin::Artifact { element, path },
+            Kind::Root => Origin::Root { element, path },
+            Kind::Action(place) => Origin::Action {
+                element,
+                action: self.action_at(place),
+                path,
+            },
+        }
+    }
+
+    /// The overlays of the input tree `root` of one of the recorded actions, in the order of a
+    /// walk. For people and for other formats; priming itself never lists them.
+    pub fn overlays(
+        &self,
+        root: DirectoryDigest,
+        store: &dyn Storage,
+    ) -> Result<Vec<Overlay>, SpeculationError> {
+        let mut found = Vec::new();
+        let mut pending = vec![(TreePath::root(), root, Table::ROOT, 0)];
+        while let Some((at, digest, table, depth)) = pending.pop() {
+            if depth > MAX_DEPTH {
+                return Err(SpeculationError::TooDeep(at));
+            }
+            let here = directory(store, digest)?;
+            let mut below = Vec::new();
+            for (name, node) in &here.entries {
+                if let Node::Directory(child) = node {
+                    if let Some(table) = self.inputs.child(table, name) {
+                        below.push((at.child(name), *child, table, depth + 1));
+                    }
+                } else {
+                    found.extend(self.overlay(&at, name, node, table));
+                }
+            }
+            pending.extend(below.into_iter().rev());
+        }
+        Ok(found)
+    }
+
+    fn overlay(&self, at: &TreePath, name: &Name, node: &Node, table: DirId) -> Option<Overlay> {
+        let content = content(node)?;
+        let rule = self.inputs.rule(table, name, content)?;
+        Some(Overlay {
+            path: at.child(name),
+            content,
+            origins: self.origins(rule, name),
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! Which origins the files of a tree have: one rule for most files of a directory, and exceptions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use headstart_merkle::{BlobDigest, Name, TreePath};
+
+/// A rule's place in the list of rules.
+pub(crate) type RuleId = u32;
+/// A directory's place in a table.
+pub(crate) type DirId = u32;
+
+/// Candidates for a file's origin, best first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Rule(pub(crate) Vec<Candidate>);
+
+/// One candidate for the origin of the files of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Candidate {
+    pub(crate) kind: Kind,
+    /// The element's place in the message's list.
+    pub(crate) element: u32,
+    /// The directory that the file is in at its origin.
+    pub(crate) directory: TreePath,
+    /// The file's name there; `None` if it is the same.
+    pub(crate) name: Option<Name>,
+}
+
+/// The kind of an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Source,
+    /// Of an action: its place among the base actions, and after them the actions of others.
+    Action(u32),
+    Artifact,
+    Root,
+}
+
+impl Candidate {
+    /// The path at the origin of a file that is called `name` here.
+    pub(crate) fn path(&self, name: &Name) -> TreePath {
+        self.directory.child(self.name.as_ref().unwrap_or(name))
+    }
+}
+
+/// Rules for the files of a tree, by directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    /// The first is the root.
+    pub(crate) directories: Vec<TableDirectory>,
+}
+
+/// Rules for the files of one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TableDirectory {
+    pub(crate) children: BTreeMap<Name, DirId>,
+    /// For files that are no exception.
+    pub(crate) rule: Option<RuleId>,
+    pub(crate) exceptions: BTreeMap<Name, Exception>,
+}
+
+/// A file whose rule is not the directory's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exception {
+    Always(Option<RuleId>),
+    /// It had several contents, of different origins.
+    ByContent(BTreeMap<BlobDigest, Option<RuleId>>),
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            directories: vec![TableDirectory::default()],
+        }
+    }
+}
+
+impl Table {
+    /// The directory's root.
+    pub(crate) const ROOT: DirId = 0;
+
+    pub(crate) fn child(&self, directory: DirId, name: &Name) -> Option<DirId> {
+        self.at(directory).children.get(name).copied()
+    }
+
+    /// The directory at `path`, if anything is said of it or what is below it.
+    pub(crate) fn find(&self, path: &TreePath) -> Option<DirId> {
+        let mut at = Self::ROOT;
+        for component in path.components() {
+            at = *self.at(at).children.get(component)?;
+        }
+        Some(at)
+    }
+
+    /// The rule for the file `name` with this content.
+    pub(crate) fn rule(
+        &self,
+        directory: DirId,
+        name: &Name,
+        content: BlobDigest,
+    ) -> Option<RuleId> {
+        let directory = self.at(directory);
+        match directory.exceptions.get(name) {
+            None => directory.rule,
+            Some(Exception::Always(rule)) => *rule,
+            Some(Exception::ByContent(rules)) => rules.get(&content).copied().flatten(),
+        }
+    }
+
+    /// The directory at `path`, made if it is not there.
+    pub(crate) fn make(&mut self, path: &TreePath) -> DirId {
+        let mut at = Self::ROOT;
+        for component in path.components() {
+            // A path's components are names.
+            if let Ok(name) = Name::new(component) {
+                at = make_child(&mut self.directories, at, &name, |d| &mut d.children);
+            }
+        }
+        at
+    }
+
+    /// Whether nothing is said of any file.
+    pub(crate) fn is_empty(&self) -> bool {
+        let says_nothing = |d: &TableDirectory| d.rule.is_none() && d.exceptions.is_empty();
+        self.directories.iter().all(says_nothing)
+    }
+
+    pub(crate) fn at(&self, directory: DirId) -> &TableDirectory {
+        &self.directories[directory as usize]
+    }
+}
+
+fn make_child<D: Default>(
+    directories: &mut Vec<D>,
+    parent: DirId,
+    name: &Name,
+    children: impl Fn(&mut D) -> &mut BTreeMap<Name, DirId>,
+) -> DirId {
+    let next = directories.len() as DirId;
+    let here = children(&mut directories[parent as usize]);
+    if let Some(known) = here.get(name) {
+        return *known;
+    }
+    here.insert(name.clone(), next);
+    directories.push(D::default());
+    next
+}
+
+/// A table in the making: every file that was met, with its rule.
+pub(crate) struct TableBuilder {
+    directories: Vec<BuilderDirectory>,
+}
+
+#[derive(Default)]
+struct BuilderDirectory {
+    children: BTreeMap<Name, DirId>,
+    files: HashMap<Name, Contents>,
+}
+
+/// Contents met at one path; nearly always one.
+type Contents = Vec<(BlobDigest, Option<RuleId>)>;
+
+impl TableBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            directories: vec![BuilderDirectory::default()],
+        }
+    }
+
+    pub(crate) fn child(&mut self, parent: DirId, name: &Name) -> DirId {
+        make_child(&mut self.directories, parent, name, |d| &mut d.children)
+    }
+
+    /// What was decided of a file: `Some(None)` if it has no rule.
+    pub(crate) fn known(
+        &self,
+        directory: DirId,
+        name: &Name,
+        content: BlobDigest,
+    ) -> Option<Option<RuleId>> {
+        let contents = self.directories[directory as usize].files.get(name)?;
+        let known = contents.iter().find(|(digest, _)| *digest == content);
+        known.map(|(_, rule)| *rule)
+    }
+
+    pub(crate) fn set(
+        &mut self,
+        directory: DirId,
+        name: &Name,
+        content: BlobDigest,
+        rule: Option<RuleId>,
+    ) {
+        let files = &mut self.directories[directory as usize].files;
+        files.entry(name.clone()).or_default().push((content, rule));
+    }
+
+    /// The table, with the commonest rule of each directory as the directory's. Directories of
+    /// which nothing is said are left out, and the others are numbered as a walk meets them.
+    pub(crate) fn finish(self) -> Table {
+        let directories = self.directories.into_iter().map(BuilderDirectory::finish);
+        let mut all: Vec<TableDirectory> = directories.collect();
+        let mut useful: Vec<bool> = vec![false; all.len()];
+        // Children have higher numbers than their parents.
+        for at in (0..all.len()).rev() {
+            all[at].children.retain(|_, child| useful[*child as usize]);
+            let TableDirectory {
+                children,
+                rule,
+                exceptions,
+            } = &all[at];
+            useful[at] = !children.is_empty() || rule.is_some() || !exceptions.is_empty();
+        }
+        let mut table = Table::default();
+        let mut pending = vec![(TreePath::root(), Table::ROOT)];
+        while let Some((path, at)) = pending.pop() {
+            let directory = std::mem::take(&mut all[at as usize]);
+            let below = directory.children.into_iter().rev();
+            pending.extend(below.map(|(name, child)| (path.child(&name), child)));
+            let new = table.make(&path);
+            let new = &mut table.directories[new as usize];
+            new.rule = directory.rule;
+            new.exceptions = directory.exceptions;
+        }
+        table
+    }
+}
+
+impl BuilderDirectory {
+    fn finish(self) -> TableDirectory {
+        let mut files = BTreeMap::new();
+        let mut counts: BTreeMap<Option<RuleId>, usize> = BTreeMap::new();
+        for (name, contents) in self.files {
+            let exception = Exception::of(contents);
+            if let Exception::Always(rule) = exception {
+                *counts.entry(rule).or_default() += 1;
+            }
+            files.insert(name, exception);
+        }
+        // Of equally common ones the first; an actual rule before none.
+        let mut common = (None, 0);
+        for (rule, count) in counts {
+            if count > common.1 || (count == common.1 && common.0.is_none()) {
+                common = (rule, count);
+            }
+        }
+        files.retain(|_, exception| *exception != Exception::Always(common.0));
+        TableDirectory {
+            children: self.children,
+            rule: common.0,
+            exceptions: files,
+        }
+    }
+}
+
+impl Exception {
+    fn of(contents: Contents) -> Self {
+        let first = contents.first().and_then(|(_, rule)| *rule);
+        if contents.iter().all(|(_, rule)| *rule == first) {
+            Self::Always(first)
+        } else {
+            Self::ByContent(contents.into_iter().collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commonest_rule_is_the_directorys_and_the_rest_are_exceptions() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let digest = |text: &str| BlobDigest::of(text.as_bytes());
+        let mut builder = TableBuilder::new();
+        let include = builder.child(Table::ROOT, &name("include"));
+        for (file, content, rule) in [
+            ("a.h", "a", Some(1)),
+            ("b.h", "b", Some(1)),
+            ("c.h", "c", None),
+            ("d.h", "old", Some(2)),
+            ("d.h", "new", None),
+        ] {
+            builder.set(include, &name(file), digest(content), rule);
+        }
+        assert_eq!(
+            builder.known(include, &name("c.h"), digest("c")),
+            Some(None)
+        );
+        assert_eq!(builder.known(include, &name("c.h"), digest("x")), None);
+        let table = builder.finish();
+        let include = table.find(&TreePath::new("include").unwrap()).unwrap();
+        assert_eq!(table.at(include).rule, Some(1));
+        assert_eq!(table.at(include).exceptions.len(), 2);
+        assert_eq!(table.rule(include, &name("b.h"), digest("b")), Some(1));
+        assert_eq!(table.rule(include, &name("c.h"), digest("c")), None);
+        assert_eq!(table.rule(include, &name("d.h"), digest("old")), Some(2));
+        assert_eq!(table.rule(include, &name("d.h"), digest("new")), None);
+    }
+}
