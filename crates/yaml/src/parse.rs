@@ -116,10 +116,15 @@ impl Builder {
             || self.last_place(),
             |mark| place(&self.file, mark.line, mark.column, 0),
         );
-        let text = match error.context() {
-            Some(context) if !context.is_empty() => format!("{} {context}", error.problem()),
-            _ => error.problem().to_owned(),
-        };
+        let mut text = error.problem().to_owned();
+        if let Some(context) = error.context().filter(|context| !context.is_empty()) {
+            text += &format!(" {context}");
+            if let Some(begin) = error.context_mark()
+                && Some(begin) != error.problem_mark()
+            {
+                text += &format!(" that begins at {}:{}", begin.line + 1, begin.column + 1);
+            }
+        }
         Error::new(&at, Problem::Syntax(text))
     }
 
@@ -264,7 +269,7 @@ mod tests {
     fn errors_name_the_place() {
         check(
             "a: [1\nb: 2",
-            "f.bst:2:2: invalid YAML: did not find expected ',' or ']' while parsing a flow sequence",
+            "f.bst:2:2: invalid YAML: did not find expected ',' or ']' while parsing a flow sequence that begins at 1:4",
         );
         check(
             "a: 1\n\tb: 2",

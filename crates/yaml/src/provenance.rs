@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A file that nodes were read from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct SourceFile {
     /// The name that people are shown.
     pub name: String,
@@ -15,7 +15,7 @@ pub struct SourceFile {
 /// A place in a file, or none for what the program itself made.
 ///
 /// Shown as `file:line:column`, lines and columns (in characters) counted from one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Provenance {
     pub(crate) file: Option<Arc<SourceFile>>,
     pub(crate) line: u32,
@@ -76,5 +76,12 @@ impl fmt::Display for Provenance {
             Some(file) => write!(f, "{}:{}:{}", file.name, self.line(), self.column()),
             None => f.write_str("(built in)"),
         }
+    }
+}
+
+impl fmt::Debug for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the whole text, which every node would repeat.
+        fmt::Display::fmt(self, f)
     }
 }
