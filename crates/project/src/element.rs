@@ -17,6 +17,11 @@ use crate::variables::Variables;
 pub struct ElementId(pub u32);
 
 impl ElementId {
+    /// The element at a place in the graph. No graph has more than `u32::MAX` elements.
+    pub fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
     /// The index.
     pub fn index(self) -> usize {
         self.0 as usize

@@ -90,8 +90,9 @@ pub trait BlobWriter: Write + Send {
 
 /// A store whose blobs are files of the local file system.
 pub trait LocalBlobs: BlobStore {
-    /// A file with the content of `digest`, its permission bits 0444, or 0555 if `executable`:
-    /// to be read, hard-linked or copied, never written to.
+    /// A file with the content of `digest`, executable by its owner if `executable`, and with the
+    /// same time of modification as every other: to be read, hard-linked or copied, never written
+    /// to.
     fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError>;
 }
 

@@ -1,0 +1,262 @@
+//! Blobs as files, in the layout of `buildbox-casd`.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use headstart_merkle::{BlobDigest, Hasher};
+use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
+
+use crate::layout::{Layout, sharded};
+use crate::temporary::{Temporary, sweep};
+
+/// The mode of objects, as `buildbox-casd` sets it.
+const OBJECT_MODE: u32 = 0o644;
+/// The mode of executable copies.
+const EXECUTABLE_MODE: u32 = 0o755;
+
+/// The time of modification that all files have in a sandbox: 2011-11-11 11:11:11 UTC, BuildStream's
+/// `SOURCE_DATE_EPOCH`. Links share it with the object. What `make` rebuilds depends on it, so it
+/// must not tell when an object came into the store.
+const MODIFIED: Duration = Duration::from_secs(1_321_009_871);
+
+/// Blobs as files below `cas/objects`.
+#[derive(Debug, Clone)]
+pub struct DiskBlobs {
+    layout: Layout,
+    objects: PathBuf,
+    temporary: PathBuf,
+    executables: PathBuf,
+}
+
+impl DiskBlobs {
+    /// Opens the store in a cache directory, which is made if it is not there, and removes what
+    /// killed processes left half-written.
+    pub fn open(layout: &Layout) -> Result<Self, StoreError> {
+        let store = Self {
+            layout: layout.clone(),
+            objects: layout.objects(),
+            temporary: layout.temporary(),
+            executables: layout.executables(),
+        };
+        for folder in [&store.objects, &store.temporary, &store.executables] {
+            fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        }
+        sweep(&store.temporary);
+        Ok(store)
+    }
+
+    fn path(&self, digest: BlobDigest) -> PathBuf {
+        sharded(&self.objects, digest)
+    }
+
+    /// Whether a file of the right size lies where the object should.
+    fn is_there(&self, digest: BlobDigest) -> Result<bool, StoreError> {
+        if is_empty_blob(digest) {
+            return Ok(true);
+        }
+        let path = self.path(digest);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len() == digest.size()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::io(path, error)),
+        }
+    }
+
+    fn open_file(&self, digest: BlobDigest) -> Result<File, StoreError> {
+        let path = self.path(digest);
+        File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing(digest),
+            _ => StoreError::io(path, error),
+        })
+    }
+
+    /// Sets an object aside whose content is not what its name says. It is missing from then on.
+    fn set_aside(&self, digest: BlobDigest) -> Result<(), StoreError> {
+        let folder = self.layout.corrupt();
+        fs::create_dir_all(&folder).map_err(|error| StoreError::io(&folder, error))?;
+        let _ = fs::remove_file(sharded(&self.executables, digest));
+        let path = self.path(digest);
+        match fs::rename(&path, folder.join(digest.hex())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io(path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
+        // An object that is there stays: others may have links to it.
+        if self.is_there(digest)? {
+            Ok(())
+        } else {
+            temporary.place(&self.path(digest), OBJECT_MODE)
+        }
+    }
+}
+
+fn is_empty_blob(digest: BlobDigest) -> bool {
+    digest.size() == 0 && digest == BlobDigest::of(b"")
+}
+
+impl BlobStore for DiskBlobs {
+    fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        let mut missing = Vec::new();
+        for digest in digests {
+            if !self.is_there(*digest)? {
+                missing.push(*digest);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError> {
+        if is_empty_blob(digest) {
+            return Ok(Bytes::new());
+        }
+        let mut file = self.open_file(digest)?;
+        let mut content =
+            Vec::with_capacity(usize::try_from(digest.size()).unwrap_or(0).min(1 << 30));
+        file.read_to_end(&mut content)
+            .map_err(|error| StoreError::io(self.path(digest), error))?;
+        let actual = BlobDigest::of(&content);
+        if actual != digest {
+            // The same hash with another size: the object is right and was asked for wrongly.
+            if actual.hash() == digest.hash() {
+                return Err(StoreError::Missing(digest));
+            }
+            self.set_aside(digest)?;
+            return Err(StoreError::Mismatch {
+                expected: digest,
+                actual,
+            });
+        }
+        Ok(content.into())
+    }
+
+    fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
+        if is_empty_blob(digest) {
+            return Ok(Box::new(io::empty()));
+        }
+        if !self.is_there(digest)? {
+            return Err(StoreError::Missing(digest));
+        }
+        Ok(Box::new(self.open_file(digest)?))
+    }
+
+    fn write(&self, content: Bytes) -> Result<BlobDigest, StoreError> {
+        let digest = BlobDigest::of(&content);
+        if !self.is_there(digest)? {
+            let mut temporary = Temporary::create(&self.temporary)?;
+            temporary.write_all(&content)?;
+            temporary.place(&self.path(digest), OBJECT_MODE)?;
+        }
+        Ok(digest)
+    }
+
+    fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
+        Ok(Box::new(DiskWriter {
+            store: self.clone(),
+            temporary: Temporary::create(&self.temporary)?,
+            hasher: Hasher::default(),
+        }))
+    }
+}
+
+impl LocalBlobs for DiskBlobs {
+    fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError> {
+        if is_empty_blob(digest) {
+            self.keep_empty()?;
+        }
+        let object = self.path(digest);
+        if !executable {
+            return if is_ready(&object, digest)? {
+                Ok(object)
+            } else {
+                Err(StoreError::Missing(digest))
+            };
+        }
+        let copy = sharded(&self.executables, digest);
+        if is_ready(&copy, digest)? {
+            return Ok(copy);
+        }
+        let mut source = self.open_file(digest)?;
+        let mut temporary = Temporary::create(&self.temporary)?;
+        let copied = io::copy(&mut source, temporary.file())
+            .map_err(|error| StoreError::io(&copy, error))?;
+        if copied != digest.size() {
+            return Err(StoreError::Missing(digest));
+        }
+        set_modified(&copy, temporary.file())?;
+        temporary.place(&copy, EXECUTABLE_MODE)?;
+        Ok(copy)
+    }
+}
+
+impl DiskBlobs {
+    /// The empty blob is always there for readers; whoever wants its file needs one.
+    fn keep_empty(&self) -> Result<(), StoreError> {
+        let path = self.path(BlobDigest::of(b""));
+        if path.exists() {
+            return Ok(());
+        }
+        Temporary::create(&self.temporary)?.place(&path, OBJECT_MODE)
+    }
+}
+
+/// Whether `path` is a file of the right size; then its time of modification is set right too:
+/// other programs that use the cache directory touch objects to note their use.
+fn is_ready(path: &Path, digest: BlobDigest) -> Result<bool, StoreError> {
+    let Ok(metadata) = fs::metadata(path) else {
+        return Ok(false);
+    };
+    if metadata.len() != digest.size() {
+        return Ok(false);
+    }
+    let modified = metadata
+        .modified()
+        .map_err(|error| StoreError::io(path, error))?;
+    if modified != UNIX_EPOCH + MODIFIED {
+        let file = File::open(path).map_err(|error| StoreError::io(path, error))?;
+        set_modified(path, &file)?;
+    }
+    Ok(true)
+}
+
+fn set_modified(path: &Path, file: &File) -> Result<(), StoreError> {
+    file.set_modified(UNIX_EPOCH + MODIFIED)
+        .map_err(|error| StoreError::io(path, error))
+}
+
+struct DiskWriter {
+    store: DiskBlobs,
+    temporary: Temporary,
+    hasher: Hasher,
+}
+
+impl Write for DiskWriter {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let written = self.temporary.file().write(piece)?;
+        self.hasher.update(&piece[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.file().flush()
+    }
+}
+
+impl BlobWriter for DiskWriter {
+    fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
+        let actual = self.hasher.finish();
+        match expected {
+            Some(expected) if expected != actual => Err(StoreError::Mismatch { expected, actual }),
+            _ => {
+                self.store.place(self.temporary, actual)?;
+                Ok(actual)
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Where things lie in the cache directory.
+
+use std::path::{Path, PathBuf};
+
+use headstart_merkle::Digest;
+
+/// The cache directory's layout: BuildStream's for what is shared, ours below `headstart/`.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The cache directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Objects, by hash: `cas/objects`.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join("cas/objects")
+    }
+
+    /// Objects being written, on the same file system: `cas/tmp`.
+    pub fn temporary(&self) -> PathBuf {
+        self.root.join("cas/tmp")
+    }
+
+    /// What only this program keeps there.
+    pub fn own(&self) -> PathBuf {
+        self.root.join("headstart")
+    }
+
+    /// Executable copies of objects: links share one mode, and the object's own has no `x`.
+    pub fn executables(&self) -> PathBuf {
+        self.own().join("executables")
+    }
+
+    /// Results of actions.
+    pub fn action_results(&self) -> PathBuf {
+        self.own().join("action-cache")
+    }
+
+    /// Objects that turned out to be something else.
+    pub fn corrupt(&self) -> PathBuf {
+        self.own().join("corrupt")
+    }
+}
+
+/// The file of a digest below `folder`: two digits of the hash, a slash, and the rest.
+pub(crate) fn sharded<K>(folder: &Path, digest: Digest<K>) -> PathBuf {
+    let hex = digest.hex();
+    let (shard, rest) = hex.split_at(2);
+    let mut path = PathBuf::with_capacity(folder.as_os_str().len() + 2 + hex.len());
+    path.push(folder);
+    path.push(shard);
+    path.push(rest);
+    path
+}
