@@ -8,6 +8,9 @@ use indexmap::IndexMap;
 use crate::error::{LoadError, Problem};
 use crate::variables::Variables;
 
+/// Beginnings of addresses that are not taken for aliases.
+const SCHEMES: [&str; 7] = ["http", "https", "ftp", "file", "git", "sftp", "ssh"];
+
 /// What the beginnings of addresses stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
@@ -34,6 +37,20 @@ impl Aliases {
             }
         }
         Ok(Self { aliases, mirrors })
+    }
+
+    /// Whether an address begins with an alias, which must be one of the project's.
+    pub(crate) fn check(&self, url: &Scalar) -> Result<bool, LoadError> {
+        match url.value.split_once(':') {
+            Some((alias, _)) if !SCHEMES.contains(&&*alias.to_lowercase()) => {
+                if self.aliases.contains_key(alias) {
+                    return Ok(true);
+                }
+                let problem = Problem::UnknownAlias(alias.to_owned());
+                Err(LoadError::at(&url.at, problem))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The alias that an address begins with, and what follows.

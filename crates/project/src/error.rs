@@ -87,6 +87,21 @@ impl From<yaml::Error> for LoadError {
     }
 }
 
+/// Something that is doubtful but, unless the project says so, no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it is.
+    pub at: Provenance,
+    /// What it is.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.text)
+    }
+}
+
 /// What is wrong.
 #[derive(Debug, Error)]
 pub enum Problem {
@@ -285,6 +300,12 @@ pub enum Problem {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// An address with an alias that the project does not have.
+    #[error("the alias '{0}' is not defined in project.conf")]
+    UnknownAlias(String),
+    /// An address without an alias, in a project that wants them.
+    #[error("the address '{0}' has no alias, which project.conf makes an error ('unaliased-url')")]
+    Unaliased(String),
     /// A patch with nothing to apply it to.
     #[error("a source of kind '{0}' can't be the first: it changes the sources before it")]
     FirstSource(&'static str),

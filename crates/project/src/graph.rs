@@ -5,6 +5,7 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use crate::element::{Element, ElementId};
+use crate::error::Warning;
 use crate::keys::Content;
 use crate::source::Source;
 
@@ -18,6 +19,7 @@ pub struct ElementGraph {
     targets: Vec<ElementId>,
     by_name: HashMap<Arc<str>, ElementId>,
     fatal_warnings: Vec<Arc<str>>,
+    warnings: Vec<Warning>,
 }
 
 impl ElementGraph {
@@ -25,6 +27,7 @@ impl ElementGraph {
         elements: Vec<Element>,
         targets: Vec<ElementId>,
         fatal_warnings: Vec<Arc<str>>,
+        warnings: Vec<Warning>,
     ) -> Self {
         let names = elements.iter().map(|element| element.full_name.clone());
         let by_name = names.zip((0..).map(ElementId)).collect();
@@ -33,6 +36,7 @@ impl ElementGraph {
             targets,
             by_name,
             fatal_warnings,
+            warnings,
         }
     }
 
@@ -51,8 +55,7 @@ impl ElementGraph {
         &self,
     ) -> impl ExactSizeIterator<Item = (ElementId, &Element)> + DoubleEndedIterator {
         let elements = self.elements.iter().enumerate();
-        elements
-            .map(|(index, element)| (ElementId(u32::try_from(index).unwrap_or(u32::MAX)), element))
+        elements.map(|(index, element)| (ElementId::from_index(index), element))
     }
 
     /// The element at an id, if the graph has it.
@@ -73,6 +76,11 @@ impl ElementGraph {
     /// The project's `fatal-warnings`, as written.
     pub fn fatal_warnings(&self) -> &[Arc<str>] {
         &self.fatal_warnings
+    }
+
+    /// What was doubtful when the elements were loaded.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// What of the project's files must be digested before keys can be computed, each once.

@@ -34,11 +34,12 @@ mod plugins;
 mod project;
 mod resolve;
 mod source;
+mod splits;
 mod variables;
 
 pub use aliases::Aliases;
 pub use element::{Element, ElementId, Public, RemoteApisSocket, Sandbox};
-pub use error::{LoadError, Problem};
+pub use error::{LoadError, Problem, Warning};
 pub use files::{FileError, Files, MemoryFiles, Stat};
 pub use graph::ElementGraph;
 pub use host::{Host, canonical_arch};
@@ -50,4 +51,5 @@ pub use kinds::{
 pub use options::{OptionType, OptionValue, Options, ProjectOption};
 pub use project::{Project, Settings};
 pub use source::{Download, Local, Patch, Remote, Source, SourceConfig, SourceKind, Tar};
+pub use splits::{Pattern, SplitFilter, Splits};
 pub use variables::Variables;

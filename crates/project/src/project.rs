@@ -233,6 +233,11 @@ impl Project {
         &self.fatal_warnings
     }
 
+    /// Whether a warning of this name is an error.
+    pub fn is_fatal(&self, warning: &str) -> bool {
+        self.fatal_warnings.iter().any(|fatal| &**fatal == warning)
+    }
+
     /// The command that a shell in an element's sandbox runs.
     pub fn shell_command(&self) -> Result<Vec<Arc<str>>, LoadError> {
         let shell = self.config.mapping("shell")?;

@@ -1,13 +1,14 @@
 //! From an element's file to an element: defaults, project and element laid over each other, all
 //! variables replaced, the kind's and sources' configurations read.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
 use crate::element::{Element, ElementId, Public, Sandbox, texts};
-use crate::error::{LoadError, Problem};
+use crate::error::{LoadError, Problem, Warning};
 use crate::graph::ElementGraph;
 use crate::kinds::{self, Config, ElementKind, Input, InputDependency};
 use crate::loader::{LoadedDependency, LoadedElement};
@@ -28,11 +29,13 @@ pub(crate) fn resolve(
         project,
         defaults: HashMap::new(),
         ids: vec![None; loaded.len()],
+        unaliased_is_fatal: project.is_fatal("unaliased-url"),
+        warnings: RefCell::default(),
         elements: Vec::with_capacity(loaded.len()),
     };
     for index in pipeline_order(&loaded, targets) {
         let element = resolver.element(&loaded[index])?;
-        resolver.ids[index] = u32::try_from(resolver.elements.len()).ok().map(ElementId);
+        resolver.ids[index] = Some(ElementId::from_index(resolver.elements.len()));
         resolver.elements.push(element);
     }
     let ids = targets.iter().filter_map(|&target| resolver.ids[target]);
@@ -40,6 +43,7 @@ pub(crate) fn resolve(
         resolver.elements,
         ids.collect(),
         project.fatal_warnings().to_vec(),
+        resolver.warnings.into_inner(),
     ))
 }
 
@@ -92,6 +96,8 @@ struct Resolver<'a> {
     defaults: HashMap<ElementKind, Arc<Defaults>>,
     ids: Vec<Option<ElementId>>,
     elements: Vec<Element>,
+    unaliased_is_fatal: bool,
+    warnings: RefCell<Vec<Warning>>,
 }
 
 /// A kind's defaults with the project's changes to them laid over.
@@ -264,6 +270,8 @@ impl Resolver<'_> {
         let context = SourceContext {
             files: self.project.files(),
             aliases: self.project.aliases(),
+            unaliased_is_fatal: self.unaliased_is_fatal,
+            warnings: &self.warnings,
         };
         Source::load(kind, directory, &config, &node.at, &context)
     }

@@ -6,6 +6,7 @@ mod patch;
 mod remote;
 mod tar;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance};
@@ -16,7 +17,7 @@ pub use remote::Remote;
 pub use tar::Tar;
 
 use crate::aliases::Aliases;
-use crate::error::{LoadError, Problem};
+use crate::error::{LoadError, Problem, Warning};
 use crate::files::Files;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
@@ -96,6 +97,9 @@ pub enum SourceConfig {
 pub(crate) struct SourceContext<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) aliases: &'a Aliases,
+    /// Whether an address without an alias is an error.
+    pub(crate) unaliased_is_fatal: bool,
+    pub(crate) warnings: &'a RefCell<Vec<Warning>>,
 }
 
 impl Source {
@@ -199,12 +203,22 @@ impl Download {
         keys.extend(Self::KEYS);
         keys.extend(further_keys);
         config.expect_keys(&keys)?;
-        let url = config.required_scalar("url")?.value.clone();
+        let url = config.required_scalar("url")?;
+        if !context.aliases.check(url)? {
+            if context.unaliased_is_fatal {
+                let problem = Problem::Unaliased(url.value.to_string());
+                return Err(LoadError::at(&url.at, problem));
+            }
+            context.warnings.borrow_mut().push(Warning {
+                at: url.at.clone(),
+                text: format!("the address '{}' has no alias", url.value),
+            });
+        }
         let text = |key| Ok::<_, LoadError>(config.scalar(key)?.map(|scalar| scalar.value.clone()));
         let pattern = text("version-guess-pattern")?;
         Ok(Self {
-            addresses: context.aliases.addresses(&url),
-            url,
+            addresses: context.aliases.addresses(&url.value),
+            url: url.value.clone(),
             reference: text("ref")?,
             version: text("version")?.or(pattern),
         })

@@ -380,6 +380,33 @@ fn projects_that_are_wrong() {
 }
 
 #[test]
+fn addresses_that_are_wrong() {
+    let project = |conf: &str, url: &str| {
+        format!(
+            "//- project.conf\nname: p\nmin-version: 2.0\n{conf}//- a.bst\nkind: import\nsources:\n\
+             - {{kind: tar, url: '{url}'}}\n"
+        )
+    };
+    let message = |conf, url| load(&project(conf, url), &[]).unwrap_err().to_string();
+    assert_eq!(
+        message("", "up:x.tar"),
+        "a.bst:3:20: the alias 'up' is not defined in project.conf"
+    );
+    let fatal = "fatal-warnings: [unaliased-url]\n";
+    assert_eq!(
+        message(fatal, "https://e.org/x.tar"),
+        "a.bst:3:20: the address 'https://e.org/x.tar' has no alias, which project.conf makes an \
+         error ('unaliased-url')"
+    );
+    let graph = load(&project("", "https://e.org/x.tar"), &[]).unwrap();
+    let warnings: Vec<_> = graph.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["a.bst:3:20: the address 'https://e.org/x.tar' has no alias"]
+    );
+}
+
+#[test]
 fn options_that_are_wrong() {
     let conf = |options: &str| {
         format!(

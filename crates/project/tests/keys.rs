@@ -60,6 +60,9 @@ fn check(root: &Path, options: &[(&str, &str)], targets: &[&str]) {
     for (id, element) in graph.iter() {
         let element_keys = keys.get(id).unwrap();
         ours.extend([element_keys.weak.hex(), element_keys.strict.hex()]);
+        // What a build that is not strict makes of dependencies whose strong keys are the strict.
+        let strong = keys.strong(&graph, id, |id| Some(keys.get(id)?.strict));
+        assert_eq!(strong, Some(element_keys.strict));
         ours.insert(keys.element_sources(id).unwrap().hex());
         for index in 0..element.sources.len() {
             ours.insert(keys.source(id, index).unwrap().hex());
