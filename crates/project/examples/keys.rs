@@ -1,6 +1,6 @@
 //! Prints name, weak and strict key of elements: `keys PROJECT TARGET...`, or of all elements.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -179,6 +179,9 @@ pub enum Problem {
     /// Too many files that include each other.
     #[error("files include each other too deeply: at most {0} levels are read")]
     DeepInclude(usize),
+    /// Too many files, counting each time they are included.
+    #[error("too much is included: at most {0} bytes are read")]
+    ManyIncludes(usize),
     /// `(!)`.
     #[error("{0}")]
     Assertion(String),

@@ -1,6 +1,6 @@
 //! `(@)`: other files of the project, laid under the mapping that includes them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,12 +16,18 @@ const INCLUDE: &str = "(@)";
 /// Files that include each other, one within the other.
 const MAX_NESTING: usize = 20;
 
+/// Bytes that one file includes in all, counting each time. Files that include others several times
+/// could multiply without end.
+const MAX_INCLUDED: usize = 64 << 20;
+
 /// The files of a project that have been included so far.
 pub(crate) struct Includes<'a> {
     files: &'a dyn Files,
     /// Resolves conditions in what is included; project.conf itself has none yet.
     options: Option<&'a Options>,
-    loaded: RefCell<HashMap<String, Arc<Mapping>>>,
+    loaded: RefCell<HashMap<String, (Arc<Mapping>, usize)>>,
+    /// Bytes that the file at hand has included.
+    included: Cell<usize>,
 }
 
 impl<'a> Includes<'a> {
@@ -30,11 +36,13 @@ impl<'a> Includes<'a> {
             files,
             options,
             loaded: RefCell::default(),
+            included: Cell::default(),
         }
     }
 
     /// Resolves conditions (if there are options), then all includes in the mapping.
     pub(crate) fn process(&self, mapping: &mut Mapping) -> Result<(), LoadError> {
+        self.included.set(0);
         self.process_file(mapping, &mut Vec::new())
     }
 
@@ -100,7 +108,13 @@ impl<'a> Includes<'a> {
         if open.len() >= MAX_NESTING {
             return Err(LoadError::at(&path.at, Problem::DeepInclude(MAX_NESTING)));
         }
-        let mut included = Mapping::clone(&*self.load(path, &name)?);
+        let (loaded, len) = self.load(path, &name)?;
+        // An empty file costs something too.
+        self.included.set(self.included.get() + len + 256);
+        if self.included.get() > MAX_INCLUDED {
+            return Err(LoadError::at(&path.at, Problem::ManyIncludes(MAX_INCLUDED)));
+        }
+        let mut included = Mapping::clone(&loaded);
         open.push(name);
         self.process_file(&mut included, open)?;
         open.pop();
@@ -108,7 +122,7 @@ impl<'a> Includes<'a> {
         Ok(())
     }
 
-    fn load(&self, path: &Scalar, name: &str) -> Result<Arc<Mapping>, LoadError> {
+    fn load(&self, path: &Scalar, name: &str) -> Result<(Arc<Mapping>, usize), LoadError> {
         if let Some(loaded) = self.loaded.borrow().get(name) {
             return Ok(loaded.clone());
         }
@@ -122,7 +136,7 @@ impl<'a> Includes<'a> {
                 },
             )
         })?;
-        let loaded = Arc::new(headstart_yaml::parse(name, &text)?);
+        let loaded = (Arc::new(headstart_yaml::parse(name, &text)?), text.len());
         self.loaded
             .borrow_mut()
             .insert(name.to_owned(), loaded.clone());

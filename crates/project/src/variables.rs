@@ -10,6 +10,9 @@ use crate::error::{LoadError, Problem};
 /// Bytes of one expanded string. Commands of real elements have some thousands.
 const MAX_EXPANDED: usize = 1 << 20;
 
+/// Bytes of all expanded strings of one element's part, or of all its variables.
+const MAX_TOTAL: usize = 64 << 20;
+
 /// All variables of an element (or a project), each expanded; in BuildStream's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
@@ -54,7 +57,13 @@ impl Variables {
 
     /// Replaces the variables in all strings of a mapping; its keys stay as they are.
     pub(crate) fn expand(&self, mapping: &mut Mapping) -> Result<(), LoadError> {
-        mapping.try_map_scalars(&mut |scalar| self.expand_scalar(scalar))
+        let mut total = 0;
+        mapping.try_map_scalars(&mut |scalar| {
+            let expanded = self.expand_scalar(scalar)?;
+            total += expanded.as_ref().map_or(0, |text| text.len());
+            limit(total, MAX_TOTAL, &scalar.at, &scalar.value)?;
+            Ok(expanded)
+        })
     }
 
     /// The text with its variables replaced, or none if it has none.
@@ -71,7 +80,7 @@ impl Variables {
                     None => return Err(undefined(&scalar.at, name)),
                 },
             }
-            limit(&text, &scalar.at, &scalar.value)?;
+            limit(text.len(), MAX_EXPANDED, &scalar.at, &scalar.value)?;
         }
         Ok(Some(text.into()))
     }
@@ -114,6 +123,8 @@ struct Resolver<'a> {
     names: IndexMap<&'a str, (&'a Scalar, Vec<Part<'a>>)>,
     done: Vec<Option<Arc<str>>>,
     open: Vec<bool>,
+    /// Bytes of all values so far.
+    total: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -126,6 +137,7 @@ impl<'a> Resolver<'a> {
         Ok(Self {
             done: vec![None; names.len()],
             open: vec![false; names.len()],
+            total: 0,
             names,
         })
     }
@@ -168,11 +180,13 @@ impl<'a> Resolver<'a> {
                     }
                 }
                 position += 1;
-                limit(&text, &scalar.at, self.name(current))?;
+                limit(text.len(), MAX_EXPANDED, &scalar.at, self.name(current))?;
             }
             match waits_for {
                 None => {
                     self.open[current] = false;
+                    self.total += text.len();
+                    limit(self.total, MAX_TOTAL, &scalar.at, self.name(current))?;
                     // Most values have no variables in them: those are shared, not copied.
                     let shared = matches!(parts[..], [] | [Part::Text(_)]);
                     let value = if shared {
@@ -217,17 +231,12 @@ fn undefined(at: &Provenance, name: &str) -> LoadError {
     LoadError::at(at, Problem::UndefinedVariable(name.to_owned()))
 }
 
-fn limit(text: &str, at: &Provenance, name: &str) -> Result<(), LoadError> {
-    if text.len() <= MAX_EXPANDED {
+fn limit(len: usize, limit: usize, at: &Provenance, name: &str) -> Result<(), LoadError> {
+    if len <= limit {
         return Ok(());
     }
-    Err(LoadError::at(
-        at,
-        Problem::LongVariable {
-            name: name.chars().take(40).collect(),
-            limit: MAX_EXPANDED,
-        },
-    ))
+    let name = name.chars().take(40).collect();
+    Err(LoadError::at(at, Problem::LongVariable { name, limit }))
 }
 
 #[cfg(test)]

@@ -406,6 +406,45 @@ fn addresses_that_are_wrong() {
     );
 }
 
+/// Each file includes the next one three times over: no memory would hold that.
+#[test]
+fn includes_that_multiply_are_stopped() {
+    let mut fixture = String::from("//- e/a.bst\nkind: stack\n(@): i0.yml\n");
+    for index in 0..18 {
+        fixture += &format!("//- i{index}.yml\n");
+        for key in ["x", "y", "z"] {
+            fixture += &format!("{key}: {{(@): i{}.yml}}\n", index + 1);
+        }
+    }
+    fixture += "//- i18.yml\nend: here\n";
+    let message = load(&fixture, &[]).unwrap_err().to_string();
+    assert!(
+        message.ends_with("too much is included: at most 67108864 bytes are read"),
+        "{message}"
+    );
+}
+
+/// As deep as files may be, and as many within each other.
+#[test]
+fn depth_does_not_overflow_the_stack() {
+    let mut fixture = String::from("//- e/a.bst\nkind: stack\npublic: {(@): i0.yml}\n");
+    for index in 0..20 {
+        let deep = "{a: ".repeat(97);
+        let end = "}".repeat(97);
+        fixture += &format!(
+            "//- i{index}.yml\na: {deep}{{(@): i{}.yml}}{end}\n",
+            index + 1
+        );
+    }
+    let message = load(&fixture, &[]).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "i19.yml:1:398: files include each other too deeply: at most 20 levels are read"
+    );
+    let fixture = fixture.replace("{(@): i20.yml}", "end");
+    assert!(load(&fixture, &[]).is_ok());
+}
+
 #[test]
 fn options_that_are_wrong() {
     let conf = |options: &str| {
