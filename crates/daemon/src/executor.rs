@@ -1,0 +1,368 @@
+//! Answers requests for actions: from the cache, by joining, or by running them here.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use headstart_execution::{
+    ActionSpec, Answered, BoxFuture, CancellationToken, ExecutionError, Executor, Outcome,
+    Priority, Request, Sandbox, SandboxError, SocketMount, Streams, SubactionRecorder,
+};
+use headstart_merkle::ActionDigest;
+use headstart_reapi::reapi;
+use headstart_store::{ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult};
+use tokio::sync::oneshot;
+
+use crate::endpoint::Endpoint;
+use crate::queue::{Added, Left, Queue};
+use crate::result::{action_result, duration_of};
+use crate::runner::{Manner, sandbox_request, socket_path, wanted_outputs};
+use crate::tenant::{NobodyToTell, Tenant};
+
+/// How much an action may write to each of its streams, in bytes.
+const STREAM_LIMIT: usize = 64 * 1024 * 1024;
+/// What is added to the niceness of what nobody waits for yet.
+const SPECULATIVE_NICE: i32 = 10;
+
+/// What an executor works with.
+#[derive(Clone)]
+pub struct Resources {
+    /// Where inputs are and outputs go.
+    pub store: Arc<dyn BlobStore>,
+    /// Where results are remembered. Answers whose outputs are gone are not used.
+    pub cache: Arc<dyn ActionCache>,
+    /// Where commands run.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// How many actions run at a time; at least one.
+    pub slots: usize,
+}
+
+/// Executes actions on this machine.
+#[derive(Clone)]
+pub struct LocalExecutor(Arc<Inner>);
+
+struct Inner {
+    directories: Directories<dyn BlobStore>,
+    cache: CompletenessChecking<Arc<dyn ActionCache>, Arc<dyn BlobStore>>,
+    sandbox: Arc<dyn Sandbox>,
+    state: Mutex<State>,
+}
+
+type Answer = Result<Outcome, Arc<ExecutionError>>;
+
+/// A job's key: the action, and a number that only jobs which must not be shared have.
+type Key = (ActionDigest, u64);
+
+struct State {
+    queue: Queue<Key, oneshot::Sender<Answer>>,
+    jobs: HashMap<Key, Arc<Job>>,
+    unshared: u64,
+}
+
+struct Job {
+    spec: ActionSpec,
+    skip_cache_lookup: bool,
+    queued: SystemTime,
+    cancel: CancellationToken,
+}
+
+/// An element's own command, to be run with an endpoint of its own.
+pub struct ParentRequest {
+    /// The action.
+    pub action: ActionDigest,
+    /// The file that its output is appended to.
+    pub log: PathBuf,
+    /// Who is told of what is asked for inside.
+    pub recorder: Arc<dyn SubactionRecorder>,
+    /// Whether those inside may write to the action cache.
+    pub allow_cache_update: bool,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
+/// What came of an element's own command.
+#[derive(Debug, Clone)]
+pub struct ParentOutcome {
+    /// The result, with all subactions in order; its exit code may be other than zero.
+    pub result: reapi::ActionResult,
+    /// How long the command ran.
+    pub duration: Duration,
+}
+
+impl LocalExecutor {
+    /// An executor with nothing in flight.
+    pub fn new(resources: Resources) -> Self {
+        Self(Arc::new(Inner {
+            cache: CompletenessChecking::new(resources.cache, Arc::clone(&resources.store)),
+            directories: Directories::new(resources.store),
+            sandbox: resources.sandbox,
+            state: Mutex::new(State {
+                queue: Queue::new(resources.slots),
+                jobs: HashMap::new(),
+                unshared: 0,
+            }),
+        }))
+    }
+
+    /// Where inputs are and outputs go.
+    pub fn store(&self) -> &Arc<dyn BlobStore> {
+        self.0.directories.store()
+    }
+
+    /// Directories of the store, with those met of late in memory.
+    pub fn directories(&self) -> &Directories<dyn BlobStore> {
+        &self.0.directories
+    }
+
+    /// The action cache, checked for completeness.
+    pub fn cache(&self) -> &dyn ActionCache {
+        &self.0.cache
+    }
+
+    /// Runs an element's own command, beside the slots: it mostly waits for what it asks for
+    /// inside. The cache is neither asked nor told.
+    pub async fn run_parent(
+        &self,
+        request: ParentRequest,
+    ) -> Result<ParentOutcome, ExecutionError> {
+        let spec = ActionSpec::read(request.action, self.store().as_ref())?;
+        let tenant = Tenant::new(
+            self.clone(),
+            request.recorder,
+            request.allow_cache_update,
+            request.cancel.child_token(),
+        );
+        let streams = Streams::Log(request.log);
+        let ran = self.run(
+            &spec,
+            tenant,
+            streams,
+            0,
+            SystemTime::now(),
+            &request.cancel,
+        );
+        let (result, duration) = ran.await?;
+        Ok(ParentOutcome { result, duration })
+    }
+
+    /// Runs an action in the sandbox, with an endpoint for `tenant` if it asks for one.
+    async fn run(
+        &self,
+        spec: &ActionSpec,
+        tenant: Tenant,
+        streams: Streams,
+        nice: i32,
+        queued: SystemTime,
+        cancel: &CancellationToken,
+    ) -> Result<(reapi::ActionResult, Duration), ExecutionError> {
+        let wanted = wanted_outputs(spec)?;
+        let endpoint = match socket_path(spec)? {
+            None => None,
+            Some(inside) => {
+                let endpoint = Endpoint::open(tenant.clone())
+                    .map_err(|error| ExecutionError::Service(error.to_string()))?;
+                Some((endpoint, inside))
+            }
+        };
+        let socket = endpoint.as_ref().map(|(endpoint, inside)| SocketMount {
+            host: endpoint.socket().to_owned(),
+            inside: inside.clone(),
+        });
+        let manner = Manner {
+            streams,
+            nice,
+            socket,
+        };
+        let request = sandbox_request(spec, &wanted, manner, self.directories())?;
+        let outcome = self.0.sandbox.run(request, cancel.clone()).await;
+        if let Some((endpoint, _)) = endpoint {
+            endpoint.close().await;
+        }
+        let outcome = outcome.map_err(|error| match error {
+            SandboxError::Cancelled => ExecutionError::Cancelled,
+            SandboxError::TimedOut(bound) => ExecutionError::TimedOut {
+                action: spec.digest,
+                seconds: bound.as_secs(),
+            },
+            error => error.into(),
+        })?;
+        let duration = outcome.running;
+        let mut result = action_result(spec, &wanted, outcome, queued, self.directories())?;
+        result.subactions = tenant.take_asked().into_iter().map(Into::into).collect();
+        Ok((result, duration))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A known result of the action.
+    fn look_up(&self, action: ActionDigest) -> Result<Option<Outcome>, ExecutionError> {
+        Ok(self.0.cache.get(action)?.map(|result| Outcome {
+            duration: duration_of(result.message()),
+            answered: Answered::Cached,
+            result,
+        }))
+    }
+
+    async fn answer(&self, request: Request) -> Result<Outcome, ExecutionError> {
+        let spec = ActionSpec::read(request.action, self.store().as_ref())?;
+        let skip_cache_lookup = request.skip_cache_lookup || spec.do_not_cache;
+        if !skip_cache_lookup && let Some(outcome) = self.look_up(request.action)? {
+            return Ok(outcome);
+        }
+        loop {
+            let spec = spec.clone();
+            let (mut waiting, joined) = self.enqueue(spec, request.priority, skip_cache_lookup);
+            self.start_jobs();
+            let answer = tokio::select! {
+                biased;
+                answer = &mut waiting.answer => answer,
+                () = request.cancel.cancelled() => return Err(ExecutionError::Cancelled),
+            };
+            let lost = || ExecutionError::Service("the job ended without an answer".to_owned());
+            match answer.map_err(|_| lost())? {
+                Ok(outcome) if joined => {
+                    return Ok(Outcome {
+                        answered: Answered::Joined,
+                        ..outcome
+                    });
+                }
+                Ok(outcome) => return Ok(outcome),
+                // What was joined had been given up by all others just before: it starts anew.
+                Err(error) if joined && matches!(*error, ExecutionError::Cancelled) => {}
+                Err(error) => {
+                    return Err(Arc::try_unwrap(error).unwrap_or_else(ExecutionError::Joined));
+                }
+            }
+        }
+    }
+
+    fn enqueue(&self, spec: ActionSpec, priority: Priority, skip: bool) -> (Waiting<'_>, bool) {
+        let (sender, answer) = oneshot::channel();
+        let mut state = self.state();
+        let mut key = (spec.digest, 0);
+        if spec.do_not_cache {
+            state.unshared += 1;
+            key.1 = state.unshared;
+        }
+        let (added, number) = state.queue.add(key, priority, sender);
+        state.jobs.entry(key).or_insert_with(|| {
+            Arc::new(Job {
+                spec,
+                skip_cache_lookup: skip,
+                queued: SystemTime::now(),
+                cancel: CancellationToken::new(),
+            })
+        });
+        drop(state);
+        (
+            Waiting {
+                executor: self,
+                key,
+                number,
+                answer,
+            },
+            added == Added::Joined,
+        )
+    }
+
+    /// Starts what may be started.
+    fn start_jobs(&self) {
+        let mut state = self.state();
+        while let Some((key, priority)) = state.queue.start() {
+            let Some(job) = state.jobs.get(&key).cloned() else {
+                continue;
+            };
+            tokio::spawn(self.clone().run_job(key, job, priority));
+        }
+    }
+
+    async fn run_job(self, key: Key, job: Arc<Job>, priority: Priority) {
+        // In a task of its own, so that a panic costs this job and not its slot.
+        let task = {
+            let (executor, job) = (self.clone(), Arc::clone(&job));
+            tokio::spawn(async move { executor.outcome_of(&job, priority).await })
+        };
+        let answer = match task.await {
+            Ok(answer) => answer,
+            Err(error) => Err(ExecutionError::Service(error.to_string())),
+        };
+        let answer = answer.map_err(Arc::new);
+        let mut state = self.state();
+        let waiters = state.queue.finish(key);
+        state.jobs.remove(&key);
+        drop(state);
+        for waiter in waiters {
+            // Whoever left meanwhile is not told.
+            let _ = waiter.send(answer.clone());
+        }
+        self.start_jobs();
+    }
+
+    async fn outcome_of(&self, job: &Job, priority: Priority) -> Result<Outcome, ExecutionError> {
+        // Another job for the same action may have ended between look-up and queueing.
+        if !job.skip_cache_lookup
+            && let Some(outcome) = self.look_up(job.spec.digest)?
+        {
+            return Ok(outcome);
+        }
+        let nice = if priority.is_speculative() {
+            SPECULATIVE_NICE
+        } else {
+            0
+        };
+        let tenant = Tenant::new(
+            self.clone(),
+            Arc::new(NobodyToTell),
+            false,
+            job.cancel.child_token(),
+        );
+        let streams = Streams::Captured {
+            limit: STREAM_LIMIT,
+        };
+        let ran = self.run(&job.spec, tenant, streams, nice, job.queued, &job.cancel);
+        let (result, duration) = ran.await?;
+        let result = StoredResult::from(result);
+        if result.message().exit_code == 0 && !job.spec.do_not_cache {
+            self.0.cache.put(job.spec.digest, &result)?;
+        }
+        Ok(Outcome {
+            result,
+            answered: Answered::Executed,
+            duration,
+        })
+    }
+}
+
+/// Somebody who waits for a job; when it is dropped nobody does any more.
+struct Waiting<'a> {
+    executor: &'a LocalExecutor,
+    key: Key,
+    number: u64,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.executor.state();
+        match state.queue.leave(self.key, self.number) {
+            Left::Nothing => {}
+            Left::Dropped => {
+                state.jobs.remove(&self.key);
+            }
+            Left::Abandoned => {
+                if let Some(job) = state.jobs.get(&self.key) {
+                    job.cancel.cancel();
+                }
+            }
+        }
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn execute(&self, request: Request) -> BoxFuture<'_, Result<Outcome, ExecutionError>> {
+        Box::pin(self.answer(request))
+    }
+}

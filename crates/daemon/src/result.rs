@@ -1,0 +1,161 @@
+//! From what a sandbox gave to an ActionResult.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use headstart_execution::{ActionSpec, SandboxOutcome};
+use headstart_merkle::{DirectoryDigest, DirectoryReader, Node};
+use headstart_reapi::{Message, reapi};
+use headstart_store::{BlobStore, Directories, StoreError};
+
+use crate::runner::WantedOutput;
+
+/// Longer output goes to the store and is named by digest.
+const INLINE: usize = 16 * 1024;
+
+/// The ActionResult of `outcome`.
+pub(crate) fn action_result<S: BlobStore + ?Sized>(
+    spec: &ActionSpec,
+    wanted: &[WantedOutput],
+    outcome: SandboxOutcome,
+    queued: SystemTime,
+    directories: &Directories<S>,
+) -> Result<reapi::ActionResult, StoreError> {
+    let store = directories.store().as_ref();
+    let mut result = reapi::ActionResult {
+        exit_code: outcome.exit_code,
+        execution_metadata: Some(metadata(&outcome, queued)),
+        ..Default::default()
+    };
+    for (path, node) in outcome.outputs {
+        // Several names may mean the same path; each gets its own entry.
+        for output in wanted.iter().filter(|output| output.path == path) {
+            add_output(&mut result, spec, output.name.clone(), &node, directories)?;
+        }
+    }
+    (result.stdout_raw, result.stdout_digest) = stream(outcome.stdout, store)?;
+    (result.stderr_raw, result.stderr_digest) = stream(outcome.stderr, store)?;
+    Ok(result)
+}
+
+fn add_output<S: BlobStore + ?Sized>(
+    result: &mut reapi::ActionResult,
+    spec: &ActionSpec,
+    path: String,
+    node: &Node,
+    directories: &Directories<S>,
+) -> Result<(), StoreError> {
+    match node {
+        Node::File(file) => result.output_files.push(reapi::OutputFile {
+            path,
+            digest: Some(file.digest.into()),
+            is_executable: file.executable,
+            node_properties: file.properties.to_message(),
+            ..Default::default()
+        }),
+        Node::Symlink(link) => result.output_symlinks.push(reapi::OutputSymlink {
+            path,
+            target: link.target.to_string(),
+            node_properties: link.properties.to_message(),
+        }),
+        Node::Directory(root) => {
+            let tree = if spec.outputs.trees {
+                Some(write_tree(*root, directories)?)
+            } else {
+                None
+            };
+            result.output_directories.push(reapi::OutputDirectory {
+                path,
+                tree_digest: tree,
+                is_topologically_sorted: false,
+                root_directory_digest: spec.outputs.root_directories.then(|| (*root).into()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Writes the Tree message of a stored directory.
+fn write_tree<S: BlobStore + ?Sized>(
+    root: DirectoryDigest,
+    directories: &Directories<S>,
+) -> Result<reapi::Digest, StoreError> {
+    let mut tree = reapi::Tree::default();
+    let mut seen = std::collections::HashSet::from([root]);
+    let mut pending = vec![root];
+    while let Some(digest) = pending.pop() {
+        let directory =
+            directories
+                .read_directory(digest)
+                .map_err(|error| StoreError::Invalid {
+                    digest: digest.blob(),
+                    what: "a Directory",
+                    reason: error.to_string(),
+                })?;
+        for node in directory.entries.values() {
+            if let Node::Directory(child) = node
+                && seen.insert(*child)
+            {
+                pending.push(*child);
+            }
+        }
+        let message = directory.to_message();
+        match tree.root {
+            None => tree.root = Some(message),
+            Some(_) => tree.children.push(message),
+        }
+    }
+    Ok(directories
+        .store()
+        .write(tree.encode_to_vec().into())?
+        .into())
+}
+
+fn stream<S: BlobStore + ?Sized>(
+    content: Bytes,
+    store: &S,
+) -> Result<(Bytes, Option<reapi::Digest>), StoreError> {
+    if content.len() <= INLINE {
+        return Ok((content, None));
+    }
+    Ok((Bytes::new(), Some(store.write(content)?.into())))
+}
+
+fn metadata(outcome: &SandboxOutcome, queued: SystemTime) -> reapi::ExecutedActionMetadata {
+    let completed = SystemTime::now();
+    let before = |duration: Duration| completed.checked_sub(duration).unwrap_or(completed);
+    let ran = before(outcome.capturing);
+    let staged = before(outcome.capturing + outcome.running);
+    let started = before(outcome.capturing + outcome.running + outcome.staging);
+    let time = |time: SystemTime| Some(prost_types::Timestamp::from(time));
+    reapi::ExecutedActionMetadata {
+        worker: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        queued_timestamp: time(queued),
+        worker_start_timestamp: time(started),
+        input_fetch_start_timestamp: time(started),
+        input_fetch_completed_timestamp: time(staged),
+        execution_start_timestamp: time(staged),
+        execution_completed_timestamp: time(ran),
+        output_upload_start_timestamp: time(ran),
+        output_upload_completed_timestamp: time(completed),
+        worker_completed_timestamp: time(completed),
+        ..Default::default()
+    }
+}
+
+/// How long the command itself ran, as its result tells; zero if it doesn't.
+pub(crate) fn duration_of(result: &reapi::ActionResult) -> Duration {
+    let times = result.execution_metadata.as_ref().and_then(|metadata| {
+        let start = metadata.execution_start_timestamp?;
+        let end = metadata.execution_completed_timestamp?;
+        let (start, end) = (
+            SystemTime::try_from(start).ok()?,
+            SystemTime::try_from(end).ok()?,
+        );
+        end.duration_since(start).ok()
+    });
+    times.unwrap_or_default()
+}

@@ -1,0 +1,65 @@
+//! What an endpoint can do.
+
+use headstart_reapi::reapi::capabilities_server::Capabilities;
+use headstart_reapi::{reapi, semver};
+use tonic::{Request, Response, Status};
+
+use super::{MAX_BATCH, MAX_BLOB, check_instance};
+use crate::tenant::Tenant;
+
+pub(crate) struct CapabilitiesService(Tenant);
+
+impl CapabilitiesService {
+    pub(crate) fn new(tenant: Tenant) -> Self {
+        Self(tenant)
+    }
+}
+
+fn version(minor: i32) -> Option<semver::SemVer> {
+    Some(semver::SemVer {
+        major: 2,
+        minor,
+        ..Default::default()
+    })
+}
+
+#[tonic::async_trait]
+impl Capabilities for CapabilitiesService {
+    async fn get_capabilities(
+        &self,
+        request: Request<reapi::GetCapabilitiesRequest>,
+    ) -> Result<Response<reapi::ServerCapabilities>, Status> {
+        check_instance(&request.get_ref().instance_name)?;
+        let sha256 = reapi::digest_function::Value::Sha256 as i32;
+        let update = reapi::ActionCacheUpdateCapabilities {
+            update_enabled: self.0.may_update_cache(),
+        };
+        let priorities = reapi::PriorityCapabilities {
+            priorities: vec![reapi::priority_capabilities::PriorityRange {
+                min_priority: 0,
+                max_priority: i32::MAX,
+            }],
+        };
+        let strategy = reapi::symlink_absolute_path_strategy::Value::Allowed;
+        Ok(Response::new(reapi::ServerCapabilities {
+            cache_capabilities: Some(reapi::CacheCapabilities {
+                digest_functions: vec![sha256],
+                action_cache_update_capabilities: Some(update),
+                max_batch_total_size_bytes: MAX_BATCH.cast_signed(),
+                max_cas_blob_size_bytes: MAX_BLOB.cast_signed(),
+                symlink_absolute_path_strategy: strategy as i32,
+                ..Default::default()
+            }),
+            execution_capabilities: Some(reapi::ExecutionCapabilities {
+                digest_function: sha256,
+                digest_functions: vec![sha256],
+                exec_enabled: true,
+                execution_priority_capabilities: Some(priorities),
+                ..Default::default()
+            }),
+            low_api_version: version(0),
+            high_api_version: version(12),
+            ..Default::default()
+        }))
+    }
+}

@@ -1,0 +1,47 @@
+//! Errors, as gRPC says them.
+
+use headstart_execution::{ExecutionError, InvalidAction, SandboxError};
+use headstart_reapi::rpc;
+use headstart_store::StoreError;
+use tonic::{Code, Status};
+
+/// The status for a failed request for an action.
+pub(crate) fn of_execution(error: &ExecutionError) -> Status {
+    let code = match error {
+        ExecutionError::Invalid(InvalidAction::Store(StoreError::Missing(_)))
+        | ExecutionError::Sandbox(SandboxError::Store(StoreError::Missing(_)))
+        | ExecutionError::Store(StoreError::Missing(_)) => Code::FailedPrecondition,
+        ExecutionError::Invalid(InvalidAction::Field { .. })
+        | ExecutionError::Sandbox(SandboxError::NoProgram { .. }) => Code::InvalidArgument,
+        ExecutionError::Invalid(InvalidAction::Store(error)) | ExecutionError::Store(error) => {
+            return of_store(error);
+        }
+        ExecutionError::Sandbox(SandboxError::TooMuchOutput { .. }) => Code::ResourceExhausted,
+        ExecutionError::Sandbox(_) => Code::Internal,
+        ExecutionError::TimedOut { .. } => Code::DeadlineExceeded,
+        ExecutionError::Cancelled => Code::Cancelled,
+        ExecutionError::Service(_) => Code::Unavailable,
+        ExecutionError::Joined(error) => return of_execution(error),
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The status for what storage failed to do.
+pub(crate) fn of_store(error: &StoreError) -> Status {
+    let code = match error {
+        StoreError::Missing(_) => Code::NotFound,
+        StoreError::Mismatch { .. } | StoreError::Invalid { .. } => Code::InvalidArgument,
+        StoreError::Full(_) => Code::ResourceExhausted,
+        StoreError::Io { .. } => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// A status as it stands in a message.
+pub(crate) fn message(status: &Status) -> rpc::Status {
+    rpc::Status {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    }
+}
