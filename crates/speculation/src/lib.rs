@@ -20,6 +20,7 @@ mod message;
 mod mode;
 mod origin;
 mod outputs;
+mod primer;
 mod storage;
 mod table;
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use generate::{Dependency, Generated, Generation, Staged, generate};
 pub use message::{BaseAction, NamedTree, SpeculativeActions};
 pub use mode::{Mode, UnknownMode};
 pub use origin::{ElementId, Origin, Overlay};
+pub use primer::{Config, Primer};
 pub use storage::{SpeculationError, Storage};

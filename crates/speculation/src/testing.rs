@@ -1,5 +1,9 @@
 //! Small builders for the tests: stores in memory, trees and actions from text.
 
+pub(crate) mod random;
+pub(crate) mod session;
+pub(crate) mod world;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,444 @@
+//! Decides what to execute ahead of need, from what becomes known.
+//!
+//! A state machine: it is told of [`Event`]s and answers with [`Effect`]s. One plan covers the whole
+//! session. Each Directory of the recorded inputs is a node of one graph ([`shapes`]); each group of
+//! files in it waits for exactly what its resolution depends on ([`resolve`]), and is woken by that
+//! alone. When all inputs of an action are known it is adapted and becomes a task ([`tasks`]), which
+//! is shared by all who come to the same action. Results of tasks are inputs of others in turn.
+
+mod adapt;
+mod asked;
+mod jobs;
+mod knowledge;
+mod resolve;
+mod shapes;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headstart_merkle::{ActionDigest, Digest};
+use headstart_reapi::reapi;
+use headstart_store::read_message;
+
+use crate::account::Account;
+use crate::event::{Effect, Event, Unavailable};
+use crate::message::SpeculativeActions;
+use crate::mode::Mode;
+use crate::origin::ElementId;
+use crate::storage::{SpeculationError, Storage};
+use jobs::{Inputs, Job, JobState};
+use knowledge::{ActionFact, Done, ElementNo, Key, Knowledge, Known};
+use shapes::{JobId, Plan, Shapes};
+use tasks::{State, Tasks, Wish};
+
+/// How the primer should go about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Nothing is primed in mode `none`.
+    pub mode: Mode,
+    /// How many actions may be in flight at once.
+    pub slots: usize,
+}
+
+/// Predicts the actions of builds to come, and has them executed. See the module's description.
+pub struct Primer {
+    mode: Mode,
+    knowledge: Knowledge,
+    shapes: Shapes,
+    jobs: Vec<Job>,
+    tasks: Tasks,
+    elements: HashMap<ElementNo, Element>,
+    /// Jobs that mention a tree by name.
+    mentions: HashMap<Key, Vec<JobId>>,
+    /// Keys whose meaning has changed.
+    changed: VecDeque<Key>,
+    /// Jobs whose inputs may have changed.
+    dirty: BTreeSet<JobId>,
+}
+
+/// What the primer keeps of an element.
+#[derive(Default)]
+struct Element {
+    plan: Option<u32>,
+    jobs: Vec<JobId>,
+    weight: u32,
+    built: bool,
+    account: Account,
+}
+
+impl Primer {
+    /// A primer that knows nothing yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            mode: config.mode,
+            knowledge: Knowledge::default(),
+            shapes: Shapes::default(),
+            jobs: Vec::new(),
+            tasks: Tasks::new(config.slots),
+            elements: HashMap::new(),
+            mentions: HashMap::new(),
+            changed: VecDeque::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// Takes note of `event`, which happened at `now` (since any fixed time), and says what to do.
+    ///
+    /// Adapted actions, commands and Directories are written to `store` before they are named.
+    pub fn handle(&mut self, now: Duration, event: Event, store: &dyn Storage) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.mode.primes() {
+            self.note(now, event, store, &mut effects);
+            self.settle(store, &mut effects);
+            for (element, reason) in std::mem::take(&mut self.shapes.problems) {
+                self.problem(element, reason, &mut effects);
+            }
+            self.tasks.take_effects(&mut effects);
+            while let Some(execute) = self.tasks.next(now) {
+                effects.push(execute);
+            }
+        } else if let Event::Asked { element, subaction } = event {
+            let element = self.knowledge.number(&element);
+            self.account_asked(now, element, &subaction);
+        }
+        effects
+    }
+
+    fn note(
+        &mut self,
+        now: Duration,
+        event: Event,
+        store: &dyn Storage,
+        effects: &mut Vec<Effect>,
+    ) {
+        match event {
+            Event::Planned {
+                element,
+                message,
+                weight,
+            } => self.plan(&element, message, weight, store, effects),
+            Event::Sources { element, tree } => {
+                let key = Key::Sources(self.knowledge.number(&element));
+                self.learn(key, Known::Tree(tree));
+            }
+            Event::Artifact { element, tree } => {
+                let key = Key::Artifact(self.knowledge.number(&element));
+                self.learn(key, Known::Tree(tree));
+            }
+            Event::Root { element, tree } => {
+                let key = Key::Root(self.knowledge.number(&element));
+                self.learn(key, Known::Tree(tree));
+            }
+            Event::NamedTree {
+                element,
+                name,
+                tree,
+            } => {
+                let element = self.knowledge.number(&element);
+                let key = Key::Named(element, self.knowledge.name(&name));
+                self.learn(key, Known::Tree(tree));
+            }
+            Event::Unavailable { element, what } => self.lose(&element, what),
+            Event::CacheAnswered { action, result } => {
+                if self.tasks.answered(action, result) {
+                    self.decided(action);
+                }
+            }
+            Event::Finished { action, outcome } => {
+                let took = outcome.as_ref().map_or(Duration::ZERO, |o| o.duration);
+                let result = outcome.ok().map(|outcome| outcome.result);
+                if self.tasks.finished(action, result, took) {
+                    self.decided(action);
+                }
+            }
+            Event::Slots(slots) => self.tasks.set_slots(slots),
+            Event::ElementStarted { .. } => {}
+            Event::ElementBuilt { element } => self.built(&element),
+            Event::Asked { element, subaction } => {
+                let element = self.knowledge.number(&element);
+                self.account_asked(now, element, &subaction);
+                let (action, result) = (subaction.action, &subaction.result);
+                if self.tasks.asked(action, result, subaction.duration) {
+                    self.decided(action);
+                }
+            }
+        }
+    }
+
+    /// Takes in what is stored of an element that is going to be built.
+    fn plan(
+        &mut self,
+        id: &ElementId,
+        message: Arc<SpeculativeActions>,
+        weight: u32,
+        store: &dyn Storage,
+        effects: &mut Vec<Effect>,
+    ) {
+        let element = self.knowledge.number(id);
+        let known = self.elements.entry(element).or_default();
+        if known.plan.is_some() || known.built {
+            return;
+        }
+        let number = self.shapes.plans.len() as u32;
+        known.plan = Some(number);
+        known.weight = weight.max(1);
+        known.account.stored = message.actions.len();
+        let mut plan = Plan::new(Arc::clone(&message), &mut self.knowledge);
+        // The message may have been stored under another name of the same lineage.
+        plan.elements[0] = element;
+        self.shapes.plans.push(plan);
+        let chains = jobs::chains(&message);
+        for (place, chain) in chains.into_iter().enumerate() {
+            if let Err(error) = self.add_job(element, number, place as u32, chain, store) {
+                let digest = message.actions[place].digest;
+                self.problem(element, format!("the action {digest}: {error}"), effects);
+            }
+        }
+        let lost = self.knowledge.settle_actions(element);
+        self.changed.extend(lost);
+    }
+
+    fn add_job(
+        &mut self,
+        element: ElementNo,
+        plan: u32,
+        place: u32,
+        chain: Duration,
+        store: &dyn Storage,
+    ) -> Result<(), SpeculationError> {
+        let message = Arc::clone(&self.shapes.plans[plan as usize].message);
+        let action = &message.actions[place as usize];
+        if !action.usable {
+            return Ok(());
+        }
+        let base: reapi::Action = read_message(store.blobs(), action.digest, "an Action")?;
+        let base_root = Digest::required(base.input_root_digest.as_ref())
+            .map_err(|error| SpeculationError::Message(error.to_string()))?;
+        let id = self.jobs.len() as JobId;
+        let root = self
+            .shapes
+            .add_root(plan, base_root, id, &mut self.knowledge, store)?;
+        let mut mentions = Vec::new();
+        for named in &action.named_trees {
+            let named = &message.named_trees[*named as usize];
+            let key = Key::Named(element, self.knowledge.name(&named.name));
+            self.mentions.entry(key).or_default().push(id);
+            mentions.push((key, named.tree));
+        }
+        self.jobs.push(Job {
+            element,
+            base: action.digest,
+            base_root,
+            root,
+            mentions,
+            duration: action.duration,
+            chain,
+            failed: action.failed,
+            state: JobState::Pending,
+            earlier: Vec::new(),
+        });
+        self.elements.entry(element).or_default().jobs.push(id);
+        self.set_fact(id, ActionFact::NotYet);
+        self.dirty.insert(id);
+        Ok(())
+    }
+
+    fn learn(&mut self, key: Key, known: Known) {
+        if self.knowledge.set_tree(key, known) {
+            self.changed.push_back(key);
+            if let Key::Artifact(element) = key {
+                self.changed.extend(self.knowledge.unknown_actions(element));
+            }
+        }
+    }
+
+    fn lose(&mut self, element: &ElementId, what: Unavailable) {
+        let element = self.knowledge.number(element);
+        if matches!(what, Unavailable::Sources | Unavailable::Everything) {
+            self.learn(Key::Sources(element), Known::Gone);
+            self.learn(Key::Root(element), Known::Gone);
+        }
+        if matches!(what, Unavailable::Artifact | Unavailable::Everything) {
+            self.learn(Key::Artifact(element), Known::Gone);
+        }
+        if matches!(what, Unavailable::Actions | Unavailable::Everything) {
+            let lost = self.knowledge.settle_actions(element);
+            self.changed.extend(lost);
+        }
+    }
+
+    /// The real build of an element has ended: what is left of its speculation is given up, except
+    /// what others want too.
+    fn built(&mut self, element: &ElementId) {
+        let element = self.knowledge.number(element);
+        let known = self.elements.entry(element).or_default();
+        if std::mem::replace(&mut known.built, true) {
+            return;
+        }
+        let (jobs, plan) = (known.jobs.clone(), known.plan);
+        for id in jobs {
+            let adapted = self.jobs[id as usize].adapted();
+            let task = adapted.and_then(|action| self.tasks.get(action));
+            let done = task.is_some_and(|task| matches!(task.state, State::Done(_)));
+            let state = &mut self.jobs[id as usize].state;
+            *state = match (adapted, *state) {
+                (_, JobState::Refuted) => JobState::Refuted,
+                (Some(action), _) if done => JobState::Settled(action),
+                _ => JobState::Cancelled(adapted),
+            };
+            if let Some(action) = adapted {
+                self.tasks.unwant(action, id);
+            }
+            if !done {
+                self.set_fact(id, ActionFact::Gone);
+            }
+        }
+        if let Some(plan) = plan {
+            self.shapes.forget(plan);
+        }
+        let lost = self.knowledge.settle_actions(element);
+        self.changed.extend(lost);
+    }
+
+    /// Follows all that has changed to its end.
+    fn settle(&mut self, store: &dyn Storage, effects: &mut Vec<Effect>) {
+        loop {
+            if let Some(key) = self.changed.pop_front() {
+                self.shapes.wake(key, &mut self.knowledge, store);
+                let mentions = self.mentions.get(&key).into_iter().flatten();
+                self.dirty.extend(mentions);
+            } else if let Some(jobs) = self.shapes.step(store) {
+                self.dirty.extend(jobs);
+            } else if let Some(job) = self.dirty.pop_first() {
+                if let Err(error) = self.refresh(job, store) {
+                    let element = self.jobs[job as usize].element;
+                    let base = self.jobs[job as usize].base;
+                    self.refute(job);
+                    self.problem(element, format!("the action {base}: {error}"), effects);
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Adapts a job to what is known, or takes back what it was adapted to.
+    fn refresh(&mut self, id: JobId, store: &dyn Storage) -> Result<(), SpeculationError> {
+        let job = &self.jobs[id as usize];
+        if !job.is_live() || self.elements.get(&job.element).is_some_and(|e| e.built) {
+            return Ok(());
+        }
+        let (root, texts) = match job.inputs(&self.shapes, &self.knowledge) {
+            Inputs::Refuted => {
+                self.refute(id);
+                return Ok(());
+            }
+            Inputs::Pending => {
+                self.retract(id, JobState::Pending);
+                self.set_fact(id, ActionFact::NotYet);
+                return Ok(());
+            }
+            Inputs::Ready { root, texts } => (root, texts),
+        };
+        if root != Some(job.base_root)
+            && let Some(shape) = job.root
+            && self.needs_what_is_removed(job.base, shape, store)?
+        {
+            self.refute(id);
+            return Ok(());
+        }
+        let change = adapt::Change {
+            input_root: root,
+            texts: &texts,
+        };
+        let action = adapt::adapt(job.base, &change, store)?;
+        self.predict(id, action);
+        Ok(())
+    }
+
+    fn needs_what_is_removed(
+        &self,
+        base: ActionDigest,
+        shape: shapes::ShapeId,
+        store: &dyn Storage,
+    ) -> Result<bool, SpeculationError> {
+        let removed = self.shapes.removed(shape);
+        Ok(!removed.is_empty() && adapt::names_one_of(base, &removed, store)?)
+    }
+
+    /// A job's action is `action` today.
+    fn predict(&mut self, id: JobId, action: ActionDigest) {
+        if self.jobs[id as usize].state == JobState::Adapted(action) {
+            return;
+        }
+        self.retract(id, JobState::Adapted(action));
+        let job = &self.jobs[id as usize];
+        let element = self.elements.entry(job.element).or_default();
+        let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
+        element.account.corrected += usize::from(corrected);
+        let weight = u64::from(element.weight);
+        let micros = u64::try_from(job.chain.as_micros()).unwrap_or(u64::MAX);
+        // What failed before is worth trying last.
+        let value = micros.saturating_mul(weight) >> if job.failed { 8 } else { 0 };
+        let wish = Wish {
+            job: id,
+            rank: value,
+            order: u64::from(id),
+            expected: job.duration,
+            hopeless: job.failed && action == job.base,
+        };
+        self.tasks.want(action, wish);
+        self.inform(id, action);
+    }
+
+    /// Takes back what a job was adapted to, if it was.
+    fn retract(&mut self, id: JobId, state: JobState) {
+        let job = &mut self.jobs[id as usize];
+        if let JobState::Adapted(old) = std::mem::replace(&mut job.state, state) {
+            job.earlier.push(old);
+            self.tasks.unwant(old, id);
+        }
+    }
+
+    fn refute(&mut self, id: JobId) {
+        self.retract(id, JobState::Refuted);
+        self.set_fact(id, ActionFact::Gone);
+    }
+
+    /// A task's result is decided: those who want it are told.
+    fn decided(&mut self, action: ActionDigest) {
+        let jobs = self.tasks.get(action).map(|task| task.jobs.clone());
+        for job in jobs.unwrap_or_default() {
+            self.inform(job, action);
+        }
+    }
+
+    fn inform(&mut self, job: JobId, action: ActionDigest) {
+        let fact = match self.tasks.get(action).map(|task| &task.state) {
+            Some(State::Done(result)) => {
+                ActionFact::Done(Arc::new(Done::new(action, Arc::clone(result))))
+            }
+            Some(State::Failed) => ActionFact::Gone,
+            _ => ActionFact::NotYet,
+        };
+        self.set_fact(job, fact);
+    }
+
+    fn set_fact(&mut self, job: JobId, fact: ActionFact) {
+        let Job { element, base, .. } = self.jobs[job as usize];
+        if self.knowledge.set_result(element, base, fact) {
+            self.changed.push_back(Key::Action(element, base));
+        }
+    }
+
+    fn problem(&mut self, element: ElementNo, reason: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Problem {
+            element: self.knowledge.id(element).clone(),
+            reason,
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! Recorded actions on their way to being adapted.
+
+use std::time::Duration;
+
+use headstart_merkle::{ActionDigest, DirectoryDigest};
+
+use super::knowledge::{ElementNo, Key, Knowledge, Known};
+use super::shapes::{Output, ShapeId, Shapes};
+use crate::message::SpeculativeActions;
+
+/// A recorded action of an element that is going to be built.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) element: ElementNo,
+    pub(crate) base: ActionDigest,
+    pub(crate) base_root: DirectoryDigest,
+    /// `None` if nothing in its inputs has an origin.
+    pub(crate) root: Option<ShapeId>,
+    /// Trees that it mentions: how each is known today, and its digest as it was.
+    pub(crate) mentions: Vec<(Key, DirectoryDigest)>,
+    pub(crate) duration: Duration,
+    /// Its own time and that of the longest chain of actions that follow from it.
+    pub(crate) chain: Duration,
+    /// Whether it failed when it was recorded.
+    pub(crate) failed: bool,
+    pub(crate) state: JobState,
+    /// What was predicted before it was corrected.
+    pub(crate) earlier: Vec<ActionDigest>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobState {
+    /// An input is not known yet.
+    Pending,
+    /// An input is gone.
+    Refuted,
+    /// It is this today.
+    Adapted(ActionDigest),
+    /// Its element was built before it was adapted, or before it was done.
+    Cancelled(Option<ActionDigest>),
+    /// Its element was built, and it was done by then.
+    Settled(ActionDigest),
+}
+
+/// What a job's inputs are today.
+pub(crate) enum Inputs {
+    Pending,
+    Refuted,
+    Ready {
+        root: Option<DirectoryDigest>,
+        texts: Vec<(String, String)>,
+    },
+}
+
+impl Job {
+    /// What it was adapted to last.
+    pub(crate) fn adapted(&self) -> Option<ActionDigest> {
+        match self.state {
+            JobState::Adapted(action) | JobState::Settled(action) => Some(action),
+            JobState::Cancelled(action) => action,
+            JobState::Pending | JobState::Refuted => None,
+        }
+    }
+
+    /// Whether its element is still to be built.
+    pub(crate) fn is_live(&self) -> bool {
+        !matches!(self.state, JobState::Cancelled(_) | JobState::Settled(_))
+    }
+
+    pub(crate) fn inputs(&self, shapes: &Shapes, knowledge: &Knowledge) -> Inputs {
+        let output = match self.root {
+            Some(root) => shapes.output(root),
+            None => Output::Ready(Some(self.base_root)),
+        };
+        let root = match output {
+            Output::Pending => return Inputs::Pending,
+            Output::Refuted => return Inputs::Refuted,
+            Output::Ready(root) => root,
+        };
+        let mut texts = Vec::new();
+        for (key, old) in &self.mentions {
+            match knowledge.tree(*key) {
+                Known::NotYet => return Inputs::Pending,
+                Known::Gone => return Inputs::Refuted,
+                Known::Tree(new) if new == *old => {}
+                Known::Tree(new) => texts.push((old.to_string(), new.to_string())),
+            }
+        }
+        Inputs::Ready { root, texts }
+    }
+}
+
+/// For each base action, its own time and that of the longest chain that follows from it.
+pub(crate) fn chains(message: &SpeculativeActions) -> Vec<Duration> {
+    let mut after = vec![Duration::ZERO; message.actions.len()];
+    let mut chains = after.clone();
+    for (place, action) in message.actions.iter().enumerate().rev() {
+        // What took no time that is known still took some.
+        let own = action.duration.max(Duration::from_millis(1));
+        chains[place] = own.saturating_add(after[place]);
+        for needed in &action.needs {
+            // Reading a message makes sure that needed actions come earlier.
+            if let Some(follows) = after.get_mut(*needed as usize) {
+                *follows = (*follows).max(chains[place]);
+            }
+        }
+    }
+    chains
+}

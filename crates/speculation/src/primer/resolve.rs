@@ -1,0 +1,169 @@
+//! What stands today where a file came from: it is there, it is gone, or it is not known yet.
+
+use headstart_merkle::{Name, Node};
+
+use super::knowledge::{ActionFact, ElementNo, Key, Knowledge, Known};
+use crate::message::SpeculativeActions;
+use crate::storage::{SpeculationError, Storage, lookup};
+use crate::table::{Candidate, Kind, Rule};
+
+/// What is known of one file of an input tree.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Resolution {
+    /// What stands there today; nothing, if the file has been removed at its origin.
+    Resolved(Option<Node>),
+    /// It depends on what is not known yet.
+    Pending(Key),
+    /// Its origin is gone.
+    Refuted,
+}
+
+/// What one candidate says.
+enum Answer {
+    Node(Node),
+    Absent,
+    Gone,
+    NotYet(Key),
+}
+
+/// A stored message, its elements numbered for this session.
+pub(crate) struct Source<'a> {
+    pub(crate) message: &'a SpeculativeActions,
+    pub(crate) elements: &'a [ElementNo],
+}
+
+impl Source<'_> {
+    /// What a candidate waits for.
+    pub(crate) fn key(&self, candidate: &Candidate) -> Key {
+        let element = self.elements[candidate.element as usize];
+        match candidate.kind {
+            Kind::Source => Key::Sources(element),
+            Kind::Artifact => Key::Artifact(element),
+            Kind::Root => Key::Root(element),
+            Kind::Action(place) => Key::Action(element, self.message.action_at(place)),
+        }
+    }
+
+    /// What can still change the resolution of `rule`: nothing once the artifact that staged the
+    /// file is known.
+    pub(crate) fn watched(&self, rule: &Rule, knowledge: &Knowledge) -> Vec<Key> {
+        if self.truth(rule, knowledge).is_some() {
+            return Vec::new();
+        }
+        let keys = rule.0.iter().map(|candidate| self.key(candidate));
+        let open = keys.filter(|key| !matches!(knowledge.tree(*key), Known::Tree(_)));
+        let mut open: Vec<Key> = open.collect();
+        open.dedup();
+        open
+    }
+
+    /// The last candidate, if it is an artifact that is known: what it says is no guess.
+    fn truth<'r>(&self, rule: &'r Rule, knowledge: &Knowledge) -> Option<&'r Candidate> {
+        let last = rule.0.last()?;
+        let known = matches!(knowledge.tree(self.key(last)), Known::Tree(_));
+        (last.kind == Kind::Artifact && known).then_some(last)
+    }
+
+    /// What stands today for the file `name` that was `base`.
+    ///
+    /// An artifact that is known decides: the nearer to where the file was staged, the better.
+    /// Else the candidates are asked in order, and the first that is not known yet is waited for.
+    pub(crate) fn resolve(
+        &self,
+        rule: &Rule,
+        name: &Name,
+        base: &Node,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> Result<Resolution, SpeculationError> {
+        let last = rule.0.len().wrapping_sub(1);
+        let artifacts = rule.0.iter().enumerate().rev();
+        for (place, candidate) in artifacts.filter(|(_, c)| c.kind == Kind::Artifact) {
+            match self.ask(candidate, name, base, knowledge, store)? {
+                Answer::Node(node) => return Ok(Resolution::Resolved(Some(node))),
+                Answer::Absent if place == last => return Ok(Resolution::Resolved(None)),
+                _ => {}
+            }
+        }
+        let mut absent = false;
+        for candidate in &rule.0 {
+            absent = false;
+            match self.ask(candidate, name, base, knowledge, store)? {
+                Answer::Node(node) => return Ok(Resolution::Resolved(Some(node))),
+                Answer::Absent => absent = true,
+                Answer::Gone => {}
+                Answer::NotYet(_) if self.is_superseded(candidate, rule, knowledge) => {}
+                Answer::NotYet(key) => return Ok(Resolution::Pending(key)),
+            }
+        }
+        Ok(if absent {
+            Resolution::Resolved(None)
+        } else {
+            Resolution::Refuted
+        })
+    }
+
+    /// Whether a candidate's element has been built, so that its artifact says more than its
+    /// sources or actions will.
+    fn is_superseded(&self, candidate: &Candidate, rule: &Rule, knowledge: &Knowledge) -> bool {
+        let same =
+            |other: &&Candidate| other.kind == Kind::Artifact && other.element == candidate.element;
+        let artifact = rule.0.iter().find(same);
+        artifact
+            .is_some_and(|artifact| matches!(knowledge.tree(self.key(artifact)), Known::Tree(_)))
+    }
+
+    fn ask(
+        &self,
+        candidate: &Candidate,
+        name: &Name,
+        base: &Node,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> Result<Answer, SpeculationError> {
+        let key = self.key(candidate);
+        let found = if let Key::Action(element, action) = key {
+            match knowledge.result(element, action) {
+                ActionFact::NotYet => return Ok(Answer::NotYet(key)),
+                ActionFact::Gone => return Ok(Answer::Gone),
+                ActionFact::Done(done) => done.output(&candidate.path(name), store)?,
+            }
+        } else {
+            let tree = match knowledge.tree(key) {
+                Known::NotYet => return Ok(Answer::NotYet(key)),
+                Known::Gone => return Ok(Answer::Gone),
+                Known::Tree(tree) => tree,
+            };
+            let directory = knowledge.directory(tree, &candidate.directory, store)?;
+            let there = candidate.name.as_ref().unwrap_or(name);
+            let node = directory.and_then(|directory| directory.entries.get(there).cloned());
+            match (&node, base) {
+                (Some(Node::Symlink(_)), Node::File(_)) => {
+                    lookup(store, tree, &candidate.path(name), true)?
+                }
+                _ => node,
+            }
+        };
+        Ok(match found {
+            Some(Node::Directory(_)) | None => Answer::Absent,
+            Some(node) => Answer::Node(like(base, node)),
+        })
+    }
+}
+
+/// `node`, told of as `base` was: whoever recorded no properties will record none today.
+fn like(base: &Node, mut node: Node) -> Node {
+    let had = match base {
+        Node::File(file) => !file.properties.is_empty(),
+        Node::Symlink(link) => !link.properties.is_empty(),
+        Node::Directory(_) => true,
+    };
+    if !had {
+        match &mut node {
+            Node::File(file) => file.properties = headstart_merkle::Properties::default(),
+            Node::Symlink(link) => link.properties = headstart_merkle::Properties::default(),
+            Node::Directory(_) => {}
+        }
+    }
+    node
+}

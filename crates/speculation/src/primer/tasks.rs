@@ -1,0 +1,272 @@
+//! Adapted actions: each looked up once, executed at most once, and only while somebody wants it.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headstart_merkle::ActionDigest;
+use headstart_store::StoredResult;
+
+use super::shapes::JobId;
+use crate::event::Effect;
+
+/// An adapted action.
+#[derive(Debug)]
+pub(crate) struct Task {
+    /// Those who want its result.
+    pub(crate) jobs: Vec<JobId>,
+    pub(crate) state: State,
+    /// Whether it was handed out to be executed.
+    pub(crate) executed: bool,
+    /// Whether its result was found in the action cache.
+    pub(crate) cached: bool,
+    /// Whether a real build has asked for it.
+    pub(crate) asked: bool,
+    /// When it was handed out.
+    pub(crate) started: Duration,
+    /// How long its command ran, as far as is known.
+    pub(crate) took: Duration,
+    /// Whether an execution is in flight, wanted or not.
+    running: bool,
+    cancelling: bool,
+    rank: u64,
+    order: u64,
+    expected: Duration,
+    /// Whether it is as hopeless as it was when it was recorded.
+    hopeless: bool,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum State {
+    /// Nobody wants it.
+    Idle,
+    LookingUp,
+    Queued,
+    Running,
+    /// Its result can be used by others.
+    Done(Arc<StoredResult>),
+    /// There will be no such result.
+    Failed,
+}
+
+/// What a job asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) job: JobId,
+    pub(crate) rank: u64,
+    /// Of wishes with the same rank the lower comes first.
+    pub(crate) order: u64,
+    pub(crate) expected: Duration,
+    /// Whether it failed when it was recorded, with the same inputs.
+    pub(crate) hopeless: bool,
+}
+
+/// All tasks of a session, and the queue of those ready to be executed.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    tasks: HashMap<ActionDigest, Task>,
+    queue: BinaryHeap<(u64, Reverse<u64>, ActionDigest)>,
+    slots: usize,
+    in_flight: usize,
+    look_ups: Vec<ActionDigest>,
+    cancels: Vec<ActionDigest>,
+}
+
+impl Tasks {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self {
+            slots,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn get(&self, action: ActionDigest) -> Option<&Task> {
+        self.tasks.get(&action)
+    }
+
+    pub(crate) fn set_slots(&mut self, slots: usize) {
+        self.slots = slots;
+    }
+
+    /// A job wants the result of `action`.
+    pub(crate) fn want(&mut self, action: ActionDigest, wish: Wish) {
+        let task = self.tasks.entry(action).or_insert_with(Task::new);
+        task.jobs.push(wish.job);
+        task.hopeless = wish.hopeless && (task.jobs.len() == 1 || task.hopeless);
+        if task.jobs.len() == 1 || wish.rank > task.rank {
+            task.rank = wish.rank;
+            task.order = wish.order;
+            task.expected = task.expected.max(wish.expected);
+            if task.state == State::Queued {
+                self.queue.push((task.rank, Reverse(task.order), action));
+            }
+        }
+        if task.state == State::Idle && !task.running {
+            task.state = State::LookingUp;
+            self.look_ups.push(action);
+        }
+    }
+
+    /// A job no longer wants the result of `action`.
+    pub(crate) fn unwant(&mut self, action: ActionDigest, job: JobId) {
+        let Some(task) = self.tasks.get_mut(&action) else {
+            return;
+        };
+        task.jobs.retain(|other| *other != job);
+        if !task.jobs.is_empty() {
+            return;
+        }
+        match task.state {
+            State::Running => {
+                task.state = State::Idle;
+                if !task.cancelling {
+                    task.cancelling = true;
+                    self.cancels.push(action);
+                }
+            }
+            State::Queued | State::LookingUp => task.state = State::Idle,
+            State::Idle | State::Done(_) | State::Failed => {}
+        }
+    }
+
+    /// A look-up was answered. Says whether the task's result is now decided.
+    pub(crate) fn answered(&mut self, action: ActionDigest, result: Option<StoredResult>) -> bool {
+        let Some(task) = self.tasks.get_mut(&action) else {
+            return false;
+        };
+        if task.state != State::LookingUp {
+            return false;
+        }
+        match result {
+            Some(result) => {
+                task.cached = true;
+                task.decide(Some(result));
+                true
+            }
+            None if task.hopeless => {
+                task.state = State::Failed;
+                true
+            }
+            None => {
+                task.state = State::Queued;
+                self.queue.push((task.rank, Reverse(task.order), action));
+                false
+            }
+        }
+    }
+
+    /// An execution ended. Says whether the task's result is now decided.
+    pub(crate) fn finished(
+        &mut self,
+        action: ActionDigest,
+        result: Option<StoredResult>,
+        took: Duration,
+    ) -> bool {
+        let Some(task) = self.tasks.get_mut(&action).filter(|task| task.running) else {
+            return false;
+        };
+        task.running = false;
+        self.in_flight -= 1;
+        let cancelled = std::mem::take(&mut task.cancelling);
+        if matches!(task.state, State::Done(_) | State::Failed) {
+            return false;
+        }
+        task.took = took;
+        if result.is_none() && cancelled {
+            // Wanted again since it was given up: it starts over.
+            task.state = State::Idle;
+            if !task.jobs.is_empty() {
+                task.state = State::LookingUp;
+                self.look_ups.push(action);
+            }
+            return false;
+        }
+        task.decide(result);
+        true
+    }
+
+    /// A real build has been given a result. Says whether the task's result is now decided.
+    pub(crate) fn asked(
+        &mut self,
+        action: ActionDigest,
+        result: &StoredResult,
+        took: Duration,
+    ) -> bool {
+        let task = self.tasks.entry(action).or_insert_with(Task::new);
+        task.asked = true;
+        if matches!(task.state, State::Done(_)) || result.message().exit_code != 0 {
+            return false;
+        }
+        if task.took.is_zero() {
+            task.took = took;
+        }
+        task.decide(Some(result.clone()));
+        true
+    }
+
+    /// The next task to be executed, if a slot is free.
+    pub(crate) fn next(&mut self, now: Duration) -> Option<Effect> {
+        while self.in_flight < self.slots {
+            let (rank, _, action) = self.queue.pop()?;
+            let Some(task) = self.tasks.get_mut(&action) else {
+                continue;
+            };
+            // What was given up, or is queued twice for its rank, is passed over.
+            if task.state != State::Queued || task.running {
+                continue;
+            }
+            task.state = State::Running;
+            task.running = true;
+            task.executed = true;
+            task.started = now;
+            self.in_flight += 1;
+            return Some(Effect::Execute {
+                action,
+                rank,
+                expected: task.expected,
+            });
+        }
+        None
+    }
+
+    /// Look-ups and cancellations since the last call.
+    pub(crate) fn take_effects(&mut self, effects: &mut Vec<Effect>) {
+        let cancels = self.cancels.drain(..).map(Effect::Cancel);
+        effects.extend(cancels);
+        // What was wanted and given up at once needs no look-up; nor one that is wanted twice.
+        let mut look_ups = std::mem::take(&mut self.look_ups);
+        look_ups.sort_unstable();
+        look_ups.dedup();
+        if !look_ups.is_empty() {
+            effects.push(Effect::LookUp(look_ups));
+        }
+    }
+}
+
+impl Task {
+    fn new() -> Self {
+        Self {
+            jobs: Vec::new(),
+            state: State::Idle,
+            executed: false,
+            cached: false,
+            asked: false,
+            started: Duration::ZERO,
+            took: Duration::ZERO,
+            running: false,
+            cancelling: false,
+            rank: 0,
+            order: 0,
+            expected: Duration::ZERO,
+            hopeless: false,
+        }
+    }
+
+    /// Only a command that went well has a result that others can use.
+    fn decide(&mut self, result: Option<StoredResult>) {
+        let good = result.filter(|result| result.message().exit_code == 0);
+        self.state = good.map_or(State::Failed, |good| State::Done(Arc::new(good)));
+    }
+}

@@ -1,0 +1,170 @@
+//! The scenarios of the prototype's description, and those it gets wrong.
+
+use super::element;
+use crate::testing::session::{Change, Session};
+use crate::testing::world::{ElementSpec, id};
+use crate::{Account, Mode};
+
+const BASE: &str = "
+    source include/base.h one
+    source base.c base
+    step base.o = base.c : include/base.h
+    step libbase.a = base.o
+    install include/base.h usr/include/base.h
+    install libbase.a usr/lib/libbase.a
+";
+const LIBA: &str = "
+    needs 0
+    source liba.c liba
+    source liba.h header
+    step liba.o = liba.c : liba.h : usr/include/base.h
+    step libliba.a = liba.o
+    install liba.h usr/include/liba.h
+    install libliba.a usr/lib/libliba.a
+";
+const APP: &str = "
+    needs 1
+    source app.c app
+    step app.o = app.c :: usr/include/base.h usr/include/liba.h
+    step app = app.o :: usr/lib/libliba.a usr/lib/libbase.a
+    install app usr/bin/app
+";
+
+fn project(texts: &[&str]) -> Vec<ElementSpec> {
+    texts.iter().map(|text| element(text)).collect()
+}
+
+/// Builds `after` element by element, each once all priming that is possible has ended; gives the
+/// accounts.
+fn rebuild(before: &[&str], after: &[&str], mode: Mode) -> Vec<Account> {
+    let change = Change::new(&project(before), &project(after), mode);
+    let mut session = change.open(4);
+    let accounts = run(&change, &mut session);
+    assert_eq!(session.problems, [""; 0]);
+    accounts
+}
+
+fn run(change: &Change, session: &mut Session<'_>) -> Vec<Account> {
+    for (place, built) in change.after.iter().enumerate() {
+        session.drain();
+        if change.rebuilt[place] {
+            session.ask_all(place, built);
+            session.finish_element(place, built);
+        }
+    }
+    session.drain();
+    let accounts = (0..change.after.len()).map(|place| session.primer.account(&id(place)));
+    accounts.collect()
+}
+
+/// Hits, joined, missed.
+fn answers(account: &Account) -> [usize; 3] {
+    [account.hit, account.joined, account.missed]
+}
+
+#[test]
+fn one_dependency_changes() {
+    // base's own actions are adapted to its new sources, so even they are hits.
+    let changed = BASE.replace("base.h one", "base.h two");
+    let accounts = rebuild(&[BASE, LIBA, APP], &[&changed, LIBA, APP], Mode::Full);
+    for account in &accounts {
+        assert_eq!(answers(account), [2, 0, 0], "{accounts:?}");
+        assert_eq!((account.hit_primed, account.wasted), (2, 0));
+    }
+}
+
+#[test]
+fn the_chain_advances_before_anything_is_built() {
+    let changed = BASE.replace("base.h one", "base.h two");
+    let before = project(&[BASE, LIBA, APP]);
+    let after = project(&[&changed, LIBA, APP]);
+    let primed = |mode| {
+        let change = Change::new(&before, &after, mode);
+        let mut session = change.open(4);
+        session.drain();
+        session.executed.len()
+    };
+    // In full mode even the last link: its libraries are predicted from the actions that make them.
+    assert_eq!(primed(Mode::Full), 6);
+    // Else it waits for the libraries to be installed.
+    assert_eq!(primed(Mode::IntraElement), 5);
+    assert_eq!(primed(Mode::SourceArtifact), 3);
+}
+
+const CODEGEN: &str = "
+    source gen.y grammar
+    source other.y other
+    step gen.h = gen.y
+    step other.h = other.y
+    install gen.h usr/include/gen.h
+";
+const USER: &str = "
+    needs 0
+    source user.c user
+    step user.o = user.c :: usr/include/gen.h
+    step libuser.a = user.o
+    install libuser.a usr/lib/libuser.a
+";
+
+#[test]
+fn intermediate_files_of_other_elements() {
+    // codegen itself is unchanged; what it builds upon changes its outputs.
+    let tool = "source tool one \n install tool usr/bin/tool";
+    let newer = "source tool two \n install tool usr/bin/tool";
+    let codegen = CODEGEN
+        .replace("step gen.h = gen.y", "step gen.h = gen.y :: usr/bin/tool")
+        .to_owned()
+        + "\n needs 0";
+    let user = USER.replace("needs 0", "needs 1");
+    let change = Change::new(
+        &project(&[tool, &codegen, &user]),
+        &project(&[newer, &codegen, &user]),
+        Mode::Full,
+    );
+    let mut session = change.open(4);
+    session.drain();
+    // gen.h, user.o, libuser.a, with nothing built.
+    assert_eq!(session.executed.len(), 3);
+    let accounts = run(&change, &mut session);
+    assert_eq!(answers(&accounts[1]), [2, 0, 0]);
+    assert_eq!(answers(&accounts[2]), [2, 0, 0]);
+}
+
+#[test]
+fn a_changed_element_keeps_the_chain() {
+    let changed = CODEGEN.replace("grammar", "new");
+    let accounts = rebuild(&[CODEGEN, USER], &[&changed, USER], Mode::Full);
+    assert_eq!(answers(&accounts[0]), [2, 0, 0]);
+    assert_eq!((accounts[0].unchanged, accounts[0].hit_primed), (1, 1));
+    assert_eq!(answers(&accounts[1]), [2, 0, 0]);
+}
+
+#[test]
+fn several_elements_of_a_chain_change() {
+    let base = BASE.replace("base.h one", "base.h two");
+    let liba = LIBA.replace("liba.c liba", "liba.c changed");
+    let accounts = rebuild(&[BASE, LIBA, APP], &[&base, &liba, APP], Mode::Full);
+    for account in &accounts {
+        assert_eq!(answers(account), [2, 0, 0], "{accounts:?}");
+    }
+}
+
+#[test]
+fn only_what_is_built_upon_changes() {
+    let bottom = "source os.h one \n install os.h usr/include/os.h";
+    let newer = "source os.h two \n install os.h usr/include/os.h";
+    let base = BASE.replace("include/base.h\n", "include/base.h : usr/include/os.h\n") + "needs 0";
+    let liba = LIBA.replace("needs 0", "needs 1");
+    let app = APP.replace("needs 1", "needs 2");
+    let accounts = rebuild(
+        &[bottom, &base, &liba, &app],
+        &[newer, &base, &liba, &app],
+        Mode::Full,
+    );
+    assert_eq!(accounts[0].asked, 0);
+    assert_eq!(answers(&accounts[1]), [2, 0, 0]);
+    // liba's own inputs are as they were.
+    assert_eq!((accounts[2].unchanged, accounts[2].hit), (2, 2));
+    assert_eq!(answers(&accounts[3]), [2, 0, 0]);
+    assert_eq!((accounts[3].unchanged, accounts[3].hit_primed), (1, 1));
+}

@@ -1,0 +1,216 @@
+//! A session in virtual time: a primer, an action cache, an executor, and real builds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headstart_execution::{Answered, Outcome, Subaction};
+use headstart_merkle::ActionDigest;
+use headstart_store::StoredResult;
+
+use super::Fixture;
+use super::world::{Built, ElementSpec, id, rebuilt};
+use crate::{Config, Effect, Event, Mode, Primer, Unavailable};
+
+/// One session: a project is built again after it was changed.
+pub(crate) struct Session<'a> {
+    pub(crate) fixture: &'a Fixture,
+    pub(crate) primer: Primer,
+    pub(crate) cache: HashMap<ActionDigest, StoredResult>,
+    pub(crate) now: Duration,
+    /// What may happen next: answers, results.
+    pub(crate) pending: Vec<Event>,
+    /// What was handed out, in order.
+    pub(crate) executed: Vec<ActionDigest>,
+    pub(crate) cancelled: Vec<ActionDigest>,
+    pub(crate) problems: Vec<String>,
+    in_flight: BTreeSet<ActionDigest>,
+    pub(crate) most_in_flight: usize,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(fixture: &'a Fixture, slots: usize) -> Self {
+        Self {
+            fixture,
+            primer: Primer::new(Config {
+                mode: Mode::Full,
+                slots,
+            }),
+            cache: HashMap::new(),
+            now: Duration::ZERO,
+            pending: Vec::new(),
+            executed: Vec::new(),
+            cancelled: Vec::new(),
+            problems: Vec::new(),
+            in_flight: BTreeSet::new(),
+            most_in_flight: 0,
+        }
+    }
+
+    /// The action cache has what `built` left there.
+    pub(crate) fn remember(&mut self, built: &[Built]) {
+        for subaction in built.iter().flat_map(|one| &one.subactions) {
+            self.cache
+                .insert(subaction.action, subaction.result.clone());
+        }
+    }
+
+    /// Tells the primer; what it wants done becomes pending.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.now += Duration::from_millis(1);
+        if let Event::Finished { action, .. } = &event {
+            assert!(self.in_flight.remove(action), "ended twice");
+        }
+        for effect in self.primer.handle(self.now, event, &self.fixture.store) {
+            match effect {
+                Effect::LookUp(actions) => {
+                    for action in actions {
+                        let result = self.cache.get(&action).cloned();
+                        self.pending.push(Event::CacheAnswered { action, result });
+                    }
+                }
+                Effect::Execute { action, .. } => self.execute(action),
+                Effect::Cancel(action) => self.cancel(action),
+                Effect::Problem { reason, .. } => self.problems.push(reason),
+            }
+        }
+    }
+
+    fn execute(&mut self, action: ActionDigest) {
+        assert!(
+            !self.executed.contains(&action) || self.cancelled.contains(&action),
+            "executed twice: {action}"
+        );
+        assert!(self.in_flight.insert(action), "already in flight: {action}");
+        self.most_in_flight = self.most_in_flight.max(self.in_flight.len());
+        self.executed.push(action);
+        let result = StoredResult::from(self.fixture.run(action));
+        self.cache.insert(action, result.clone());
+        let outcome = Ok(Outcome {
+            result,
+            answered: Answered::Executed,
+            duration: Duration::from_millis(100),
+        });
+        self.pending.push(Event::Finished { action, outcome });
+    }
+
+    fn cancel(&mut self, action: ActionDigest) {
+        assert!(self.in_flight.contains(&action), "not in flight: {action}");
+        self.cancelled.push(action);
+        for event in &mut self.pending {
+            if let Event::Finished {
+                action: which,
+                outcome,
+            } = event
+                && *which == action
+            {
+                *outcome = Err("cancelled".to_owned());
+            }
+        }
+    }
+
+    /// Lets everything that is pending happen, first come first served.
+    pub(crate) fn drain(&mut self) {
+        while !self.pending.is_empty() {
+            let event = self.pending.remove(0);
+            self.tell(event);
+        }
+    }
+
+    /// What becomes known before anything is built: stored messages, all sources, and the artifacts
+    /// of what need not be built again.
+    pub(crate) fn opening(before: &[Built], after: &[Built], rebuilt: &[bool]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (place, again) in rebuilt.iter().enumerate() {
+            let element = id(place);
+            if *again {
+                events.push(Event::Planned {
+                    element: element.clone(),
+                    message: Arc::clone(&before[place].message),
+                    weight: 1,
+                });
+                events.push(Event::Sources {
+                    element,
+                    tree: after[place].sources,
+                });
+            } else {
+                events.push(Event::Artifact {
+                    element: element.clone(),
+                    tree: after[place].artifact,
+                });
+                // What is cached is not fetched.
+                events.push(Event::Unavailable {
+                    element,
+                    what: Unavailable::Sources,
+                });
+            }
+        }
+        events
+    }
+
+    /// The real build of an element: it asks for all that it needs.
+    pub(crate) fn ask_all(&mut self, place: usize, built: &Built) {
+        self.tell(Event::ElementStarted { element: id(place) });
+        for subaction in &built.subactions {
+            let known = self.cache.contains_key(&subaction.action);
+            let running = self.in_flight.contains(&subaction.action);
+            let answered = match (running, known) {
+                (true, _) => Answered::Joined,
+                (false, true) => Answered::Cached,
+                (false, false) => Answered::Executed,
+            };
+            self.cache
+                .insert(subaction.action, subaction.result.clone());
+            self.tell(Event::Asked {
+                element: id(place),
+                subaction: Subaction {
+                    answered,
+                    ..subaction.clone()
+                },
+            });
+        }
+    }
+
+    pub(crate) fn finish_element(&mut self, place: usize, built: &Built) {
+        self.tell(Event::Artifact {
+            element: id(place),
+            tree: built.artifact,
+        });
+        self.tell(Event::ElementBuilt { element: id(place) });
+    }
+
+    /// What the primer predicts of an element: what was, and what is.
+    pub(crate) fn predictions(&self, place: usize) -> BTreeMap<ActionDigest, Option<ActionDigest>> {
+        self.primer.predictions(&id(place)).into_iter().collect()
+    }
+}
+
+/// A project before and after a change, both built.
+pub(crate) struct Change {
+    pub(crate) fixture: Fixture,
+    pub(crate) before: Vec<Built>,
+    pub(crate) after: Vec<Built>,
+    pub(crate) rebuilt: Vec<bool>,
+}
+
+impl Change {
+    pub(crate) fn new(before: &[ElementSpec], after: &[ElementSpec], mode: Mode) -> Self {
+        let fixture = Fixture::default();
+        Self {
+            before: fixture.build(before, mode),
+            after: fixture.build(after, mode),
+            rebuilt: rebuilt(before, after),
+            fixture,
+        }
+    }
+
+    /// A session in which all that can be known before any build is known.
+    pub(crate) fn open(&self, slots: usize) -> Session<'_> {
+        let mut session = Session::new(&self.fixture, slots);
+        session.remember(&self.before);
+        for event in Session::opening(&self.before, &self.after, &self.rebuilt) {
+            session.tell(event);
+        }
+        session
+    }
+}
