@@ -42,11 +42,13 @@ pub fn parse(name: &str, text: &str) -> Result<Mapping, Error> {
         let at = builder.root.at;
         return Err(Error::new(&at, Problem::TooLarge(MAX_SIZE)));
     }
-    // The scanner asserts that something follows a backslash.
-    let text = if text.ends_with('\\') {
-        &format!("{text}\n")
-    } else {
+    // The library takes a byte order mark for a column of the first line; and its scanner asserts
+    // that something follows a backslash or a block scalar.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = if text.ends_with('\n') {
         text
+    } else {
+        &format!("{text}\n")
     };
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
@@ -144,13 +146,14 @@ impl Builder {
                 check(&at, anchor.as_deref(), tag.as_deref())?;
                 self.scalar(at, value)?;
             }
-            EventData::SequenceStart { anchor, tag, .. } => {
-                check(&at, anchor.as_deref(), tag.as_deref())?;
+            // Tags of what is no scalar are nobody's concern.
+            EventData::SequenceStart { anchor, .. } => {
+                check(&at, anchor.as_deref(), None)?;
                 let items = Vec::new();
                 self.begin(&at, |at| Open::Sequence(Sequence { at, items }))?;
             }
-            EventData::MappingStart { anchor, tag, .. } => {
-                check(&at, anchor.as_deref(), tag.as_deref())?;
+            EventData::MappingStart { anchor, .. } => {
+                check(&at, anchor.as_deref(), None)?;
                 self.begin(&at, |at| Open::Mapping(Mapping::new(at), None))?;
             }
             EventData::SequenceEnd | EventData::MappingEnd => match self.open.pop() {
@@ -262,7 +265,9 @@ mod tests {
         );
         check("a: '  x '\n'b ': |\n  z\n\n", "a: x\n'b ': z");
         check("a: \"\\x1f\\u3000é\\u2029\"", "a: é");
-        check("a: !!int 3", "a: '3'");
+        check("a: !!int 3\nb: !mine [x]", "a: '3'\nb:\n- x");
+        check("\u{feff}a: x\nb: x", "a: x\nb: x");
+        check("a: |\n\n    text  ", "a: text");
     }
 
     #[test]
