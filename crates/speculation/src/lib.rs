@@ -15,6 +15,7 @@
 mod account;
 mod codec;
 mod event;
+mod explain;
 mod generate;
 mod message;
 mod mode;
@@ -28,6 +29,7 @@ mod testing;
 
 pub use account::Account;
 pub use event::{Effect, Event, Unavailable};
+pub use explain::{Difference, Explainer, Explanation};
 pub use generate::{Dependency, Generated, Generation, Staged, generate};
 pub use message::{BaseAction, NamedTree, SpeculativeActions};
 pub use mode::{Mode, UnknownMode};

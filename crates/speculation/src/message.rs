@@ -1,8 +1,11 @@
 //! What is stored of an element: its recorded actions, and where their inputs came from.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, Node, TreePath};
+use headstart_reapi::reapi;
+use headstart_store::read_message;
 
 use crate::origin::{ElementId, Origin, Overlay};
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, content, directory};
@@ -97,6 +100,18 @@ impl SpeculativeActions {
             .unwrap_or_default()
     }
 
+    /// Where the file at `path` of the recorded input trees came from, best first; nowhere, if it
+    /// had no such content or is not known to have come from anywhere.
+    pub fn input_origins(&self, path: &TreePath, content: Option<BlobDigest>) -> Vec<Origin> {
+        let (Some((parent, name)), Some(content)) = (path.split(), content) else {
+            return Vec::new();
+        };
+        let directory = self.inputs.find(&parent);
+        let rule = directory.and_then(|at| self.inputs.rule(at, &name, content));
+        rule.map(|rule| self.origins(rule, &name))
+            .unwrap_or_default()
+    }
+
     pub(crate) fn artifact_rule(
         &self,
         parent: &TreePath,
@@ -138,6 +153,39 @@ impl SpeculativeActions {
                 path,
             },
         }
+    }
+
+    /// What of the store adapting the recorded actions takes: their Actions, Commands and
+    /// Directories, but no files. To be kept as long as the message, and to be sent along with it.
+    /// Those that are missing are left out, in order of digest.
+    pub fn protected(&self, store: &dyn Storage) -> Vec<BlobDigest> {
+        let mut found = BTreeSet::new();
+        let mut pending = Vec::new();
+        for action in self.actions.iter().filter(|action| action.usable) {
+            let read = read_message::<reapi::Action, _>(store.blobs(), action.digest, "an Action");
+            let Ok(message) = read else {
+                continue;
+            };
+            found.insert(action.digest.blob());
+            let command = BlobDigest::required(message.command_digest.as_ref());
+            found.extend(command);
+            let root = DirectoryDigest::required(message.input_root_digest.as_ref());
+            pending.extend(root);
+        }
+        while let Some(digest) = pending.pop() {
+            if found.contains(&digest.blob()) {
+                continue;
+            }
+            if let Ok(directory) = directory(store, digest) {
+                found.insert(digest.blob());
+                let nodes = directory.entries.values();
+                pending.extend(nodes.filter_map(|node| match node {
+                    Node::Directory(child) => Some(*child),
+                    _ => None,
+                }));
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// The overlays of the input tree `root` of one of the recorded actions, in the order of a

@@ -8,6 +8,7 @@
 
 mod adapt;
 mod asked;
+mod audit;
 mod jobs;
 mod knowledge;
 mod resolve;

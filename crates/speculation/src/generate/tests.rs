@@ -350,3 +350,15 @@ fn bytes_that_are_no_message_are_refused() {
     }
     assert_eq!(SpeculativeActions::from_wire(&wire).unwrap(), good);
 }
+
+#[test]
+fn what_adapting_takes_is_protected_and_nothing_else() {
+    let case = Case::new(Mode::Full)
+        .sources(&[("a.c", "a"), ("b.c", "b")])
+        .action(&[(&at("a.c"), "a")], &[(&at("a.o"), "object")]);
+    let protected = case.generate().message.protected(&case.fixture.store);
+    // An Action, a Command, and the Directories down to the file: root, buildstream, p, app.bst.
+    assert_eq!(protected.len(), 6);
+    assert!(!protected.contains(&BlobDigest::of(b"a")));
+    assert!(protected.contains(&case.build.subactions[0].action.blob()));
+}

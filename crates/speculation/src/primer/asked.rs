@@ -78,7 +78,7 @@ impl Primer {
     /// Counts a request by how it was answered, and whether it was predicted.
     pub(super) fn account_asked(&mut self, now: Duration, element: ElementNo, asked: &Subaction) {
         let task = self.tasks.get(asked.action);
-        let predicted = task.filter(|task| task.state != State::Idle || task.executed);
+        let predicted = task.filter(|task| task.predicted);
         let account = &mut self.elements.entry(element).or_default().account;
         account.asked += 1;
         let running = predicted.filter(|task| task.state == State::Running);

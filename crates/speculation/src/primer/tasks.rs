@@ -17,6 +17,8 @@ pub(crate) struct Task {
     /// Those who want its result.
     pub(crate) jobs: Vec<JobId>,
     pub(crate) state: State,
+    /// Whether anybody ever wanted its result.
+    pub(crate) predicted: bool,
     /// Whether it was handed out to be executed.
     pub(crate) executed: bool,
     /// Whether its result was found in the action cache.
@@ -94,6 +96,7 @@ impl Tasks {
     pub(crate) fn want(&mut self, action: ActionDigest, wish: Wish) {
         let task = self.tasks.entry(action).or_insert_with(Task::new);
         task.jobs.push(wish.job);
+        task.predicted = true;
         task.hopeless = wish.hopeless && (task.jobs.len() == 1 || task.hopeless);
         if task.jobs.len() == 1 || wish.rank > task.rank {
             task.rank = wish.rank;
@@ -250,6 +253,7 @@ impl Task {
         Self {
             jobs: Vec::new(),
             state: State::Idle,
+            predicted: false,
             executed: false,
             cached: false,
             asked: false,

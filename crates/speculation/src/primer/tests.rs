@@ -1,3 +1,5 @@
+mod exactness;
+mod explanations;
 mod properties;
 mod scenarios;
 
@@ -44,4 +46,9 @@ fn step(text: &str) -> Step {
         own: lists.next().unwrap_or_default(),
         system: lists.next().unwrap_or_default(),
     }
+}
+
+/// A project from texts.
+pub(super) fn project(texts: &[&str]) -> Vec<ElementSpec> {
+    texts.iter().map(|text| element(text)).collect()
 }

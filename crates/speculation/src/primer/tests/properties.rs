@@ -206,7 +206,8 @@ proptest! {
             prop_assert_eq!(account.asked, if rebuilt { built.subactions.len() } else { 0 });
             let sum = account.hit + account.joined + account.found + account.missed;
             prop_assert_eq!(sum, account.asked);
-            prop_assert_eq!((account.corrected, account.stale), (0, 0));
+            prop_assert_eq!(account.corrected, 0);
+            prop_assert_eq!(session.primer.audit(&id(place), &change.fixture.store).unwrap(), 0);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The scenarios of the prototype's description, and those it gets wrong.
+//! What may change in a chain of elements, and what of the next build is then foreseen.
 
-use super::element;
+use super::project;
 use crate::testing::session::{Change, Session};
-use crate::testing::world::{ElementSpec, id};
+use crate::testing::world::id;
 use crate::{Account, Mode};
 
 const BASE: &str = "
@@ -29,10 +29,6 @@ const APP: &str = "
     step app = app.o :: usr/lib/libliba.a usr/lib/libbase.a
     install app usr/bin/app
 ";
-
-fn project(texts: &[&str]) -> Vec<ElementSpec> {
-    texts.iter().map(|text| element(text)).collect()
-}
 
 /// Builds `after` element by element, each once all priming that is possible has ended; gives the
 /// accounts.
