@@ -14,5 +14,5 @@ mod walk;
 pub use digest::{ActionDigest, BlobDigest, CommandDigest, Digest, DirectoryDigest, Hasher};
 pub use directory::{Directory, FileNode, Node, Properties, SymlinkNode};
 pub use path::{Name, TreePath};
-pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Tree, TreeError};
+pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Merged, Tree, TreeError};
 pub use walk::{Difference, Visit, diff, walk};

@@ -1,6 +1,8 @@
 //! A whole tree that can be changed: directories are loaded when a path leads into them, and only
 //! those that changed are written again.
 
+mod merge;
+
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,8 @@ use thiserror::Error;
 use crate::digest::{BlobDigest, DirectoryDigest};
 use crate::directory::{Directory, InvalidDirectory, Node, Properties};
 use crate::path::{Name, TreePath};
+
+pub use merge::Merged;
 
 /// Whoever can say what a Directory holds.
 pub trait DirectoryReader {

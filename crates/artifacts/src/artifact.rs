@@ -1,0 +1,137 @@
+//! What building an element gave.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest, DirectoryReader, Node, TreeError};
+use headstart_reapi::{Message, buildstream};
+use headstart_store::{BlobStore, Directories, StoreError};
+
+/// An Artifact message as it was stored.
+///
+/// Its bytes are kept: another program may have put fields into it that this one does not know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Artifact {
+    bytes: Bytes,
+    message: buildstream::Artifact,
+}
+
+/// Whether an artifact can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cached {
+    /// All of it is here, and the build succeeded.
+    Success(Artifact),
+    /// All of it is here, and the build failed.
+    Failure(Artifact),
+}
+
+impl Cached {
+    /// The artifact, of success or failure.
+    pub fn artifact(&self) -> &Artifact {
+        match self {
+            Self::Success(artifact) | Self::Failure(artifact) => artifact,
+        }
+    }
+}
+
+impl Artifact {
+    pub(crate) fn decode(bytes: Bytes) -> Option<Self> {
+        let message = buildstream::Artifact::decode(bytes.clone()).ok()?;
+        Some(Self { bytes, message })
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The message.
+    pub fn message(&self) -> &buildstream::Artifact {
+        &self.message
+    }
+
+    /// The tree of its files; `None` if nothing was collected.
+    pub fn files(&self) -> Option<DirectoryDigest> {
+        Digest::required(self.message.files.as_ref()).ok()
+    }
+
+    /// The record of its subactions, if there is one.
+    pub fn speculative_actions(&self) -> Option<BlobDigest> {
+        Digest::required(self.message.speculative_actions.as_ref()).ok()
+    }
+
+    /// Whether all that it refers to, and that a user of it may need, is in the store.
+    pub fn is_complete<S: BlobStore + ?Sized>(
+        &self,
+        directories: &Directories<S>,
+    ) -> Result<bool, StoreError> {
+        let logs = self.message.logs.iter().map(|log| &log.digest);
+        let parts = [
+            &self.message.public_data,
+            &self.message.low_diversity_meta,
+            &self.message.high_diversity_meta,
+        ];
+        let mut wanted = Vec::new();
+        for field in parts.into_iter().chain(logs).filter_map(Option::as_ref) {
+            match BlobDigest::try_from(field) {
+                Ok(digest) => wanted.push(digest),
+                Err(_) => return Ok(false),
+            }
+        }
+        if let Some(root) = self.files()
+            && !add_tree(root, directories, &mut wanted)?
+        {
+            return Ok(false);
+        }
+        Ok(directories.store().missing(&wanted)?.is_empty())
+    }
+}
+
+impl From<buildstream::Artifact> for Artifact {
+    fn from(message: buildstream::Artifact) -> Self {
+        Self {
+            bytes: message.encode_to_vec().into(),
+            message,
+        }
+    }
+}
+
+/// Whether a tree is in the store with all its files.
+pub fn is_tree_complete<S: BlobStore + ?Sized>(
+    root: DirectoryDigest,
+    directories: &Directories<S>,
+) -> Result<bool, StoreError> {
+    let mut wanted = Vec::new();
+    Ok(add_tree(root, directories, &mut wanted)?
+        && directories.store().missing(&wanted)?.is_empty())
+}
+
+/// Adds the files of a tree; says whether its directories are all there.
+fn add_tree<S: BlobStore + ?Sized>(
+    root: DirectoryDigest,
+    directories: &Directories<S>,
+    wanted: &mut Vec<BlobDigest>,
+) -> Result<bool, StoreError> {
+    let mut seen = HashSet::from([root]);
+    let mut pending = vec![root];
+    while let Some(digest) = pending.pop() {
+        // Asked for even if it is remembered from before: it may have been removed since.
+        wanted.push(digest.blob());
+        let directory = match directories.read_directory(digest) {
+            Ok(directory) => directory,
+            Err(TreeError::Backend(error)) => match error.downcast::<StoreError>() {
+                Ok(error) if matches!(*error, StoreError::Mismatch { .. }) => return Ok(false),
+                Ok(error) => return Err(*error),
+                Err(_) => return Ok(false),
+            },
+            Err(_) => return Ok(false),
+        };
+        for node in directory.entries.values() {
+            match node {
+                Node::File(file) => wanted.push(file.digest),
+                Node::Directory(child) if seen.insert(*child) => pending.push(*child),
+                Node::Directory(_) | Node::Symlink(_) => {}
+            }
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,85 @@
+//! The Artifact message of what was assembled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headstart_merkle::{BlobDigest, DirectoryDigest};
+use headstart_project::{CacheKey, ElementGraph, ElementId, ElementKeys};
+use headstart_reapi::buildstream::{Artifact, artifact};
+use headstart_store::{BlobStore, StoreError};
+
+use crate::assembly::{Assembled, Verdict};
+
+/// What an Artifact message says beside the element itself.
+pub struct ArtifactParts<'a> {
+    /// All elements.
+    pub graph: &'a ElementGraph,
+    /// The element.
+    pub element: ElementId,
+    /// Its keys.
+    pub keys: ElementKeys,
+    /// The strong key of a dependency.
+    pub strong: &'a dyn Fn(ElementId) -> Option<CacheKey>,
+    /// What was assembled.
+    pub assembled: &'a Assembled,
+    /// Its sources.
+    pub sources: DirectoryDigest,
+    /// The name and the content of its log.
+    pub log: (String, BlobDigest),
+    /// The record of its subactions.
+    pub speculative_actions: Option<BlobDigest>,
+}
+
+/// The Artifact message; what it refers to is written to `store`.
+pub fn artifact_message(
+    parts: &ArtifactParts<'_>,
+    store: &dyn BlobStore,
+) -> Result<Artifact, StoreError> {
+    let element = &parts.graph[parts.element];
+    let write = |text: String| store.write(Bytes::from(text));
+    let integration: Option<Vec<Arc<str>>> =
+        parts
+            .assembled
+            .integration_commands
+            .as_ref()
+            .map(|commands| {
+                commands
+                    .iter()
+                    .map(|command| command.as_str().into())
+                    .collect()
+            });
+    let (success, error, files) = match &parts.assembled.verdict {
+        Verdict::Success(files) => (true, "succeeded".to_owned(), *files),
+        Verdict::Failure(description) => (false, description.clone(), None),
+    };
+    let strong = (parts.strong)(parts.element).unwrap_or(parts.keys.strict);
+    let scope = parts.graph.build_scope(parts.element).into_iter();
+    let build_deps = scope.map(|id| artifact::Dependency {
+        project_name: parts.graph[id].project.to_string(),
+        element_name: parts.graph[id].name.to_string(),
+        cache_key: (parts.strong)(id).map(|key| key.hex()).unwrap_or_default(),
+        was_workspaced: false,
+    });
+    let build_tree = parts.assembled.build_tree;
+    Ok(Artifact {
+        version: 2,
+        build_success: success,
+        build_error: error,
+        strong_key: strong.hex(),
+        weak_key: parts.keys.weak.hex(),
+        strict_key: parts.keys.strict.hex(),
+        files: files.map(Into::into),
+        build_deps: build_deps.collect(),
+        public_data: Some(write(element.public_data(integration.as_deref()))?.into()),
+        logs: vec![artifact::LogFile {
+            name: parts.log.0.clone(),
+            digest: Some(parts.log.1.into()),
+        }],
+        buildtree: build_tree.map(Into::into),
+        sources: build_tree.map(|_| parts.sources.into()),
+        low_diversity_meta: Some(write(element.low_diversity_meta())?.into()),
+        high_diversity_meta: Some(write(element.high_diversity_meta())?.into()),
+        speculative_actions: parts.speculative_actions.map(Into::into),
+        ..Default::default()
+    })
+}

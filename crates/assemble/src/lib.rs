@@ -1,0 +1,17 @@
+//! How an element becomes an artifact: what its sandbox holds, what runs in it, what is kept.
+//!
+//! As BuildStream 2.8 does it, action for action: dependencies are laid over each other in staging
+//! order, integration commands run as one action, the element's own commands as another, and the
+//! artifact is what is then found under the install root. Everything happens on trees in the store;
+//! files appear on disk only where an action runs, and that is somebody else's work ([`RunAction`]).
+
+mod action;
+mod artifact;
+mod assembly;
+mod collect;
+mod script;
+mod staging;
+
+pub use artifact::{ArtifactParts, artifact_message};
+pub use assembly::{AssembleError, Assembled, Inputs, RunAction, Verdict, assemble};
+pub use staging::StagedArtifact;

@@ -1,0 +1,182 @@
+//! Directories of the host: taken into the store, and written out again.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use bytes::Bytes;
+use headstart_merkle::{
+    BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, FileNode, Hasher,
+    Name, Node, SymlinkNode,
+};
+use headstart_store::{BlobStore, Directories};
+use rayon::prelude::*;
+
+use crate::error::SourceError;
+
+/// Files up to this size are read into memory once; larger ones are read twice unless they are new.
+const SMALL: u64 = 4 * 1024 * 1024;
+
+type Store = Directories<dyn BlobStore>;
+
+/// Takes a directory with all below it into the store. Only names, contents, symbolic links and the
+/// owner's `x` count.
+pub fn capture_directory(folder: &Path, store: &Store) -> Result<DirectoryDigest, SourceError> {
+    let entries = fs::read_dir(folder).map_err(|error| SourceError::io(folder, error))?;
+    let entries: Vec<_> = entries
+        .collect::<Result<_, _>>()
+        .map_err(|error| SourceError::io(folder, error))?;
+    let nodes = entries.par_iter().map(|entry| {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| Name::new(name).ok());
+        let name = name.ok_or_else(|| unusable(&path, "its name is not UTF-8"))?;
+        Ok::<_, SourceError>((name, capture_node(&path, store)?))
+    });
+    let entries = nodes.collect::<Result<_, _>>()?;
+    let encoded = Directory {
+        entries,
+        ..Directory::default()
+    }
+    .encode();
+    let digest = DirectoryDigest::of(&encoded);
+    store.write_directory(digest, encoded)?;
+    Ok(digest)
+}
+
+/// Takes a file, link or directory into the store.
+pub(crate) fn capture_node(path: &Path, store: &Store) -> Result<Node, SourceError> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| SourceError::io(path, error))?;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        Ok(Node::Directory(capture_directory(path, store)?))
+    } else if kind.is_symlink() {
+        let target = fs::read_link(path).map_err(|error| SourceError::io(path, error))?;
+        let target = target
+            .to_str()
+            .ok_or_else(|| unusable(path, "its target is not UTF-8"))?;
+        Ok(Node::Symlink(SymlinkNode::new(target)))
+    } else if kind.is_file() {
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        Ok(Node::File(FileNode::new(
+            capture_file(path, &metadata, store)?,
+            executable,
+        )))
+    } else {
+        Err(unusable(
+            path,
+            "only files, directories and symbolic links can be sources",
+        ))
+    }
+}
+
+fn capture_file(
+    path: &Path,
+    metadata: &Metadata,
+    store: &Store,
+) -> Result<BlobDigest, SourceError> {
+    let failed = |error| SourceError::io(path, error);
+    let store = store.store();
+    if metadata.len() <= SMALL {
+        return Ok(store.write(Bytes::from(fs::read(path).map_err(failed)?))?);
+    }
+    let mut file = File::open(path).map_err(failed)?;
+    let digest = digest_of(&mut file).map_err(failed)?;
+    if !store.contains(digest)? {
+        let mut writer = store.writer()?;
+        let mut file = File::open(path).map_err(failed)?;
+        io::copy(&mut file, &mut writer).map_err(failed)?;
+        writer.finish(Some(digest))?;
+    }
+    Ok(digest)
+}
+
+/// The digest of all that a reader gives.
+pub(crate) fn digest_of(reader: &mut dyn Read) -> io::Result<BlobDigest> {
+    let mut hasher = Hasher::default();
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return Ok(hasher.finish()),
+            size => hasher.update(&piece[..size]),
+        }
+    }
+}
+
+/// Writes a stored tree into an existing, empty directory.
+pub fn write_out(root: DirectoryDigest, folder: &Path, store: &Store) -> Result<(), SourceError> {
+    let mut pending = vec![(root, folder.to_owned())];
+    while let Some((digest, folder)) = pending.pop() {
+        for (name, node) in &store.read_directory(digest)?.entries {
+            let path = folder.join(name.as_str());
+            let failed = |error| SourceError::io(&path, error);
+            match node {
+                Node::Directory(child) => {
+                    fs::create_dir(&path).map_err(failed)?;
+                    pending.push((*child, path));
+                }
+                Node::Symlink(link) => symlink(&*link.target, &path).map_err(failed)?,
+                Node::File(file) => {
+                    let mode = if file.executable { 0o755 } else { 0o644 };
+                    let mut content = store.store().open(file.digest)?;
+                    let mut options = File::options();
+                    let created = options.write(true).create_new(true).mode(mode).open(&path);
+                    let mut created = created.map_err(failed)?;
+                    io::copy(&mut content, &mut created).map_err(failed)?;
+                    created.flush().map_err(failed)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unusable(path: &Path, reason: &str) -> SourceError {
+    SourceError::Unusable {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use headstart_store::MemoryBlobs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_comes_back_as_it_was() {
+        let store: Store = Directories::new(Arc::new(MemoryBlobs::default()) as Arc<dyn BlobStore>);
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(from.path().join("sub/empty")).unwrap();
+        fs::write(from.path().join("sub/script"), "#!/bin/sh\n").unwrap();
+        let executable = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(from.path().join("sub/script"), executable).unwrap();
+        fs::write(from.path().join("large"), vec![7; SMALL as usize + 1]).unwrap();
+        symlink("sub/script", from.path().join("link")).unwrap();
+
+        let digest = capture_directory(from.path(), &store).unwrap();
+        write_out(digest, to.path(), &store).unwrap();
+        assert_eq!(capture_directory(to.path(), &store).unwrap(), digest);
+        let mode = fs::metadata(to.path().join("sub/script"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o755);
+        assert!(to.path().join("sub/empty").is_dir());
+    }
+
+    #[test]
+    fn what_is_no_file_is_named() {
+        let store: Store = Directories::new(Arc::new(MemoryBlobs::default()) as Arc<dyn BlobStore>);
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        let error = capture_directory(folder.path(), &store)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("socket: only files"), "{error}");
+    }
+}

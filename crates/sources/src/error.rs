@@ -1,0 +1,89 @@
+//! Why a source can't be fetched or staged.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use headstart_artifacts::RefError;
+use headstart_merkle::TreeError;
+use headstart_store::StoreError;
+use thiserror::Error;
+
+/// Why a source can't be fetched or staged.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// A file of the project, or a temporary one, can't be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Something in a directory can't be staged.
+    #[error("{path}: {reason}")]
+    Unusable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A download failed from everywhere it can be had.
+    #[error("{url} can't be fetched: {}", reasons.join("; "))]
+    Fetch {
+        /// As the project writes it.
+        url: String,
+        /// What each address said.
+        reasons: Vec<String>,
+    },
+    /// A source has no `ref`.
+    #[error("{at}: the source has no `ref`: track it first")]
+    Unresolved {
+        /// Where it is.
+        at: String,
+    },
+    /// An archive can't be unpacked.
+    #[error("{archive}: {reason}")]
+    Archive {
+        /// Which, as the project writes its address.
+        archive: String,
+        /// Why.
+        reason: String,
+    },
+    /// A patch does not apply.
+    #[error("the patch {patch} could not be applied: {reason}")]
+    Patch {
+        /// Which.
+        patch: PathBuf,
+        /// What `patch` said.
+        reason: String,
+    },
+    /// A program that a source needs is not there.
+    #[error("`{program}` is needed to {purpose}: apt-get install {program}")]
+    NoProgram {
+        /// Its name, and that of its package.
+        program: &'static str,
+        /// What for.
+        purpose: &'static str,
+    },
+    /// A tree can't be made.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cache of sources failed.
+    #[error(transparent)]
+    Cache(#[from] RefError),
+}
+
+impl SourceError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull => StoreError::Full(path.to_owned()).into(),
+            _ => Self::Io {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}

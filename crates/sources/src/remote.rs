@@ -1,0 +1,31 @@
+//! `remote`: one downloaded file, as it is.
+
+use std::fs;
+use std::path::Path;
+
+use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree, TreePath};
+use headstart_project::Remote;
+use headstart_store::{BlobStore, Directories};
+
+use crate::error::SourceError;
+
+/// The tree that holds just the file.
+pub(crate) fn stage(
+    remote: &Remote,
+    file: &Path,
+    store: &Directories<dyn BlobStore>,
+) -> Result<DirectoryDigest, SourceError> {
+    let content = fs::read(file).map_err(|error| SourceError::io(file, error))?;
+    let digest = store.store().write(content.into())?;
+    let path = TreePath::normalized(&remote.filename).map_err(|error| SourceError::Unusable {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let mut tree = Tree::empty();
+    tree.insert(
+        &path,
+        Node::File(FileNode::new(digest, remote.executable)),
+        store,
+    )?;
+    Ok(tree.write(store)?)
+}
