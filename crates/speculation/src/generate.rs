@@ -22,9 +22,10 @@ use crate::message::{BaseAction, NamedTree, SpeculativeActions};
 use crate::mode::Mode;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
+pub(crate) use inputs::own_candidate;
 use inputs::{Inputs, Summary};
 use outputs::OutputIndex;
-use rules::Rules;
+pub(crate) use rules::Rules;
 use suffix::Suffixes;
 use view::{Layer, Of, View};
 

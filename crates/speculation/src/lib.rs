@@ -22,6 +22,7 @@ mod mode;
 mod origin;
 mod outputs;
 mod primer;
+mod prototype;
 mod storage;
 mod table;
 #[cfg(test)]

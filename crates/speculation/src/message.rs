@@ -9,7 +9,7 @@ use headstart_store::read_message;
 
 use crate::origin::{ElementId, Origin, Overlay};
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, content, directory};
-use crate::table::{Candidate, DirId, Kind, Rule, RuleId, Table};
+use crate::table::{Candidate, Kind, Rule, RuleId, Table};
 
 /// How an element's recorded actions can be adapted, and where the files of its artifact come
 /// from: the `SpeculativeActions` message, read.
@@ -195,6 +195,15 @@ impl SpeculativeActions {
         root: DirectoryDigest,
         store: &dyn Storage,
     ) -> Result<Vec<Overlay>, SpeculationError> {
+        self.overlays_in(&self.inputs, root, store)
+    }
+
+    pub(crate) fn overlays_in(
+        &self,
+        rules: &Table,
+        root: DirectoryDigest,
+        store: &dyn Storage,
+    ) -> Result<Vec<Overlay>, SpeculationError> {
         let mut found = Vec::new();
         let mut pending = vec![(TreePath::root(), root, Table::ROOT, 0)];
         while let Some((at, digest, table, depth)) = pending.pop() {
@@ -205,25 +214,22 @@ impl SpeculativeActions {
             let mut below = Vec::new();
             for (name, node) in &here.entries {
                 if let Node::Directory(child) = node {
-                    if let Some(table) = self.inputs.child(table, name) {
+                    if let Some(table) = rules.child(table, name) {
                         below.push((at.child(name), *child, table, depth + 1));
                     }
                 } else {
-                    found.extend(self.overlay(&at, name, node, table));
+                    found.extend(content(node).and_then(|content| {
+                        let rule = rules.rule(table, name, content)?;
+                        Some(Overlay {
+                            path: at.child(name),
+                            content,
+                            origins: self.origins(rule, name),
+                        })
+                    }));
                 }
             }
             pending.extend(below.into_iter().rev());
         }
         Ok(found)
-    }
-
-    fn overlay(&self, at: &TreePath, name: &Name, node: &Node, table: DirId) -> Option<Overlay> {
-        let content = content(node)?;
-        let rule = self.inputs.rule(table, name, content)?;
-        Some(Overlay {
-            path: at.child(name),
-            content,
-            origins: self.origins(rule, name),
-        })
     }
 }

@@ -159,7 +159,8 @@ impl<'a> Rules<'a> {
         })
     }
 
-    fn element(&mut self, element: &ElementId) -> u32 {
+    /// The place of an element in the list.
+    pub(crate) fn element(&mut self, element: &ElementId) -> u32 {
         if let Some(place) = self.element_places.get(element) {
             return *place;
         }
@@ -169,7 +170,8 @@ impl<'a> Rules<'a> {
         place
     }
 
-    fn other(&mut self, action: ActionDigest) -> u32 {
+    /// The place of an action of another element.
+    pub(crate) fn other(&mut self, action: ActionDigest) -> u32 {
         let next = self.base_actions + self.others.len() as u32;
         let place = *self.other_places.entry(action).or_insert(next);
         if place == next {

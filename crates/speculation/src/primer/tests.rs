@@ -49,6 +49,12 @@ fn step(text: &str) -> Step {
 }
 
 /// A project from texts.
-pub(super) fn project(texts: &[&str]) -> Vec<ElementSpec> {
+pub(crate) fn project(texts: &[&str]) -> Vec<ElementSpec> {
     texts.iter().map(|text| element(text)).collect()
+}
+
+#[test]
+fn a_primer_can_be_handed_from_thread_to_thread() {
+    fn check<T: Send>() {}
+    check::<crate::Primer>();
 }
