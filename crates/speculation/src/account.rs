@@ -32,6 +32,9 @@ pub struct Account {
     pub stale: usize,
     /// Requests of the real build.
     pub asked: usize,
+    /// Requests whose command failed: such results are remembered for nobody, so these can't be
+    /// hits. They are counted here and nowhere else.
+    pub unsuccessful: usize,
     /// Requests that found a result that was predicted.
     pub hit: usize,
     /// Of those, executed ahead of need in this session.
@@ -46,7 +49,8 @@ pub struct Account {
     pub late: usize,
     /// Executed ahead of need, and nobody asked for them.
     pub wasted: usize,
-    /// Time of commands that the real build did not have to wait for.
+    /// Time of commands that the real build did not have to wait for. Of those joined only what had
+    /// passed when they were wanted, which [`Event::Wanted`](crate::Event::Wanted) tells.
     pub saved: Duration,
     /// Time of commands that nobody asked for.
     pub wasted_time: Duration,
@@ -70,6 +74,7 @@ impl Account {
         self.corrected += other.corrected;
         self.stale += other.stale;
         self.asked += other.asked;
+        self.unsuccessful += other.unsuccessful;
         self.hit += other.hit;
         self.hit_primed += other.hit_primed;
         self.joined += other.joined;
@@ -82,9 +87,11 @@ impl Account {
         self.misses.extend_from_slice(&other.misses);
     }
 
-    /// Requests that speculation answered in time, of all requests; `None` without requests.
+    /// Requests that found their prediction, done or running, of all that could have; `None` without
+    /// such requests.
     pub fn hit_ratio(&self) -> Option<f64> {
-        (self.asked > 0).then(|| (self.hit + self.joined) as f64 / self.asked as f64)
+        let able = self.asked - self.unsuccessful;
+        (able > 0).then(|| (self.hit + self.joined) as f64 / able as f64)
     }
 }
 

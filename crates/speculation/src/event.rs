@@ -86,6 +86,14 @@ pub enum Event {
         /// The element.
         element: ElementId,
     },
+    /// The real build of an element has asked for an action, and there is no result yet. It will
+    /// be executed, or joined if it is running already, and then [`Event::Asked`] follows.
+    Wanted {
+        /// The element.
+        element: ElementId,
+        /// The action.
+        action: ActionDigest,
+    },
     /// The real build of an element has asked for an action and been answered.
     Asked {
         /// The element.

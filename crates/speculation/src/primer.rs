@@ -104,7 +104,7 @@ impl Primer {
             }
         } else if let Event::Asked { element, subaction } = event {
             let element = self.knowledge.number(&element);
-            self.account_asked(now, element, &subaction);
+            self.account_asked(element, &subaction);
         }
         effects
     }
@@ -159,9 +159,10 @@ impl Primer {
             Event::Slots(slots) => self.tasks.set_slots(slots),
             Event::ElementStarted { .. } => {}
             Event::ElementBuilt { element } => self.built(&element),
+            Event::Wanted { action, .. } => self.tasks.wanted(action, now),
             Event::Asked { element, subaction } => {
                 let element = self.knowledge.number(&element);
-                self.account_asked(now, element, &subaction);
+                self.account_asked(element, &subaction);
                 let (action, result) = (subaction.action, &subaction.result);
                 if self.tasks.asked(action, result, subaction.duration) {
                     self.decided(action);

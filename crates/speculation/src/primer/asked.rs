@@ -1,7 +1,5 @@
 //! What the real builds ask for, held against what was predicted.
 
-use std::time::Duration;
-
 use headstart_execution::{Answered, Subaction};
 use headstart_merkle::ActionDigest;
 
@@ -76,35 +74,50 @@ impl Primer {
     }
 
     /// Counts a request by how it was answered, and whether it was predicted.
-    pub(super) fn account_asked(&mut self, now: Duration, element: ElementNo, asked: &Subaction) {
+    pub(super) fn account_asked(&mut self, element: ElementNo, asked: &Subaction) {
         let task = self.tasks.get(asked.action);
         let predicted = task.filter(|task| task.predicted);
         let account = &mut self.elements.entry(element).or_default().account;
         account.asked += 1;
-        let running = predicted.filter(|task| task.state == State::Running);
-        match (asked.answered, predicted) {
-            (Answered::Cached, Some(task)) => {
+        if asked.result.message().exit_code != 0 {
+            account.unsuccessful += 1;
+            return;
+        }
+        let executed = predicted.filter(|task| task.executed);
+        match (asked.answered, predicted, executed) {
+            (Answered::Cached, Some(_), Some(task)) => {
                 account.hit += 1;
-                if task.executed && !task.asked {
+                if !task.asked {
                     account.hit_primed += 1;
                     account.saved += task.took.max(asked.duration);
                 }
             }
-            (Answered::Cached, None) => account.found += 1,
-            (Answered::Joined, Some(_)) | (Answered::Executed, Some(_)) if running.is_some() => {
-                account.joined += 1;
-                let started = running.map_or(now, |task| task.started);
-                account.saved += now.saturating_sub(started).min(asked.duration);
+            (Answered::Cached, Some(_), None) => account.hit += 1,
+            (Answered::Cached, None, _) => account.found += 1,
+            // Whoever asks for what is running is told so, or else that it was executed.
+            (Answered::Joined, _, Some(task)) => account.join(task),
+            (Answered::Executed, _, Some(task)) if task.state == State::Running => {
+                account.join(task);
             }
-            (_, predicted) => {
+            (_, Some(_), _) => {
                 account.missed += 1;
-                if predicted.is_some() {
-                    account.late += 1;
-                } else {
-                    account.misses.push(asked.action);
-                }
+                account.late += 1;
+            }
+            (_, None, _) => {
+                account.missed += 1;
+                account.misses.push(asked.action);
             }
         }
+    }
+}
+
+impl Account {
+    fn join(&mut self, task: &Task) {
+        self.joined += 1;
+        let passed = task
+            .wanted
+            .map(|wanted| wanted.saturating_sub(task.started));
+        self.saved += passed.unwrap_or_default();
     }
 }
 

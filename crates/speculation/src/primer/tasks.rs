@@ -27,6 +27,8 @@ pub(crate) struct Task {
     pub(crate) asked: bool,
     /// When it was handed out.
     pub(crate) started: Duration,
+    /// When a real build first wanted it, in vain.
+    pub(crate) wanted: Option<Duration>,
     /// How long its command ran, as far as is known.
     pub(crate) took: Duration,
     /// Whether an execution is in flight, wanted or not.
@@ -190,6 +192,13 @@ impl Tasks {
         true
     }
 
+    /// A real build has found no result.
+    pub(crate) fn wanted(&mut self, action: ActionDigest, now: Duration) {
+        if let Some(task) = self.tasks.get_mut(&action) {
+            task.wanted.get_or_insert(now);
+        }
+    }
+
     /// A real build has been given a result. Says whether the task's result is now decided.
     pub(crate) fn asked(
         &mut self,
@@ -258,6 +267,7 @@ impl Task {
             cached: false,
             asked: false,
             started: Duration::ZERO,
+            wanted: None,
             took: Duration::ZERO,
             running: false,
             cancelling: false,

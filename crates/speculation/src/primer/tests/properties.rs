@@ -204,7 +204,8 @@ proptest! {
             let account = session.primer.account(&id(place));
             let rebuilt = change.rebuilt[place];
             prop_assert_eq!(account.asked, if rebuilt { built.subactions.len() } else { 0 });
-            let sum = account.hit + account.joined + account.found + account.missed;
+            let sum = account.hit + account.joined + account.found + account.missed
+                + account.unsuccessful;
             prop_assert_eq!(sum, account.asked);
             prop_assert_eq!(account.corrected, 0);
             prop_assert_eq!(session.primer.audit(&id(place), &change.fixture.store).unwrap(), 0);
