@@ -40,6 +40,7 @@ pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
         generated.unusable
     );
     drop(generated);
+    drop(store);
 
     let store = Directories::new(blobs);
     let start = Instant::now();

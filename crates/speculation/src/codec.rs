@@ -11,7 +11,7 @@ use headstart_reapi::Message;
 use headstart_reapi::buildstream::SpeculativeActions as Wire;
 use headstart_reapi::buildstream::speculative_actions as wire;
 
-use crate::message::{BaseAction, NamedTree, SpeculativeActions};
+use crate::message::{BaseAction, NamedTree, Owned, SpeculativeActions, Trees};
 use crate::origin::ElementId;
 use crate::storage::SpeculationError;
 use crate::table::{Candidate, Exception, Kind, Rule, RuleId, Table};
@@ -64,6 +64,11 @@ impl SpeculativeActions {
                 digest: Some(named.tree.into()),
             })
             .collect();
+        message.trees = Some(digests(self.trees.values().copied()));
+        let owners = self.trees.keys();
+        message.tree_owners = owners
+            .map(|(element, owned)| element * 2 + u32::from(*owned == Owned::Artifact))
+            .collect();
         message.contents = Some(digests(writer.contents.into_iter()));
         message.strings = writer.strings;
         message
@@ -86,6 +91,7 @@ impl SpeculativeActions {
             inputs: table(&message.inputs)?,
             artifact: table(&message.artifact)?,
             rules,
+            trees: reader.trees,
             elements: reader.elements,
             actions: reader.actions,
             others: reader.others,
@@ -253,6 +259,7 @@ struct Reader {
     actions: Vec<BaseAction>,
     others: Vec<headstart_merkle::ActionDigest>,
     named_trees: Vec<NamedTree>,
+    trees: Trees,
     paths: Vec<Option<TreePath>>,
     names: Vec<Option<Name>>,
     contents: Vec<headstart_merkle::BlobDigest>,
@@ -279,6 +286,7 @@ impl Reader {
             actions: read_actions(message)?,
             others: read_digests(message.other_actions.as_ref())?,
             named_trees: named_trees.collect::<Result<_, SpeculationError>>()?,
+            trees: read_trees(message)?,
             paths: strings.iter().map(|s| TreePath::new(s).ok()).collect(),
             names: strings.iter().map(|s| Name::new(s).ok()).collect(),
             contents: read_digests(message.contents.as_ref())?,
@@ -362,6 +370,23 @@ impl Reader {
 
 fn read_rule(numbers: &mut Numbers<'_>, rules: usize) -> Result<Option<RuleId>, SpeculationError> {
     Ok(numbers.below(rules + 1)?.checked_sub(1))
+}
+
+fn read_trees(message: &Wire) -> Result<Trees, SpeculationError> {
+    let digests = read_digests(message.trees.as_ref())?;
+    if digests.len() != message.tree_owners.len() {
+        return Err(invalid("there are not as many owners as trees"));
+    }
+    let mut trees = Trees::new();
+    for (tree, owner) in digests.into_iter().zip(&message.tree_owners) {
+        let element = check(owner / 2, message.elements.len())?;
+        let owned = match owner % 2 {
+            0 => Owned::Sources,
+            _ => Owned::Artifact,
+        };
+        trees.insert((element, owned), tree);
+    }
+    Ok(trees)
 }
 
 fn read_actions(message: &Wire) -> Result<Vec<BaseAction>, SpeculationError> {

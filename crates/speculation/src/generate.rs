@@ -133,6 +133,7 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
         message.artifact = artifact::attribute(artifact, &view, &mut rules, &outputs, &sources)?;
     }
     message.named_trees.clone_from(&build.named_trees);
+    message.trees = rules.trees();
     (message.elements, message.rules, message.others) = rules.finish();
     Ok(Generated {
         recorded: recorded.len(),

@@ -1,6 +1,6 @@
 //! What is stored of an element: its recorded actions, and where their inputs came from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, Node, TreePath};
@@ -26,6 +26,17 @@ pub struct SpeculativeActions {
     pub(crate) inputs: Table,
     pub(crate) artifact: Table,
     pub(crate) named_trees: Vec<NamedTree>,
+    pub(crate) trees: Trees,
+}
+
+/// Sources and artifacts of elements, as they were, by the element's place.
+pub(crate) type Trees = BTreeMap<(u32, Owned), DirectoryDigest>;
+
+/// Which of an element's trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owned {
+    Sources,
+    Artifact,
 }
 
 /// A recorded action, as it was.
@@ -67,6 +78,7 @@ impl SpeculativeActions {
             inputs: Table::default(),
             artifact: Table::default(),
             named_trees: Vec::new(),
+            trees: Trees::new(),
         }
     }
 

@@ -58,6 +58,14 @@ pub(crate) struct TableDirectory {
     pub(crate) exceptions: BTreeMap<Name, Exception>,
 }
 
+impl TableDirectory {
+    /// All rules of its files.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = RuleId> {
+        let exceptions = self.exceptions.values().flat_map(Exception::rules);
+        self.rule.into_iter().chain(exceptions)
+    }
+}
+
 /// A file whose rule is not the directory's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exception {
@@ -252,6 +260,15 @@ impl BuilderDirectory {
 }
 
 impl Exception {
+    fn rules(&self) -> impl Iterator<Item = RuleId> {
+        let (one, several) = match self {
+            Self::Always(rule) => (*rule, None),
+            Self::ByContent(rules) => (None, Some(rules.values())),
+        };
+        one.into_iter()
+            .chain(several.into_iter().flatten().copied().flatten())
+    }
+
     fn of(contents: Contents) -> Self {
         let first = contents.first().and_then(|(_, rule)| *rule);
         if contents.iter().all(|(_, rule)| *rule == first) {

@@ -1,13 +1,13 @@
 //! Collects elements, actions and rules, each once, and carries those of dependencies over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use headstart_merkle::{ActionDigest, BlobDigest, Name, TreePath};
+use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, TreePath};
 
 use super::Generation;
 use super::view::{Found, Of};
-use crate::message::SpeculativeActions;
+use crate::message::{Owned, SpeculativeActions, Trees};
 use crate::mode::Mode;
 use crate::origin::ElementId;
 use crate::table::{Candidate, Kind, Rule, RuleId};
@@ -51,6 +51,40 @@ impl<'a> Rules<'a> {
 
     pub(crate) fn finish(self) -> (Vec<ElementId>, Vec<Rule>, Vec<ActionDigest>) {
         (self.elements, self.rules, self.others)
+    }
+
+    /// The trees that the rules' candidates are in, as they were. Those that dependencies tell of
+    /// differently are left out.
+    pub(crate) fn trees(&self) -> Trees {
+        let build = self.build;
+        let mut all: BTreeMap<(u32, Owned), Option<DirectoryDigest>> = BTreeMap::new();
+        let mut add = |key, tree| {
+            let known = all.entry(key).or_insert(Some(tree));
+            if *known != Some(tree) {
+                *known = None;
+            }
+        };
+        if let Some(sources) = &build.sources {
+            add((SELF, Owned::Sources), sources.tree);
+        }
+        for dependency in &build.dependencies {
+            if let Some(place) = self.element_places.get(&dependency.element) {
+                add((*place, Owned::Artifact), dependency.tree);
+            }
+            let Some(message) = &dependency.actions else {
+                continue;
+            };
+            for ((element, owned), tree) in &message.trees {
+                let element = &message.elements[*element as usize];
+                if let Some(place) = self.element_places.get(element) {
+                    add((*place, *owned), *tree);
+                }
+            }
+        }
+        let agreed = all.into_iter();
+        agreed
+            .filter_map(|(key, tree)| Some((key, tree?)))
+            .collect()
     }
 
     pub(crate) fn get(&self, id: RuleId) -> &Rule {

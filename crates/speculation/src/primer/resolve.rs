@@ -1,9 +1,9 @@
 //! What stands today where a file came from: it is there, it is gone, or it is not known yet.
 
-use headstart_merkle::{Name, Node};
+use headstart_merkle::{DirectoryDigest, Name, Node};
 
 use super::knowledge::{ActionFact, ElementNo, Key, Knowledge, Known};
-use crate::message::SpeculativeActions;
+use crate::message::{Owned, SpeculativeActions};
 use crate::storage::{SpeculationError, Storage, lookup};
 use crate::table::{Candidate, Kind, Rule};
 
@@ -26,6 +26,17 @@ enum Answer {
     NotYet(Key),
 }
 
+/// What is known of all files whose candidates are in the same trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// They are as they were: the tree that decides has not changed.
+    Same,
+    /// They depend on what is not known yet.
+    Pending,
+    /// Each has to be looked at.
+    Open,
+}
+
 /// A stored message, its elements numbered for this session.
 pub(crate) struct Source<'a> {
     pub(crate) message: &'a SpeculativeActions,
@@ -42,6 +53,43 @@ impl Source<'_> {
             Kind::Root => Key::Root(element),
             Kind::Action(place) => Key::Action(element, self.message.action_at(place)),
         }
+    }
+
+    /// Whether what a candidate is in is as it was.
+    fn is_same(&self, candidate: &Candidate, today: DirectoryDigest) -> bool {
+        let owned = match candidate.kind {
+            Kind::Source => Owned::Sources,
+            Kind::Artifact => Owned::Artifact,
+            Kind::Action(_) | Kind::Root => return false,
+        };
+        let was = self.message.trees.get(&(candidate.element, owned));
+        was == Some(&today)
+    }
+
+    /// What is known of the files of `rule`, all candidates of which are in trees, without looking
+    /// into these. Agrees with [`Source::resolve`] on each of them.
+    pub(crate) fn outlook(&self, rule: &Rule, knowledge: &Knowledge) -> Outlook {
+        let judge = |candidate: &Candidate, today| {
+            if self.is_same(candidate, today) {
+                Outlook::Same
+            } else {
+                Outlook::Open
+            }
+        };
+        let artifacts = rule.0.iter().rev().filter(|c| c.kind == Kind::Artifact);
+        for candidate in artifacts {
+            if let Known::Tree(today) = knowledge.tree(self.key(candidate)) {
+                return judge(candidate, today);
+            }
+        }
+        for candidate in &rule.0 {
+            match knowledge.tree(self.key(candidate)) {
+                Known::Tree(today) => return judge(candidate, today),
+                Known::NotYet => return Outlook::Pending,
+                Known::Gone => {}
+            }
+        }
+        Outlook::Open
     }
 
     /// What can still change the resolution of `rule`: nothing once the artifact that staged the
@@ -132,6 +180,9 @@ impl Source<'_> {
             let tree = match knowledge.tree(key) {
                 Known::NotYet => return Ok(Answer::NotYet(key)),
                 Known::Gone => return Ok(Answer::Gone),
+                Known::Tree(tree) if self.is_same(candidate, tree) => {
+                    return Ok(Answer::Node(base.clone()));
+                }
                 Known::Tree(tree) => tree,
             };
             let directory = knowledge.directory(tree, &candidate.directory, store)?;

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use headstart_merkle::{Directory, DirectoryDigest, Name, Node, TreePath};
 
 use super::knowledge::{ElementNo, Key, Knowledge};
-use super::resolve::{Resolution, Source};
+use super::resolve::{Outlook, Resolution, Source};
 use crate::message::SpeculativeActions;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
-use crate::table::{DirId, RuleId, Table};
+use crate::table::{DirId, Kind, RuleId, Table};
 
 /// How many directories the input trees of one element may have, each path counted.
 const MAX_SHAPES: usize = 4_000_000;
+
+/// In a list of watchers, instead of a group: the shape as a whole, while it is not looked into.
+const CLOSED: u32 = u32::MAX;
 
 pub(crate) type ShapeId = u32;
 pub(crate) type JobId = u32;
@@ -35,13 +38,18 @@ pub(crate) struct Plan {
     pub(crate) elements: Vec<ElementNo>,
     /// `None`: nothing in it has an origin.
     shapes: HashMap<(DirectoryDigest, DirId), Option<ShapeId>>,
+    /// For each directory of the table a rule that stands for all at and below it, if one does.
+    common: Vec<Option<RuleId>>,
 }
 
 /// A Directory at a path of an element's input trees.
 struct Shape {
     plan: u32,
     base: DirectoryDigest,
+    at: DirId,
     depth: u32,
+    /// While it is not looked into: the rule that stands for all in it.
+    closed: Option<RuleId>,
     groups: Vec<Group>,
     children: Vec<(Name, ShapeId)>,
     parents: Vec<ShapeId>,
@@ -51,6 +59,14 @@ struct Shape {
     /// How many groups and children are refuted.
     refuted: usize,
     output: Output,
+}
+
+/// What a Directory consists of.
+#[derive(Default)]
+struct Parts {
+    here: Arc<Directory>,
+    groups: Vec<Group>,
+    children: Vec<(Name, ShapeId)>,
 }
 
 /// Files of one Directory that have the same rule.
@@ -86,6 +102,7 @@ impl Plan {
         let elements = message.elements.iter();
         Self {
             elements: elements.map(|element| knowledge.number(element)).collect(),
+            common: common_rules(&message),
             message,
             shapes: HashMap::new(),
         }
@@ -136,6 +153,39 @@ impl Shapes {
             let whose = message.element().to_string();
             return Err(SpeculationError::TooLarge(whose, MAX_SHAPES));
         }
+        let closed = self.plans[plan as usize].common[at as usize];
+        let parts = match closed {
+            Some(_) => Parts::default(),
+            None => self.look_into(plan, base, at, depth, knowledge, store)?,
+        };
+        let id = (closed.is_some() || !parts.is_empty()).then(|| {
+            let id = self.shapes.len() as ShapeId;
+            self.shapes
+                .push(Some(Shape::new(plan, base, at, depth, closed)));
+            id
+        });
+        self.plans[plan as usize].shapes.insert((base, at), id);
+        if let Some(id) = id {
+            match closed {
+                Some(_) => self.resolve_closed(id, knowledge, store),
+                None => self.connect(id, parts, knowledge, store),
+            }
+            self.refresh(id, store);
+        }
+        Ok(id)
+    }
+
+    /// Reads a Directory and adds those below it.
+    fn look_into(
+        &mut self,
+        plan: u32,
+        base: DirectoryDigest,
+        at: DirId,
+        depth: u32,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> Result<Parts, SpeculationError> {
+        let message = Arc::clone(&self.plans[plan as usize].message);
         let here = directory(store, base)?;
         let mut groups: BTreeMap<RuleId, Vec<Name>> = BTreeMap::new();
         let mut children = Vec::new();
@@ -152,44 +202,72 @@ impl Shapes {
                 groups.entry(rule).or_default().push(name.clone());
             }
         }
-        let groups: Vec<Group> = groups.into_iter().map(Group::new).collect();
-        let id = (!groups.is_empty() || !children.is_empty()).then(|| {
-            let id = self.shapes.len() as ShapeId;
-            self.shapes
-                .push(Some(Shape::new(plan, base, depth, groups, children)));
-            id
-        });
-        self.plans[plan as usize].shapes.insert((base, at), id);
-        if let Some(id) = id {
-            self.connect(id, &here, knowledge, store);
-        }
-        Ok(id)
+        Ok(Parts {
+            here,
+            groups: groups.into_iter().map(Group::new).collect(),
+            children,
+        })
     }
 
-    /// Brings a new shape up to what is known.
+    /// Gives a shape its parts, brought up to what is known.
     fn connect(
         &mut self,
         id: ShapeId,
-        here: &Directory,
+        parts: Parts,
         knowledge: &mut Knowledge,
         store: &dyn Storage,
     ) {
-        let Some(shape) = self.get(id) else {
-            return;
-        };
-        let (groups, children) = (shape.groups.len(), shape.children.clone());
-        for (_, child) in &children {
+        let groups = parts.groups.len();
+        for (_, child) in &parts.children {
             if let Some(child) = self.get_mut(*child) {
                 child.parents.push(id);
                 let output = child.output;
                 self.count(id, None, Some(output));
             }
         }
+        if let Some(shape) = self.get_mut(id) {
+            shape.groups = parts.groups;
+            shape.children = parts.children;
+        }
         for group in 0..groups {
             self.count(id, None, Some(Output::Pending));
-            self.resolve_group(id, group as u32, here, knowledge, store);
+            self.resolve_group(id, group as u32, &parts.here, knowledge, store);
         }
-        self.refresh(id, store);
+    }
+
+    /// Judges a shape that is not looked into, and looks into it if it must be.
+    fn resolve_closed(&mut self, id: ShapeId, knowledge: &mut Knowledge, store: &dyn Storage) {
+        let Some(shape) = self.get(id) else {
+            return;
+        };
+        let (plan, base, at, depth) = (shape.plan, shape.base, shape.at, shape.depth);
+        let Some(rule) = shape.closed else {
+            return;
+        };
+        let source = self.plans[plan as usize].source();
+        let rule = source.message.rule(rule);
+        let outlook = source.outlook(rule, knowledge);
+        let watched = source.watched(rule, knowledge);
+        if outlook != Outlook::Open {
+            for key in watched {
+                self.watchers.entry(key).or_default().push((id, CLOSED));
+            }
+            if let Some(shape) = self.get_mut(id) {
+                shape.pending = usize::from(outlook == Outlook::Pending);
+            }
+            return;
+        }
+        if let Some(shape) = self.get_mut(id) {
+            shape.closed = None;
+            shape.pending = 0;
+        }
+        match self.look_into(plan, base, at, depth, knowledge, store) {
+            Ok(parts) => self.connect(id, parts, knowledge, store),
+            Err(error) => {
+                self.problem(plan, error.to_string());
+                self.count(id, None, Some(Output::Refuted));
+            }
+        }
     }
 
     /// What `key` stands for has changed: those who depend on it are looked at again.
@@ -199,6 +277,11 @@ impl Shapes {
                 continue;
             };
             let (base, depth, plan) = (shape.base, shape.depth, shape.plan);
+            if group == CLOSED {
+                self.resolve_closed(id, knowledge, store);
+                self.dirty.insert((depth, id));
+                continue;
+            }
             shape.groups[group as usize]
                 .watched
                 .retain(|other| *other != key);
@@ -390,16 +473,18 @@ impl Shape {
     fn new(
         plan: u32,
         base: DirectoryDigest,
+        at: DirId,
         depth: u32,
-        groups: Vec<Group>,
-        children: Vec<(Name, ShapeId)>,
+        closed: Option<RuleId>,
     ) -> Self {
         Self {
             plan,
             base,
+            at,
             depth,
-            groups,
-            children,
+            closed,
+            groups: Vec::new(),
+            children: Vec::new(),
             parents: Vec::new(),
             jobs: Vec::new(),
             pending: 0,
@@ -407,6 +492,47 @@ impl Shape {
             output: Output::Pending,
         }
     }
+}
+
+impl Parts {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.children.is_empty()
+    }
+}
+
+/// For each directory of the table a rule whose candidates are in the same trees as those of all
+/// rules at and below it, if there is one and none of them follows an action.
+fn common_rules(message: &SpeculativeActions) -> Vec<Option<RuleId>> {
+    let same = |a: RuleId, b: RuleId| {
+        let trees = |rule: RuleId| message.rule(rule).0.iter().map(|c| (c.kind, c.element));
+        a == b || trees(a).eq(trees(b))
+    };
+    let in_trees = |rule: RuleId| {
+        let mut candidates = message.rule(rule).0.iter();
+        candidates.all(|candidate| !matches!(candidate.kind, Kind::Action(_)))
+    };
+    let directories = &message.inputs.directories;
+    // `Err`: there are several.
+    let mut common: Vec<Result<Option<RuleId>, ()>> = vec![Ok(None); directories.len()];
+    // Children have higher numbers than their parents.
+    for (at, directory) in directories.iter().enumerate().rev() {
+        let below = directory
+            .children
+            .values()
+            .map(|child| common[*child as usize]);
+        let here = directory.rules().map(|rule| Ok(Some(rule)));
+        let mut all = Ok(None);
+        for rule in below.chain(here) {
+            all = match (all, rule) {
+                (Ok(None), Ok(Some(rule))) if in_trees(rule) => Ok(Some(rule)),
+                (Ok(Some(one)), Ok(Some(other))) if same(one, other) => Ok(Some(one)),
+                (all, Ok(None)) => all,
+                _ => Err(()),
+            };
+        }
+        common[at] = all;
+    }
+    common.into_iter().map(|rule| rule.ok().flatten()).collect()
 }
 
 impl Group {
