@@ -88,12 +88,7 @@ impl DiskBlobs {
     }
 
     fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
-        // An object that is there stays: others may have links to it.
-        if self.is_there(digest)? {
-            Ok(())
-        } else {
-            temporary.place(&self.path(digest), OBJECT_MODE)
-        }
+        temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size())
     }
 }
 
@@ -151,7 +146,7 @@ impl BlobStore for DiskBlobs {
         if !self.is_there(digest)? {
             let mut temporary = Temporary::create(&self.temporary)?;
             temporary.write_all(&content)?;
-            temporary.place(&self.path(digest), OBJECT_MODE)?;
+            self.place(temporary, digest)?;
         }
         Ok(digest)
     }
@@ -190,7 +185,7 @@ impl LocalBlobs for DiskBlobs {
             return Err(StoreError::Missing(digest));
         }
         set_modified(&copy, temporary.file())?;
-        temporary.place(&copy, EXECUTABLE_MODE)?;
+        temporary.place_new(&copy, EXECUTABLE_MODE, digest.size())?;
         Ok(copy)
     }
 }
@@ -202,7 +197,7 @@ impl DiskBlobs {
         if path.exists() {
             return Ok(());
         }
-        Temporary::create(&self.temporary)?.place(&path, OBJECT_MODE)
+        Temporary::create(&self.temporary)?.place_new(&path, OBJECT_MODE, 0)
     }
 }
 

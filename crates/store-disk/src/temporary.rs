@@ -8,6 +8,8 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use headstart_store::StoreError;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -61,11 +63,44 @@ impl Temporary {
             .map_err(|error| StoreError::io(&self.path, error))
     }
 
+    /// Gives the file its mode and its place, in one step, unless a file of this size is there
+    /// already. That one stays: others may just be making links to it.
+    pub(crate) fn place_new(self, path: &Path, mode: u32, size: u64) -> Result<(), StoreError> {
+        let there = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
+        if there() {
+            return Ok(());
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        }
+        self.set_mode(mode)?;
+        let flags = RenameFlags::NOREPLACE;
+        match renameat_with(CWD, &self.path, CWD, path, flags) {
+            Ok(()) => {
+                self.forget();
+                Ok(())
+            }
+            Err(Errno::EXIST) if there() => Ok(()),
+            // A damaged file, or a file system without this kind of rename.
+            Err(_) => self.place(path, mode),
+        }
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<(), StoreError> {
+        let permissions = Permissions::from_mode(mode);
+        self.file
+            .set_permissions(permissions)
+            .map_err(|error| StoreError::io(&self.path, error))
+    }
+
+    /// Notes that the temporary name is no more.
+    fn forget(mut self) {
+        self.placed = true;
+    }
+
     /// Gives the file its mode and its place, in one step; what stood there is replaced.
     pub(crate) fn place(mut self, path: &Path, mode: u32) -> Result<(), StoreError> {
-        self.file
-            .set_permissions(Permissions::from_mode(mode))
-            .map_err(|error| StoreError::io(&self.path, error))?;
+        self.set_mode(mode)?;
         match fs::rename(&self.path, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().unwrap_or(path);

@@ -1,0 +1,213 @@
+//! The init process of a sandbox.
+//!
+//! The program is started again under a private first argument, so that what is forked from is small
+//! and has one thread. It makes the namespaces and forks: the child is process 1 inside, mounts,
+//! runs the command, reaps, and reports. The parent stays outside and waits for the child or for the
+//! socket to be closed, whichever comes first: then the child is killed, and with it, by the kernel,
+//! everything in its process namespace.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio, exit};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, waitpid};
+use rustix::thread::UnshareFlags;
+
+use crate::mounts::{enter, step};
+use crate::protocol::{Orders, Report, receive, send};
+
+/// The first argument by which the init process is known.
+pub(crate) const ARGUMENT: &str = "__headstart-sandbox-init";
+
+/// Becomes the init process of a sandbox, and never returns, if this process was started as one.
+///
+/// To be called first thing in `main` of every program that makes sandboxes, while it has one
+/// thread.
+pub fn init_if_requested() {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == ARGUMENT)
+    {
+        exit(outside());
+    }
+}
+
+/// Standard input: the socket to the sandbox's maker.
+fn socket() -> UnixStream {
+    // SAFETY: descriptor 0 is open, it is the socket that the maker gave, and nothing else in this
+    // process uses it.
+    UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) })
+}
+
+fn outside() -> i32 {
+    let mut socket = socket();
+    let Ok(orders) = receive::<Orders>(&mut socket) else {
+        return 1;
+    };
+    if let Err(report) = make_namespaces(&orders) {
+        return i32::from(send(&mut socket, &report).is_err());
+    }
+    // SAFETY: this process has one thread, so the child may use everything.
+    match unsafe { libc::fork() } {
+        -1 => {
+            let reason = io::Error::last_os_error().to_string();
+            i32::from(
+                send(
+                    &mut socket,
+                    &Report::Failed {
+                        step: "fork".into(),
+                        reason,
+                    },
+                )
+                .is_err(),
+            )
+        }
+        0 => {
+            let report = inside(&orders).unwrap_or_else(|report| report);
+            i32::from(send(&mut socket, &report).is_err())
+        }
+        child => watch(&socket, child),
+    }
+}
+
+fn make_namespaces(orders: &Orders) -> Result<(), Report> {
+    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    let mut flags = UnshareFlags::NEWUSER
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS;
+    if !orders.network {
+        flags |= UnshareFlags::NEWNET;
+    }
+    // SAFETY: this process has one thread, and shares no file descriptor table.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+        .map_err(|error| Report::Unavailable(error.to_string()))?;
+    step("deny setgroups", || {
+        fs::write("/proc/self/setgroups", "deny")
+    })?;
+    let map =
+        |file: &str, inside: u32, outside: u32| fs::write(file, format!("{inside} {outside} 1"));
+    map("/proc/self/uid_map", orders.uid, uid.as_raw())
+        .map_err(|error| Report::Unavailable(error.to_string()))?;
+    step("map the group", || {
+        map("/proc/self/gid_map", orders.gid, gid.as_raw())
+    })?;
+    step("set the host's name", || {
+        Ok(rustix::system::sethostname(b"sandbox")?)
+    })?;
+    if !orders.network {
+        step("bring up the loopback interface", loopback)?;
+    }
+    step("forbid new privileges", || {
+        Ok(rustix::thread::set_no_new_privs(true)?)
+    })
+}
+
+/// Brings up `lo`, which a new network namespace has, but down: programs talk to themselves.
+fn loopback() -> io::Result<()> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    // SAFETY: `ifreq` is plain data, for which zeroes are valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open, and the request is an `ifreq` that outlives the call.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits for the child, or for the maker to close the socket.
+fn watch(socket: &UnixStream, child: libc::pid_t) -> i32 {
+    let Some(pid) = Pid::from_raw(child) else {
+        return 1;
+    };
+    let ended = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => wait_for_either(descriptor.as_fd(), socket.as_fd()),
+        Err(_) => false,
+    };
+    if !ended {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+    let _ = waitpid(Some(pid), WaitOptions::empty());
+    0
+}
+
+/// Whether the process ended before the socket was closed.
+fn wait_for_either(process: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> bool {
+    loop {
+        let mut waiting = [
+            PollFd::from_borrowed_fd(process, PollFlags::IN),
+            PollFd::from_borrowed_fd(socket, PollFlags::RDHUP),
+        ];
+        match poll(&mut waiting, None) {
+            Ok(_) if !waiting[0].revents().is_empty() => return true,
+            Ok(_) if !waiting[1].revents().is_empty() => return false,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Process 1: mounts, runs the command, and reaps whatever ends up with it.
+fn inside(orders: &Orders) -> Result<Report, Report> {
+    enter(orders)?;
+    if orders.nice > 0 {
+        step("lower the priority", || {
+            Ok(rustix::process::nice(orders.nice).map(|_| ())?)
+        })?;
+    }
+    let (program, arguments) = orders.arguments.split_first().ok_or(Report::NoProgram)?;
+    let spawned = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(orders.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&orders.working_directory)
+        .stdin(Stdio::null())
+        .spawn();
+    let command = match spawned {
+        Ok(command) => command.id().cast_signed(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Report::NoProgram),
+        Err(error) => {
+            let step = format!("start {program}");
+            return Err(Report::Failed {
+                step,
+                reason: error.to_string(),
+            });
+        }
+    };
+    loop {
+        match waitpid(None, WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == command => {
+                return Ok(Report::Exited(exit_code(status)));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                let reason = error.to_string();
+                return Err(Report::Failed {
+                    step: "wait for the command".into(),
+                    reason,
+                });
+            }
+        }
+    }
+}
+
+/// The exit code as a shell gives it: 128 + N if signal N ended the command.
+fn exit_code(status: WaitStatus) -> i32 {
+    status
+        .exit_status()
+        .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+        .unwrap_or(255)
+}

@@ -1,0 +1,67 @@
+//! What a sandbox and its init process say to each other: JSON texts, each after its length, on the
+//! socket that is the init's standard input.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A message may be this long, in bytes; command lines can be long, but not longer.
+const LIMIT: usize = 64 * 1024 * 1024;
+
+/// What the init is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    /// Folders whose content is seen, the uppermost first.
+    pub(crate) lower: Vec<PathBuf>,
+    pub(crate) upper: PathBuf,
+    pub(crate) work: PathBuf,
+    /// An empty folder to mount the root on.
+    pub(crate) root: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Absolute, inside; it exists.
+    pub(crate) working_directory: PathBuf,
+    /// Paths below the root that may be written to; all if `None`. They exist.
+    pub(crate) writable: Option<Vec<PathBuf>>,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) network: bool,
+    /// A socket of the host and where below the root it is seen; a file is there to mount it on.
+    pub(crate) socket: Option<(PathBuf, PathBuf)>,
+    pub(crate) nice: i32,
+}
+
+/// What the init says of it.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+pub(crate) enum Report {
+    /// The command ended.
+    Exited(i32),
+    /// The program is not there.
+    NoProgram,
+    /// No user namespace can be made.
+    Unavailable(String),
+    /// A step failed.
+    Failed { step: String, reason: String },
+}
+
+pub(crate) fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    let mut bytes = Vec::with_capacity(text.len() + 8);
+    bytes.extend((text.len() as u64).to_le_bytes());
+    bytes.extend(text);
+    to.write_all(&bytes)
+}
+
+pub(crate) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > LIMIT {
+        return Err(io::Error::other("a message is too long"));
+    }
+    let mut text = vec![0; length];
+    from.read_exact(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
