@@ -14,7 +14,9 @@ use crate::origin::ElementId;
 /// the end is the same.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// An element is going to be built, and this is what is known of an earlier build of it.
+    /// An element is going to be built, and this is what is known of an earlier build of it. May
+    /// come several times for an element, the newest message first: of an older one only what the
+    /// newer ones do not tell of is used. So what a failed build did not come to is not lost.
     Planned {
         /// The element.
         element: ElementId,

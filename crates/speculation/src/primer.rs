@@ -9,8 +9,11 @@
 mod adapt;
 mod asked;
 mod audit;
+mod group;
 mod jobs;
 mod knowledge;
+mod plan;
+mod planning;
 mod resolve;
 mod shapes;
 mod tasks;
@@ -21,19 +24,17 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headstart_merkle::{ActionDigest, Digest};
-use headstart_reapi::reapi;
-use headstart_store::read_message;
+use headstart_merkle::ActionDigest;
 
 use crate::account::Account;
 use crate::event::{Effect, Event, Unavailable};
-use crate::message::SpeculativeActions;
 use crate::mode::Mode;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
 use jobs::{Inputs, Job, JobState};
 use knowledge::{ActionFact, Done, ElementNo, Key, Knowledge, Known};
-use shapes::{JobId, Plan, Shapes};
+use planning::ByOutputs;
+use shapes::{JobId, Shapes};
 use tasks::{State, Tasks, Wish};
 
 /// How the primer should go about it.
@@ -64,8 +65,11 @@ pub struct Primer {
 /// What the primer keeps of an element.
 #[derive(Default)]
 struct Element {
-    plan: Option<u32>,
+    /// One for each message, newest first.
+    plans: Vec<u32>,
     jobs: Vec<JobId>,
+    /// Jobs by what they make, once that is needed.
+    by_outputs: Option<ByOutputs>,
     weight: u32,
     built: bool,
     account: Account,
@@ -171,84 +175,6 @@ impl Primer {
         }
     }
 
-    /// Takes in what is stored of an element that is going to be built.
-    fn plan(
-        &mut self,
-        id: &ElementId,
-        message: Arc<SpeculativeActions>,
-        weight: u32,
-        store: &dyn Storage,
-        effects: &mut Vec<Effect>,
-    ) {
-        let element = self.knowledge.number(id);
-        let known = self.elements.entry(element).or_default();
-        if known.plan.is_some() || known.built {
-            return;
-        }
-        let number = self.shapes.plans.len() as u32;
-        known.plan = Some(number);
-        known.weight = weight.max(1);
-        known.account.stored = message.actions.len();
-        let mut plan = Plan::new(Arc::clone(&message), &mut self.knowledge);
-        // The message may have been stored under another name of the same lineage.
-        plan.elements[0] = element;
-        self.shapes.plans.push(plan);
-        let chains = jobs::chains(&message);
-        for (place, chain) in chains.into_iter().enumerate() {
-            if let Err(error) = self.add_job(element, number, place as u32, chain, store) {
-                let digest = message.actions[place].digest;
-                self.problem(element, format!("the action {digest}: {error}"), effects);
-            }
-        }
-        let lost = self.knowledge.settle_actions(element);
-        self.changed.extend(lost);
-    }
-
-    fn add_job(
-        &mut self,
-        element: ElementNo,
-        plan: u32,
-        place: u32,
-        chain: Duration,
-        store: &dyn Storage,
-    ) -> Result<(), SpeculationError> {
-        let message = Arc::clone(&self.shapes.plans[plan as usize].message);
-        let action = &message.actions[place as usize];
-        if !action.usable {
-            return Ok(());
-        }
-        let base: reapi::Action = read_message(store.blobs(), action.digest, "an Action")?;
-        let base_root = Digest::required(base.input_root_digest.as_ref())
-            .map_err(|error| SpeculationError::Message(error.to_string()))?;
-        let id = self.jobs.len() as JobId;
-        let root = self
-            .shapes
-            .add_root(plan, base_root, id, &mut self.knowledge, store)?;
-        let mut mentions = Vec::new();
-        for named in &action.named_trees {
-            let named = &message.named_trees[*named as usize];
-            let key = Key::Named(element, self.knowledge.name(&named.name));
-            self.mentions.entry(key).or_default().push(id);
-            mentions.push((key, named.tree));
-        }
-        self.jobs.push(Job {
-            element,
-            base: action.digest,
-            base_root,
-            root,
-            mentions,
-            duration: action.duration,
-            chain,
-            failed: action.failed,
-            state: JobState::Pending,
-            earlier: Vec::new(),
-        });
-        self.elements.entry(element).or_default().jobs.push(id);
-        self.set_fact(id, ActionFact::NotYet);
-        self.dirty.insert(id);
-        Ok(())
-    }
-
     fn learn(&mut self, key: Key, known: Known) {
         if self.knowledge.set_tree(key, known) {
             self.changed.push_back(key);
@@ -281,7 +207,8 @@ impl Primer {
         if std::mem::replace(&mut known.built, true) {
             return;
         }
-        let (jobs, plan) = (known.jobs.clone(), known.plan);
+        known.by_outputs = None;
+        let (jobs, plans) = (known.jobs.clone(), known.plans.clone());
         for id in jobs {
             let adapted = self.jobs[id as usize].adapted();
             let task = adapted.and_then(|action| self.tasks.get(action));
@@ -299,7 +226,7 @@ impl Primer {
                 self.set_fact(id, ActionFact::Gone);
             }
         }
-        if let Some(plan) = plan {
+        for plan in plans {
             self.shapes.forget(plan);
         }
         let lost = self.knowledge.settle_actions(element);
@@ -431,9 +358,11 @@ impl Primer {
     }
 
     fn set_fact(&mut self, job: JobId, fact: ActionFact) {
-        let Job { element, base, .. } = self.jobs[job as usize];
-        if self.knowledge.set_result(element, base, fact) {
-            self.changed.push_back(Key::Action(element, base));
+        let job = &self.jobs[job as usize];
+        for base in std::iter::once(&job.base).chain(&job.also) {
+            if self.knowledge.set_result(job.element, *base, fact.clone()) {
+                self.changed.push_back(Key::Action(job.element, *base));
+            }
         }
     }
 

@@ -15,8 +15,8 @@ use crate::origin::ElementId;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, content, directory, lookup};
 use crate::table::{Candidate, DirId, Kind, Table};
 
-/// Whether a tree agrees, by what it was, what it is, and where in the table it is.
-type Checked = HashMap<(DirectoryDigest, Option<DirectoryDigest>, DirId), bool>;
+/// Whether a tree agrees, by the plan, what it was, what it is, and where in the table it is.
+type Checked = HashMap<(u32, DirectoryDigest, Option<DirectoryDigest>, DirId), bool>;
 
 impl Primer {
     /// Looks again at each action of `element` that was executed ahead of need and not corrected,
@@ -35,15 +35,12 @@ impl Primer {
         let Some(known) = self.elements.get(&number) else {
             return Ok(0);
         };
-        let Some(plan) = known.plan else {
-            return Ok(0);
-        };
         let mut stale = 0;
         let mut checked = Checked::new();
         for id in &known.jobs {
             let job = &self.jobs[*id as usize];
             if let Some(root) = self.executed_root(job, store)?
-                && !self.agrees(plan, job.base_root, Some(root), &mut checked, store)?
+                && !self.agrees(job.plan, job.base_root, Some(root), &mut checked, store)?
             {
                 stale += 1;
             }
@@ -80,14 +77,10 @@ impl Primer {
         checked: &mut Checked,
         store: &dyn Storage,
     ) -> Result<bool, SpeculationError> {
-        let plan = &self.shapes.plans[plan as usize];
-        let source = Source {
-            message: &plan.message,
-            elements: &plan.elements,
-        };
+        let source = self.shapes.plans[plan as usize].source();
         let mut pending = vec![(base, today, Table::ROOT, 0)];
         while let Some((base, today, at, depth)) = pending.pop() {
-            if depth > MAX_DEPTH || checked.contains_key(&(base, today, at)) {
+            if depth > MAX_DEPTH || checked.contains_key(&(plan, base, today, at)) {
                 continue;
             }
             let was = directory(store, base)?;
@@ -115,7 +108,7 @@ impl Primer {
             if !agrees {
                 return Ok(false);
             }
-            checked.insert((base, today, at), true);
+            checked.insert((plan, base, today, at), true);
         }
         Ok(true)
     }

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, DirectoryDigest};
 
+use super::group::Output;
 use super::knowledge::{ElementNo, Key, Knowledge, Known};
-use super::shapes::{Output, ShapeId, Shapes};
+use super::shapes::{ShapeId, Shapes};
 use crate::message::SpeculativeActions;
 
 /// A recorded action of an element that is going to be built.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) element: ElementNo,
+    pub(crate) plan: u32,
     pub(crate) base: ActionDigest,
+    /// Older actions that it stands in for.
+    pub(crate) also: Vec<ActionDigest>,
     pub(crate) base_root: DirectoryDigest,
     /// `None` if nothing in its inputs has an origin.
     pub(crate) root: Option<ShapeId>,

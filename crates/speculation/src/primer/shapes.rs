@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use headstart_merkle::{Directory, DirectoryDigest, Name, Node, TreePath};
 
+use super::group::{Group, GroupState, Output};
 use super::knowledge::{ElementNo, Key, Knowledge};
-use super::resolve::{Outlook, Resolution, Source};
-use crate::message::SpeculativeActions;
+use super::plan::Plan;
+use super::resolve::Outlook;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
-use crate::table::{DirId, Kind, RuleId, Table};
+use crate::table::{DirId, RuleId, Table};
 
 /// How many directories the input trees of one element may have, each path counted.
 const MAX_SHAPES: usize = 4_000_000;
@@ -20,27 +21,6 @@ const CLOSED: u32 = u32::MAX;
 
 pub(crate) type ShapeId = u32;
 pub(crate) type JobId = u32;
-
-/// What a Directory becomes today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Output {
-    /// Something in it is not known yet.
-    Pending,
-    /// Something in it is gone.
-    Refuted,
-    /// This; nothing, if all that was in it is removed.
-    Ready(Option<DirectoryDigest>),
-}
-
-/// An element's stored message, with the shapes of its input trees.
-pub(crate) struct Plan {
-    pub(crate) message: Arc<SpeculativeActions>,
-    pub(crate) elements: Vec<ElementNo>,
-    /// `None`: nothing in it has an origin.
-    shapes: HashMap<(DirectoryDigest, DirId), Option<ShapeId>>,
-    /// For each directory of the table a rule that stands for all at and below it, if one does.
-    common: Vec<Option<RuleId>>,
-}
 
 /// A Directory at a path of an element's input trees.
 struct Shape {
@@ -69,23 +49,6 @@ struct Parts {
     children: Vec<(Name, ShapeId)>,
 }
 
-/// Files of one Directory that have the same rule.
-struct Group {
-    rule: RuleId,
-    names: Vec<Name>,
-    state: GroupState,
-    /// Keys that this group is in the list of.
-    watched: Vec<Key>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum GroupState {
-    Pending,
-    Refuted,
-    /// What differs from how it was.
-    Resolved(Vec<(Name, Option<Node>)>),
-}
-
 /// The graph.
 #[derive(Default)]
 pub(crate) struct Shapes {
@@ -95,25 +58,6 @@ pub(crate) struct Shapes {
     /// Shapes to be looked at again, by depth: what is below comes first.
     dirty: BTreeSet<(u32, ShapeId)>,
     pub(crate) problems: Vec<(ElementNo, String)>,
-}
-
-impl Plan {
-    pub(crate) fn new(message: Arc<SpeculativeActions>, knowledge: &mut Knowledge) -> Self {
-        let elements = message.elements.iter();
-        Self {
-            elements: elements.map(|element| knowledge.number(element)).collect(),
-            common: common_rules(&message),
-            message,
-            shapes: HashMap::new(),
-        }
-    }
-
-    fn source(&self) -> Source<'_> {
-        Source {
-            message: &self.message,
-            elements: &self.elements,
-        }
-    }
 }
 
 impl Shapes {
@@ -497,91 +441,5 @@ impl Shape {
 impl Parts {
     fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.children.is_empty()
-    }
-}
-
-/// For each directory of the table a rule whose candidates are in the same trees as those of all
-/// rules at and below it, if there is one and none of them follows an action.
-fn common_rules(message: &SpeculativeActions) -> Vec<Option<RuleId>> {
-    let same = |a: RuleId, b: RuleId| {
-        let trees = |rule: RuleId| message.rule(rule).0.iter().map(|c| (c.kind, c.element));
-        a == b || trees(a).eq(trees(b))
-    };
-    let in_trees = |rule: RuleId| {
-        let mut candidates = message.rule(rule).0.iter();
-        candidates.all(|candidate| !matches!(candidate.kind, Kind::Action(_)))
-    };
-    let directories = &message.inputs.directories;
-    // `Err`: there are several.
-    let mut common: Vec<Result<Option<RuleId>, ()>> = vec![Ok(None); directories.len()];
-    // Children have higher numbers than their parents.
-    for (at, directory) in directories.iter().enumerate().rev() {
-        let below = directory
-            .children
-            .values()
-            .map(|child| common[*child as usize]);
-        let here = directory.rules().map(|rule| Ok(Some(rule)));
-        let mut all = Ok(None);
-        for rule in below.chain(here) {
-            all = match (all, rule) {
-                (Ok(None), Ok(Some(rule))) if in_trees(rule) => Ok(Some(rule)),
-                (Ok(Some(one)), Ok(Some(other))) if same(one, other) => Ok(Some(one)),
-                (all, Ok(None)) => all,
-                _ => Err(()),
-            };
-        }
-        common[at] = all;
-    }
-    common.into_iter().map(|rule| rule.ok().flatten()).collect()
-}
-
-impl Group {
-    fn new((rule, names): (RuleId, Vec<Name>)) -> Self {
-        Self {
-            rule,
-            names,
-            state: GroupState::Pending,
-            watched: Vec::new(),
-        }
-    }
-
-    fn resolve(
-        &self,
-        source: &Source<'_>,
-        here: &Directory,
-        knowledge: &mut Knowledge,
-        store: &dyn Storage,
-    ) -> Result<GroupState, SpeculationError> {
-        let rule = source.message.rule(self.rule);
-        let mut changes = Vec::new();
-        let mut pending = false;
-        for name in &self.names {
-            let Some(base) = here.entries.get(name) else {
-                continue;
-            };
-            match source.resolve(rule, name, base, knowledge, store)? {
-                Resolution::Refuted => return Ok(GroupState::Refuted),
-                Resolution::Pending(_) => pending = true,
-                Resolution::Resolved(node) if node.as_ref() != Some(base) => {
-                    changes.push((name.clone(), node));
-                }
-                Resolution::Resolved(_) => {}
-            }
-        }
-        Ok(if pending {
-            GroupState::Pending
-        } else {
-            GroupState::Resolved(changes)
-        })
-    }
-}
-
-impl GroupState {
-    fn output(&self) -> Output {
-        match self {
-            Self::Pending => Output::Pending,
-            Self::Refuted => Output::Refuted,
-            Self::Resolved(_) => Output::Ready(None),
-        }
     }
 }

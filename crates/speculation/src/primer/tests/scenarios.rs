@@ -1,9 +1,12 @@
 //! What may change in a chain of elements, and what of the next build is then foreseen.
 
+use std::sync::Arc;
+
 use super::project;
+use crate::testing::Fixture;
 use crate::testing::session::{Change, Session};
 use crate::testing::world::id;
-use crate::{Account, Mode};
+use crate::{Account, Event, Mode};
 
 const BASE: &str = "
     source include/base.h one
@@ -163,4 +166,51 @@ fn only_what_is_built_upon_changes() {
     assert_eq!((accounts[2].unchanged, accounts[2].hit), (2, 2));
     assert_eq!(answers(&accounts[3]), [2, 0, 0]);
     assert_eq!((accounts[3].unchanged, accounts[3].hit_primed), (1, 1));
+}
+
+#[test]
+fn what_a_failed_build_did_not_come_to_is_taken_from_the_one_before() {
+    let user = "
+        needs 0
+        source a.c a
+        source b.c b
+        step a.o = a.c :: usr/include/base.h
+        step b.o = b.c :: usr/include/base.h
+        step lib.a = a.o b.o
+    ";
+    let base = "source base.h one \n install base.h usr/include/base.h";
+    let fixture = Fixture::default();
+    let before = fixture.build(&project(&[base, user]), Mode::Full);
+    // It failed after the first step, and nothing of that is in the stored record.
+    let first = user.lines().filter(|line| !line.contains("b.o"));
+    let first = first.collect::<Vec<_>>().join("\n");
+    let failing = project(&[&base.replace("one", "two"), &first]);
+    let failed = fixture.build(&failing, Mode::Full);
+    let after = fixture.build(&project(&[&base.replace("one", "three"), user]), Mode::Full);
+    assert_eq!(failed[1].subactions.len(), 1);
+
+    let mut session = Session::new(&fixture, 4);
+    session.remember(&before);
+    session.remember(&failed);
+    for built in [&failed, &before, &before] {
+        session.tell(Event::Planned {
+            element: id(1),
+            message: Arc::clone(&built[1].message),
+            weight: 1,
+        });
+    }
+    session.tell(Event::Sources {
+        element: id(1),
+        tree: after[1].sources,
+    });
+    session.tell(Event::Artifact {
+        element: id(0),
+        tree: after[0].artifact,
+    });
+    session.drain();
+    session.ask_all(1, &after[1]);
+    session.finish_element(1, &after[1]);
+    let account = session.primer.account(&id(1));
+    assert_eq!(answers(&account), [3, 0, 0], "{account:?}");
+    assert_eq!((account.stored, account.primed, account.wasted), (3, 3, 0));
 }

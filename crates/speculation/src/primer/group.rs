@@ -1,0 +1,87 @@
+//! Files of one Directory that share a rule, and so wait for the same.
+
+use headstart_merkle::{Directory, DirectoryDigest, Name, Node};
+
+use super::knowledge::{Key, Knowledge};
+use super::resolve::{Resolution, Source};
+use crate::storage::{SpeculationError, Storage};
+use crate::table::RuleId;
+
+/// What a Directory becomes today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Something in it is not known yet.
+    Pending,
+    /// Something in it is gone.
+    Refuted,
+    /// This; nothing, if all that was in it is removed.
+    Ready(Option<DirectoryDigest>),
+}
+
+/// Files of one Directory that have the same rule.
+pub(crate) struct Group {
+    pub(crate) rule: RuleId,
+    pub(crate) names: Vec<Name>,
+    pub(crate) state: GroupState,
+    /// Keys that this group is in the list of.
+    pub(crate) watched: Vec<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GroupState {
+    Pending,
+    Refuted,
+    /// What differs from how it was.
+    Resolved(Vec<(Name, Option<Node>)>),
+}
+
+impl Group {
+    pub(crate) fn new((rule, names): (RuleId, Vec<Name>)) -> Self {
+        Self {
+            rule,
+            names,
+            state: GroupState::Pending,
+            watched: Vec::new(),
+        }
+    }
+
+    pub(crate) fn resolve(
+        &self,
+        source: &Source<'_>,
+        here: &Directory,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> Result<GroupState, SpeculationError> {
+        let rule = source.message.rule(self.rule);
+        let mut changes = Vec::new();
+        let mut pending = false;
+        for name in &self.names {
+            let Some(base) = here.entries.get(name) else {
+                continue;
+            };
+            match source.resolve(rule, name, base, knowledge, store)? {
+                Resolution::Refuted => return Ok(GroupState::Refuted),
+                Resolution::Pending(_) => pending = true,
+                Resolution::Resolved(node) if node.as_ref() != Some(base) => {
+                    changes.push((name.clone(), node));
+                }
+                Resolution::Resolved(_) => {}
+            }
+        }
+        Ok(if pending {
+            GroupState::Pending
+        } else {
+            GroupState::Resolved(changes)
+        })
+    }
+}
+
+impl GroupState {
+    pub(crate) fn output(&self) -> Output {
+        match self {
+            Self::Pending => Output::Pending,
+            Self::Refuted => Output::Refuted,
+            Self::Resolved(_) => Output::Ready(None),
+        }
+    }
+}
