@@ -1,0 +1,351 @@
+//! One call, from its command line to its exit code.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use headstart_merkle::BlobDigest;
+
+use crate::action::{EncodedAction, Job};
+use crate::arguments::{Call, classify};
+use crate::client::{Client, Content};
+use crate::environment::{remote_environment, writes_more};
+use crate::failure::Failure;
+use crate::inputs::{InputRoot, Inputs};
+use crate::layout::Layout;
+use crate::local;
+use crate::log::Log;
+use crate::outputs;
+use crate::scan::{self, Reason};
+use crate::settings::Settings;
+use crate::store::store;
+
+/// Runs `arguments`, the command's name first, with what `variables` hold.
+pub(crate) fn run(
+    settings: Settings,
+    variables: Vec<(String, String)>,
+    arguments: Vec<OsString>,
+) -> Result<ExitCode, Failure> {
+    if settings.passthrough {
+        return Err(local::replace(&arguments));
+    }
+    let log = Log::new(&settings);
+    let here = |reason: &str| {
+        log.info(|| format!("Running the command locally: {reason}"));
+        Err(local::replace(&arguments))
+    };
+    let texts = arguments
+        .iter()
+        .map(|argument| argument.to_str().map(str::to_owned));
+    let Some(texts) = texts.collect::<Option<Vec<String>>>() else {
+        return here("an argument is not UTF-8");
+    };
+    let call = classify(&texts);
+    if let Call::Local(reason) = &call {
+        return here(reason);
+    }
+    if writes_more(&variables) {
+        return here("a variable has the compiler write make rules");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(Failure::file("the event loop"))?;
+    let session = Session {
+        settings,
+        variables,
+        arguments: texts,
+        log: &log,
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = session.run(&call) => ended,
+            () = interrupted() => Err(Failure::Cancelled),
+        }
+    });
+    match ended? {
+        Ended::Remotely(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        Ended::ToRunHere(reason) => here(&reason),
+        Ended::ToRunAndStore(prepared, client) => {
+            log.info(|| "Running the command locally, to store its result".to_owned());
+            let ran = local::run(&arguments)?;
+            let code = ExitCode::from(ran.exit_code);
+            let current = current_directory()?;
+            match runtime.block_on(store(*prepared, ran, &client, &current)) {
+                Ok(stored) => log.info(|| format!("Result stored: {stored}")),
+                Err(failure) => log.warning(|| format!("the result is not stored: {failure}")),
+            }
+            Ok(code)
+        }
+    }
+}
+
+/// How far the server's part went.
+enum Ended {
+    Remotely(i32),
+    ToRunHere(Reason),
+    ToRunAndStore(Box<Prepared>, Box<Client>),
+}
+
+/// An action with all its blobs.
+pub(crate) struct Prepared {
+    pub(crate) action: EncodedAction,
+    pub(crate) root: InputRoot,
+    pub(crate) outputs: Vec<String>,
+}
+
+struct Session<'a> {
+    settings: Settings,
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    log: &'a Log,
+}
+
+/// What a call reads and writes.
+struct Work {
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    platform: BTreeMap<String, String>,
+}
+
+impl Session<'_> {
+    async fn run(&self, call: &Call) -> Result<Ended, Failure> {
+        // The compiler lists its inputs while the connection is made.
+        let (work, client) = tokio::join!(self.work(call), Client::connect(&self.settings));
+        let work = match work {
+            Ok(work) => work,
+            Err(reason) => return Ok(Ended::ToRunHere(reason)),
+        };
+        let prepared = match self.prepare(work) {
+            Ok(prepared) => prepared,
+            Err(Failure::File { path, source }) => {
+                return Ok(Ended::ToRunHere(format!("{}: {source}", path.display())));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let digest = prepared.action.digest;
+        self.log.info(|| format!("Action Digest: {digest}"));
+        let mut client = match client {
+            Err(failure) if self.settings.cache_only => {
+                self.log.warning(|| failure.to_string());
+                return Ok(Ended::ToRunHere("the cache can't be reached".to_owned()));
+            }
+            client => client?,
+        };
+        client.set_action(digest);
+        if let Some(code) = self.look_up(&client, &prepared).await? {
+            return Ok(Ended::Remotely(code));
+        }
+        if self.settings.cache_only {
+            return Ok(if self.settings.upload_local {
+                Ended::ToRunAndStore(Box::new(prepared), Box::new(client))
+            } else {
+                Ended::ToRunHere("its result is not known".to_owned())
+            });
+        }
+        self.execute(&client, prepared).await.map(Ended::Remotely)
+    }
+
+    /// Uses the known result, if there is one. That there is none for want of a cache is no error.
+    async fn look_up(&self, client: &Client, prepared: &Prepared) -> Result<Option<i32>, Failure> {
+        if self.settings.skip_cache || self.settings.uncacheable {
+            return Ok(None);
+        }
+        let result = match client.action_result(prepared.action.digest).await {
+            Ok(Some(result)) => result,
+            Ok(None) => return Ok(None),
+            Err(failure) => {
+                self.log.warning(|| failure.to_string());
+                return Ok(None);
+            }
+        };
+        self.log
+            .info(|| format!("Action Cache hit for [{}]", prepared.action.digest));
+        match outputs::write(&result, client, &current_directory()?).await {
+            Ok(code) => Ok(Some(code)),
+            // The cache knows a result whose outputs are gone: as good as none.
+            Err(failure @ (Failure::Rpc { .. } | Failure::Corrupt(_) | Failure::Answer { .. })) => {
+                self.log.warning(|| failure.to_string());
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn execute(&self, client: &Client, prepared: Prepared) -> Result<i32, Failure> {
+        let Prepared { action, root, .. } = prepared;
+        let mut blobs: HashMap<BlobDigest, Content> = HashMap::new();
+        let messages = root.directories.into_iter().chain(action.blobs);
+        blobs.extend(messages.map(|(digest, bytes)| (digest, Content::Bytes(bytes))));
+        blobs.extend(
+            root.files
+                .into_iter()
+                .map(|(digest, path)| (digest, Content::File(path))),
+        );
+        client.upload(blobs).await?;
+        self.log.info(|| {
+            format!(
+                "Executing action remotely... [actionDigest={}]",
+                action.digest
+            )
+        });
+        let (result, cached) = client
+            .execute(action.digest, self.settings.skip_cache)
+            .await?;
+        self.log.debug(|| {
+            format!(
+                "Executed; known already: {cached}; exit code {}",
+                result.exit_code
+            )
+        });
+        outputs::write(&result, client, &current_directory()?).await
+    }
+
+    /// Finds out what the call reads and writes, or why it must be run here.
+    async fn work(&self, call: &Call) -> Result<Work, Reason> {
+        let program = self
+            .arguments
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
+        let work = match call {
+            Call::Local(reason) => return Err((*reason).to_owned()),
+            Call::Link(_) => return Err("it links".to_owned()),
+            Call::Compile(compile) => Work {
+                inputs: scan::compile_inputs(program, compile).await?,
+                outputs: compile.outputs.clone(),
+                platform: self.platform(&self.settings.compile_platform),
+            },
+        };
+        let current = current_directory().map_err(|failure| failure.to_string())?;
+        for input in &work.inputs {
+            let whole = current.join(input);
+            let whole = whole.to_string_lossy();
+            let invalid = &self.settings.invalid_inputs;
+            if invalid
+                .iter()
+                .any(|regex| regex.is_match(input) || regex.is_match(&whole))
+            {
+                return Err(format!("{input} is not to be sent"));
+            }
+        }
+        let outputs = work
+            .outputs
+            .iter()
+            .map(|output| relative_output(output, &current));
+        Ok(Work {
+            outputs: outputs.collect::<Result<_, _>>()?,
+            ..work
+        })
+    }
+
+    fn platform(&self, special: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut platform = self.settings.platform.clone();
+        platform.extend(special.clone());
+        platform
+    }
+
+    fn prepare(&self, work: Work) -> Result<Prepared, Failure> {
+        let layout = Layout::whole(current_directory()?);
+        let mut inputs = Inputs::new(&layout)?;
+        for input in work.inputs.iter().filter(|input| self.is_sent(input)) {
+            inputs.add(input)?;
+        }
+        for output in &work.outputs {
+            if let Some(place) = layout.place_by_name(output)? {
+                inputs.remove(&place)?;
+            }
+        }
+        let root = inputs.finish()?;
+        let job = Job {
+            arguments: self.remote_arguments()?,
+            environment: remote_environment(&self.settings, self.variables.iter().cloned()),
+            outputs: work.outputs.clone(),
+            platform: work.platform,
+            working_directory: layout.working_directory()?,
+        };
+        let action = job.encode(root.digest, &self.settings);
+        Ok(Prepared {
+            action,
+            root,
+            outputs: work.outputs,
+        })
+    }
+
+    /// Whether an input is to be sent at all.
+    fn is_sent(&self, input: &str) -> bool {
+        let path = Path::new(input);
+        if self
+            .settings
+            .excluded
+            .iter()
+            .any(|excluded| path.starts_with(excluded))
+        {
+            return false;
+        }
+        let project = self.settings.project_root.as_deref();
+        self.settings.global_paths
+            || !path.is_absolute()
+            || project.is_some_and(|project| path.starts_with(project))
+    }
+
+    /// The arguments, the program by a path: there may be no search for it there.
+    fn remote_arguments(&self) -> Result<Vec<String>, Failure> {
+        let mut arguments = self.arguments.clone();
+        if let Some(program) = arguments
+            .first_mut()
+            .filter(|program| !program.contains('/'))
+        {
+            let searched = self.variables.iter().find(|(name, _)| name == "PATH");
+            let folders = searched
+                .map(|(_, folders)| folders.as_str())
+                .unwrap_or_default();
+            let found = folders
+                .split(':')
+                .map(|folder| Path::new(folder).join(&*program));
+            let found = found
+                .filter(|path| path.is_absolute() && path.is_file())
+                .find_map(|path| path.to_str().map(str::to_owned));
+            *program =
+                found.ok_or_else(|| Failure::Usage(format!("{program}: not found in PATH")))?;
+        }
+        Ok(arguments)
+    }
+}
+
+/// The name of an output as a Command has it, relative to the working directory.
+fn relative_output(output: &str, current: &Path) -> Result<String, Reason> {
+    let path = Path::new(output);
+    let relative = if path.is_absolute() {
+        let below = path.strip_prefix(current).ok().and_then(Path::to_str);
+        below.ok_or_else(|| format!("{output} is outside of the current directory"))?
+    } else {
+        output
+    };
+    match std::fs::symlink_metadata(current.join(relative)) {
+        Ok(metadata) if !metadata.is_file() => Err(format!("{output} is there and no file")),
+        _ => Ok(relative.strip_prefix("./").unwrap_or(relative).to_owned()),
+    }
+}
+
+fn current_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(Failure::file("."))
+}
+
+/// Ends when the user or a build tool asks to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+}
