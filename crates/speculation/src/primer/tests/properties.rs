@@ -1,6 +1,7 @@
 //! Over random projects, random changes and random orders of events.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use headstart_merkle::ActionDigest;
 use proptest::collection::vec;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use crate::testing::random::{Choices, Edits, edit, project};
 use crate::testing::session::{Change, Session};
 use crate::testing::world::{ElementSpec, closure, id};
-use crate::{Event, Mode};
+use crate::{Event, Mode, SpeculativeActions};
 
 const ANY: Edits = Edits {
     adding: true,
@@ -105,13 +106,68 @@ impl Case {
     }
 }
 
+/// Lets all that is to be known, all that is pending and all real builds happen in a random order.
+fn play<'a>(case: &'a Case, order: &[u16], slots: usize) -> Session<'a> {
+    let mut order = Choices(order.iter());
+    let change = &case.change;
+    let mut session = Session::new(&change.fixture, slots);
+    session.remember(&change.before);
+    let mut events = Session::opening(&change.before, &change.after, &change.rebuilt);
+    let mut next = 0;
+    while next < change.after.len() || !session.pending.is_empty() || !events.is_empty() {
+        match order.pick(3) {
+            0 if !events.is_empty() => {
+                let event = events.swap_remove(order.pick(events.len()));
+                session.tell(event);
+            }
+            1 if !session.pending.is_empty() => {
+                let event = session
+                    .pending
+                    .swap_remove(order.pick(session.pending.len()));
+                session.tell(event);
+            }
+            _ if next < change.after.len() => {
+                if change.rebuilt[next] {
+                    session.ask_all(next, &change.after[next]);
+                    session.finish_element(next, &change.after[next]);
+                }
+                next += 1;
+            }
+            _ => {
+                session.drain();
+                events.drain(..).for_each(|event| session.tell(event));
+            }
+        }
+    }
+    session
+}
+
+/// All requests are accounted for, once each.
+fn check_sums(case: &Case, session: &Session<'_>) {
+    for (place, built) in case.change.after.iter().enumerate() {
+        let account = session.primer.account(&id(place));
+        let asked = if case.change.rebuilt[place] {
+            built.subactions.len()
+        } else {
+            0
+        };
+        assert_eq!(account.asked, asked);
+        let sum = account.hit + account.joined + account.found + account.missed;
+        assert_eq!(sum + account.unsuccessful, account.asked);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// When all that an element builds upon is known, its actions are predicted exactly.
     #[test]
-    fn predictions_are_what_a_fresh_build_asks_for(numbers in vec(any::<u16>(), 0..120)) {
-        let case = case(&numbers, ANY, Mode::Full);
+    fn predictions_are_what_a_fresh_build_asks_for(
+        numbers in vec(any::<u16>(), 0..120),
+        full in any::<bool>(),
+    ) {
+        let mode = if full { Mode::Full } else { Mode::IntraElement };
+        let case = case(&numbers, ANY, mode);
         let mut session = case.change.open(3);
         for (place, built) in case.change.after.iter().enumerate() {
             session.drain();
@@ -167,48 +223,63 @@ proptest! {
         slots in 1usize..4,
     ) {
         let case = case(&numbers, FORESEEABLE, Mode::Full);
-        let mut order = Choices(order.iter());
-        let change = &case.change;
-        let mut session = Session::new(&change.fixture, slots);
-        session.remember(&change.before);
-        let mut events = Session::opening(&change.before, &change.after, &change.rebuilt);
-        let mut next = 0;
-        while next < change.after.len() || !session.pending.is_empty() || !events.is_empty() {
-            match order.pick(3) {
-                0 if !events.is_empty() => {
-                    let event = events.swap_remove(order.pick(events.len()));
-                    session.tell(event);
-                }
-                1 if !session.pending.is_empty() => {
-                    let event = session.pending.swap_remove(order.pick(session.pending.len()));
-                    session.tell(event);
-                }
-                _ if next < change.after.len() => {
-                    if change.rebuilt[next] {
-                        session.ask_all(next, &change.after[next]);
-                        session.finish_element(next, &change.after[next]);
-                    }
-                    next += 1;
-                }
-                _ => {
-                    session.drain();
-                    events.drain(..).for_each(|event| session.tell(event));
-                }
-            }
-        }
-        let asked: BTreeSet<_> = change.after.iter().flat_map(|b| b.steps.iter().flatten()).collect();
+        let mut session = play(&case, &order, slots);
+        let after = &case.change.after;
+        let asked: BTreeSet<_> = after.iter().flat_map(|built| built.steps.iter().flatten()).collect();
         for action in &session.executed {
             prop_assert!(asked.contains(action), "executed for nothing");
         }
-        for (place, built) in change.after.iter().enumerate() {
-            let account = session.primer.account(&id(place));
-            let rebuilt = change.rebuilt[place];
-            prop_assert_eq!(account.asked, if rebuilt { built.subactions.len() } else { 0 });
-            let sum = account.hit + account.joined + account.found + account.missed
-                + account.unsuccessful;
-            prop_assert_eq!(sum, account.asked);
-            prop_assert_eq!(account.corrected, 0);
-            prop_assert_eq!(session.primer.audit(&id(place), &change.fixture.store).unwrap(), 0);
+        check_sums(&case, &session);
+        for place in 0..after.len() {
+            prop_assert_eq!(session.primer.account(&id(place)).corrected, 0);
+            prop_assert_eq!(session.primer.audit(&id(place), &case.change.fixture.store).unwrap(), 0);
         }
+    }
+
+    /// Guesses may turn out wrong; in the end nothing that was executed disagrees with what is
+    /// known, unless it was corrected.
+    #[test]
+    fn wrong_guesses_are_corrected(
+        numbers in vec(any::<u16>(), 0..120),
+        order in vec(any::<u16>(), 300),
+        slots in 1usize..4,
+    ) {
+        let case = case(&numbers, ANY, Mode::Full);
+        let mut session = play(&case, &order, slots);
+        check_sums(&case, &session);
+        prop_assert!(session.most_in_flight <= slots);
+        for place in 0..case.change.after.len() {
+            prop_assert_eq!(session.primer.audit(&id(place), &case.change.fixture.store).unwrap(), 0);
+        }
+    }
+
+    /// Whatever a stored message says, reading and using it ends, and harms nothing.
+    #[test]
+    fn a_damaged_message_does_no_harm(
+        numbers in vec(any::<u16>(), 0..120),
+        order in vec(any::<u16>(), 300),
+        damage in vec((0usize..4, any::<u16>(), 0u32..12), 1..6),
+    ) {
+        let mut case = case(&numbers, ANY, Mode::Full);
+        for built in &mut case.change.before {
+            let mut wire = built.message.to_wire();
+            for (list, place, value) in &damage {
+                let list = match list {
+                    0 => &mut wire.rules,
+                    1 => &mut wire.inputs,
+                    2 => &mut wire.artifact,
+                    _ => &mut wire.needs,
+                };
+                if !list.is_empty() {
+                    let place = usize::from(*place) % list.len();
+                    list[place] = *value;
+                }
+            }
+            if let Ok(message) = SpeculativeActions::from_wire(&wire) {
+                built.message = Arc::new(message);
+            }
+        }
+        let session = play(&case, &order, 2);
+        check_sums(&case, &session);
     }
 }
