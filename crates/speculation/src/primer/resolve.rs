@@ -140,7 +140,6 @@ impl Source<'_> {
                 Answer::Node(node) => return Ok(Resolution::Resolved(Some(node))),
                 Answer::Absent => absent = true,
                 Answer::Gone => {}
-                Answer::NotYet(_) if self.is_superseded(candidate, rule, knowledge) => {}
                 Answer::NotYet(key) => return Ok(Resolution::Pending(key)),
             }
         }
@@ -149,16 +148,6 @@ impl Source<'_> {
         } else {
             Resolution::Refuted
         })
-    }
-
-    /// Whether a candidate's element has been built, so that its artifact says more than its
-    /// sources or actions will.
-    fn is_superseded(&self, candidate: &Candidate, rule: &Rule, knowledge: &Knowledge) -> bool {
-        let same =
-            |other: &&Candidate| other.kind == Kind::Artifact && other.element == candidate.element;
-        let artifact = rule.0.iter().find(same);
-        artifact
-            .is_some_and(|artifact| matches!(knowledge.tree(self.key(artifact)), Known::Tree(_)))
     }
 
     fn ask(

@@ -10,7 +10,7 @@ use headstart_store::StoredResult;
 
 use super::Fixture;
 use super::world::{Built, ElementSpec, id, rebuilt};
-use crate::{Config, Effect, Event, Mode, Primer, Unavailable};
+use crate::{Config, Effect, Event, Mode, Primer};
 
 /// One session: a project is built again after it was changed.
 pub(crate) struct Session<'a> {
@@ -117,8 +117,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What becomes known before anything is built: stored messages, all sources, and the artifacts
-    /// of what need not be built again.
+    /// What becomes known before anything is built: stored messages and sources of what is built
+    /// again, and artifacts of what need not be. The sources of these never become known.
     pub(crate) fn opening(before: &[Built], after: &[Built], rebuilt: &[bool]) -> Vec<Event> {
         let mut events = Vec::new();
         for (place, again) in rebuilt.iter().enumerate() {
@@ -135,13 +135,8 @@ impl<'a> Session<'a> {
                 });
             } else {
                 events.push(Event::Artifact {
-                    element: element.clone(),
-                    tree: after[place].artifact,
-                });
-                // What is cached is not fetched.
-                events.push(Event::Unavailable {
                     element,
-                    what: Unavailable::Sources,
+                    tree: after[place].artifact,
                 });
             }
         }
