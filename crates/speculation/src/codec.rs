@@ -19,6 +19,7 @@ use crate::table::{Candidate, Exception, Kind, Rule, RuleId, Table};
 const VERSION: u32 = 1;
 const FAILED: u32 = 1;
 const UNUSABLE: u32 = 2;
+const GUARDED: u32 = 4;
 
 impl SpeculativeActions {
     /// The stored bytes.
@@ -142,11 +143,16 @@ impl BaseAction {
     fn write(&self, place: u32, out: &mut Vec<u32>) {
         let failed = if self.failed { FAILED } else { 0 };
         let unusable = if self.usable { 0 } else { UNUSABLE };
-        out.push(failed | unusable);
+        let guarded = if self.guards.is_empty() { 0 } else { GUARDED };
+        out.push(failed | unusable | guarded);
         out.push(self.needs.len() as u32);
         out.extend(self.needs.iter().map(|needed| place - needed));
         out.push(self.named_trees.len() as u32);
         out.extend(&self.named_trees);
+        if guarded != 0 {
+            out.push(self.guards.len() as u32);
+            out.extend(self.guards.iter().map(|guard| place - guard));
+        }
     }
 }
 
@@ -237,6 +243,16 @@ impl Numbers<'_> {
     fn next(&mut self) -> Result<u32, SpeculationError> {
         self.next_if_any()
             .ok_or_else(|| invalid("a list of numbers is cut off"))
+    }
+
+    /// A list of places, each told as a distance back from `place`.
+    fn places_before(&mut self, place: u32) -> Result<Vec<u32>, SpeculationError> {
+        let mut places = Vec::new();
+        for _ in 0..self.next()? {
+            let before = place.checked_sub(self.next()?.max(1));
+            places.push(before.ok_or_else(|| invalid("an action needs one before the first"))?);
+        }
+        Ok(places)
     }
 
     /// A number that must be below `end`.
@@ -398,21 +414,22 @@ fn read_actions(message: &Wire) -> Result<Vec<BaseAction>, SpeculationError> {
     let mut numbers = Numbers(message.needs.iter());
     for (place, (digest, micros)) in digests.into_iter().zip(&message.durations).enumerate() {
         let flags = numbers.next()?;
-        let mut needs = Vec::new();
-        for _ in 0..numbers.next()? {
-            let needed = (place as u32).checked_sub(numbers.next()?.max(1));
-            needs.push(needed.ok_or_else(|| invalid("an action needs one before the first"))?);
-        }
+        let needs = numbers.places_before(place as u32)?;
         let mut named_trees = Vec::new();
         for _ in 0..numbers.next()? {
             named_trees.push(numbers.below(message.named_trees.len())?);
         }
+        let guards = match flags & GUARDED {
+            0 => Vec::new(),
+            _ => numbers.places_before(place as u32)?,
+        };
         actions.push(BaseAction {
             digest,
             duration: Duration::from_micros(*micros),
             failed: flags & FAILED != 0,
             usable: flags & UNUSABLE == 0,
             needs,
+            guards,
             named_trees,
         });
     }

@@ -3,6 +3,7 @@
 //! Each Directory of the recorded input trees is looked at once for each path it is met at,
 //! whatever the number of actions that have it.
 
+mod archive;
 mod artifact;
 mod inputs;
 mod outputs;
@@ -172,6 +173,7 @@ impl Recorded<'_> {
             failed: self.subaction.result.message().exit_code != 0,
             usable: self.spec.is_some() && summary.usable,
             needs: summary.needs.to_vec(),
+            guards: summary.guards.to_vec(),
             named_trees: places.filter(|&n| mentions(&named[n as usize])).collect(),
         }
     }

@@ -53,6 +53,9 @@ pub struct BaseAction {
     pub usable: bool,
     /// Places of the earlier actions whose outputs are among its inputs, in order.
     pub(crate) needs: Vec<u32>,
+    /// Places of the earlier actions whose outputs went into files among its inputs that nobody can
+    /// foresee: static libraries. It can be adapted only as long as none of these changes. In order.
+    pub(crate) guards: Vec<u32>,
     /// Places of the named trees that its command or platform mentions, in order.
     pub(crate) named_trees: Vec<u32>,
 }

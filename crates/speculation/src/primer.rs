@@ -56,6 +56,9 @@ pub struct Primer {
     elements: HashMap<ElementNo, Element>,
     /// Jobs that mention a tree by name.
     mentions: HashMap<Key, Vec<JobId>>,
+    /// Jobs by what their actions were, and those that are none as long as these change.
+    by_base: HashMap<(ElementNo, ActionDigest), JobId>,
+    guarded: HashMap<(ElementNo, ActionDigest), Vec<JobId>>,
     /// Keys whose meaning has changed.
     changed: VecDeque<Key>,
     /// Jobs whose inputs may have changed.
@@ -75,6 +78,13 @@ struct Element {
     account: Account,
 }
 
+/// Whether what a job depends on beyond its inputs is as it was.
+enum Guard {
+    Open,
+    Pending,
+    Closed,
+}
+
 impl Primer {
     /// A primer that knows nothing yet.
     pub fn new(config: Config) -> Self {
@@ -86,6 +96,8 @@ impl Primer {
             tasks: Tasks::new(config.slots),
             elements: HashMap::new(),
             mentions: HashMap::new(),
+            by_base: HashMap::new(),
+            guarded: HashMap::new(),
             changed: VecDeque::new(),
             dirty: BTreeSet::new(),
         }
@@ -261,7 +273,12 @@ impl Primer {
         if !job.is_live() || self.elements.get(&job.element).is_some_and(|e| e.built) {
             return Ok(());
         }
-        let (root, texts) = match job.inputs(&self.shapes, &self.knowledge) {
+        let inputs = match self.guard(job) {
+            Guard::Open => job.inputs(&self.shapes, &self.knowledge),
+            Guard::Pending => Inputs::Pending,
+            Guard::Closed => Inputs::Refuted,
+        };
+        let (root, texts) = match inputs {
             Inputs::Refuted => {
                 self.refute(id);
                 return Ok(());
@@ -287,6 +304,20 @@ impl Primer {
         let action = adapt::adapt(job.base, &change, store)?;
         self.predict(id, action);
         Ok(())
+    }
+
+    /// Whether all actions that must not have changed have not.
+    fn guard(&self, job: &Job) -> Guard {
+        let mut guard = Guard::Open;
+        for base in &job.guards {
+            let id = self.by_base.get(&(job.element, *base));
+            match id.map(|id| self.jobs[*id as usize].state) {
+                Some(JobState::Adapted(action)) if action == *base => {}
+                Some(JobState::Pending) => guard = Guard::Pending,
+                _ => return Guard::Closed,
+            }
+        }
+        guard
     }
 
     fn needs_what_is_removed(
@@ -327,6 +358,13 @@ impl Primer {
     /// Takes back what a job was adapted to, if it was.
     fn retract(&mut self, id: JobId, state: JobState) {
         let job = &mut self.jobs[id as usize];
+        if job.state == state {
+            return;
+        }
+        for base in std::iter::once(&job.base).chain(&job.also) {
+            let guarded = self.guarded.get(&(job.element, *base));
+            self.dirty.extend(guarded.into_iter().flatten());
+        }
         if let JobState::Adapted(old) = std::mem::replace(&mut job.state, state) {
             job.earlier.push(old);
             self.tasks.unwant(old, id);

@@ -183,6 +183,7 @@ impl Reading<'_, '_> {
             failed: false,
             usable: walked,
             needs: if ordered { needs } else { Vec::new() },
+            guards: Vec::new(),
             named_trees: Vec::new(),
         })
     }

@@ -47,6 +47,21 @@ pub(crate) fn node(text: &str) -> Node {
     ))
 }
 
+/// A static library of these objects.
+pub(crate) fn archive(members: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut archive = b"!<arch>\n".to_vec();
+    for (number, member) in members.iter().enumerate() {
+        let member = member.as_ref();
+        let name = format!("m{number}.o/");
+        archive.extend(format!("{name:<16}{:32}{:<10}`\n", "", member.len()).as_bytes());
+        archive.extend_from_slice(member);
+        if member.len() % 2 == 1 {
+            archive.push(b'\n');
+        }
+    }
+    archive
+}
+
 impl Fixture {
     pub(crate) fn write(&self, content: impl Into<Bytes>) -> BlobDigest {
         self.store.store().write(content.into()).unwrap()

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, TreePath};
 
-use super::Recorded;
 use super::outputs::{Output, OutputIndex};
 use super::rules::{Rules, SELF};
 use super::suffix::Suffixes;
 use super::view::{Place, View};
+use super::{Recorded, archive};
 use crate::mode::Mode;
 use crate::storage::{MAX_DEPTH, SpeculationError, content, directory};
 use crate::table::{Candidate, DirId, Kind, RuleId, Table, TableBuilder};
@@ -22,6 +22,8 @@ const MAX_DIRECTORIES: usize = 4_000_000;
 pub(crate) struct Summary {
     /// Places of the actions whose outputs are among the files, in order.
     pub(crate) needs: Rc<[u32]>,
+    /// Places of the actions whose outputs went into static libraries, in order.
+    pub(crate) guards: Rc<[u32]>,
     /// Whether all files can be followed in this mode.
     pub(crate) usable: bool,
 }
@@ -35,6 +37,7 @@ pub(crate) struct Inputs<'a, 'b> {
     /// For each directory of the table, its path and what the sandbox had there.
     places: Vec<(TreePath, Rc<Place>)>,
     known: HashMap<(DirectoryDigest, DirId), Summary>,
+    libraries: HashMap<BlobDigest, Rc<[u32]>>,
 }
 
 impl<'a, 'b> Inputs<'a, 'b> {
@@ -52,6 +55,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
             table: TableBuilder::new(),
             places: Vec::new(),
             known: HashMap::new(),
+            libraries: HashMap::new(),
         }
     }
 
@@ -71,7 +75,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
             return Summary::unusable();
         };
         match self.summarize_root(spec.input_root) {
-            Ok(summary) if summary.needs.iter().all(|needed| *needed < place) => summary,
+            Ok(summary) if summary.comes_before(place) => summary,
             Ok(_) => Summary::unusable(),
             Err(error) => {
                 problems.push(format!("the action {}: {error}", recorded.digest));
@@ -105,15 +109,20 @@ impl<'a, 'b> Inputs<'a, 'b> {
         }
         let here = directory(self.view.store, digest)?;
         let mut needs = Vec::new();
+        let mut guards = Vec::new();
         let mut usable = true;
         for (name, node) in &here.entries {
             if let Node::Directory(child) = node {
                 let below = self.child(at, name)?;
                 let summary = self.summarize(*child, below, depth + 1)?;
                 needs.extend(summary.needs.iter());
+                guards.extend(summary.guards.iter());
                 usable &= summary.usable;
             } else if let Some(content) = content(node) {
                 match self.file(at, name, node, content)? {
+                    Fate::Constant if is_library(name, node) => {
+                        guards.extend(self.makers(content).iter());
+                    }
                     Fate::Constant => {}
                     Fate::Follows(Some(producer)) => needs.push(producer),
                     Fate::Follows(None) => {}
@@ -121,14 +130,29 @@ impl<'a, 'b> Inputs<'a, 'b> {
                 }
             }
         }
-        needs.sort_unstable();
-        needs.dedup();
         let summary = Summary {
-            needs: needs.into(),
+            needs: in_order(needs),
+            guards: in_order(guards),
             usable,
         };
         self.known.insert((digest, at), summary.clone());
         Ok(summary)
+    }
+
+    /// The actions that made what a static library consists of.
+    fn makers(&mut self, library: BlobDigest) -> Rc<[u32]> {
+        if let Some(known) = self.libraries.get(&library) {
+            return Rc::clone(known);
+        }
+        let content = self.view.store.blobs().read(library).ok();
+        let members = content.and_then(|content| archive::members(&content));
+        // One that can't be read may consist of anything.
+        let makers = match members {
+            Some(members) => in_order(self.outputs.makers(&members)),
+            None => self.outputs.all_makers(),
+        };
+        self.libraries.insert(library, Rc::clone(&makers));
+        makers
     }
 
     fn path(&self, at: DirId) -> &TreePath {
@@ -254,9 +278,26 @@ impl Summary {
     fn unusable() -> Self {
         Self {
             needs: [].into(),
+            guards: [].into(),
             usable: false,
         }
     }
+
+    /// Whether all that it depends on came before the action at `place`.
+    fn comes_before(&self, place: u32) -> bool {
+        let last = |list: &[u32]| list.last().copied();
+        last(&self.needs).max(last(&self.guards)) < Some(place)
+    }
+}
+
+fn in_order(mut places: Vec<u32>) -> Rc<[u32]> {
+    places.sort_unstable();
+    places.dedup();
+    places.into()
+}
+
+fn is_library(name: &Name, node: &Node) -> bool {
+    matches!(node, Node::File(_)) && name.as_str().ends_with(".a")
 }
 
 /// A candidate of the element itself: the file `origin`, for what is at `path` here.

@@ -1,6 +1,7 @@
 //! What the recorded actions left behind, to be found by path and content.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use headstart_merkle::{BlobDigest, Name, TreePath};
 
@@ -24,6 +25,7 @@ pub(crate) struct OutputIndex {
     by_end: Suffixes<Output>,
     /// `None` where several paths have the same content.
     by_content: HashMap<BlobDigest, Option<Output>>,
+    first_by_content: HashMap<BlobDigest, u32>,
 }
 
 impl OutputIndex {
@@ -59,6 +61,7 @@ impl OutputIndex {
             let here = self.by_directory.entry(parent).or_default();
             here.entry((name, content)).or_insert(producer);
             self.by_end.add(path.clone(), content, output.clone());
+            self.first_by_content.entry(content).or_insert(producer);
             let same = self.by_content.entry(content);
             same.and_modify(|known| {
                 if known
@@ -83,6 +86,19 @@ impl OutputIndex {
     /// The output with this content whose path ends alike, and how far.
     pub(crate) fn by_end(&self, path: &TreePath, content: BlobDigest) -> Option<(&Output, usize)> {
         self.by_end.find(path, content)
+    }
+
+    /// The places of the actions that made any of these contents.
+    pub(crate) fn makers(&self, contents: &[BlobDigest]) -> Vec<u32> {
+        let made = contents.iter().filter(|content| content.size() > 0);
+        made.filter_map(|content| self.first_by_content.get(content).copied())
+            .collect()
+    }
+
+    /// The places of all actions that made something.
+    pub(crate) fn all_makers(&self) -> Rc<[u32]> {
+        let makers: BTreeSet<u32> = self.first_by_content.values().copied().collect();
+        makers.into_iter().collect()
     }
 
     /// The only output with this content, if it is not empty.

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) root: Option<ShapeId>,
     /// Trees that it mentions: how each is known today, and its digest as it was.
     pub(crate) mentions: Vec<(Key, DirectoryDigest)>,
+    /// Actions of the same element that must not have changed, as they were.
+    pub(crate) guards: Vec<ActionDigest>,
     pub(crate) duration: Duration,
     /// Its own time and that of the longest chain of actions that follow from it.
     pub(crate) chain: Duration,

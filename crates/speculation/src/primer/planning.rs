@@ -97,7 +97,15 @@ impl Primer {
             self.mentions.entry(key).or_default().push(id);
             mentions.push((key, named.tree));
         }
+        let guards = action.guards.iter();
+        let guards: Vec<ActionDigest> = guards.map(|place| message.action_at(*place)).collect();
+        for guard in &guards {
+            let guarded = self.guarded.entry((element, *guard)).or_default();
+            guarded.push(id);
+        }
+        self.by_base.insert((element, action.digest), id);
         self.jobs.push(Job {
+            guards,
             element,
             plan,
             base: action.digest,
@@ -166,6 +174,7 @@ impl Primer {
             let job = &mut self.jobs[id as usize];
             if job.base != base && !job.also.contains(&base) {
                 job.also.push(base);
+                self.by_base.insert((element, base), id);
                 let fact = self.knowledge.result(element, job.base);
                 if self.knowledge.set_result(element, base, fact) {
                     self.changed.push_back(Key::Action(element, base));

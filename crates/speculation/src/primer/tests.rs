@@ -8,7 +8,7 @@ use crate::testing::world::{ElementSpec, Step};
 /// An element from text: one line a thing.
 ///
 /// `needs 0 1`, `compose`, `source PATH CONTENT`, `stamp TEXT`, `install FROM TO`,
-/// `step OUTPUT = MAIN… [: OWN…] [: SYSTEM…]`
+/// `step OUTPUT = MAIN… [: OWN…] [: SYSTEM…]`, `archive OUTPUT = MEMBER…`
 pub(super) fn element(text: &str) -> ElementSpec {
     let mut element = ElementSpec::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -29,6 +29,10 @@ pub(super) fn element(text: &str) -> ElementSpec {
                 element.install.insert(from, words.next().unwrap());
             }
             "step" => element.steps.push(step(rest)),
+            "archive" => element.steps.push(Step {
+                local: true,
+                ..step(rest)
+            }),
             _ => panic!("what is {word}?"),
         }
     }
@@ -42,6 +46,7 @@ fn step(text: &str) -> Step {
         .map(|list| -> Vec<String> { list.split_whitespace().map(str::to_owned).collect() });
     Step {
         output: output.to_owned(),
+        local: false,
         main: lists.next().unwrap_or_default(),
         own: lists.next().unwrap_or_default(),
         system: lists.next().unwrap_or_default(),

@@ -91,6 +91,7 @@ fn element(
             system: choices.some(&installed),
             own: Vec::new(),
             output: "gen/gen.h".to_owned(),
+            local: false,
         });
         own.push("gen/gen.h".to_owned());
     }
@@ -102,6 +103,7 @@ fn element(
             own: choices.some(&own),
             system: choices.some(&installed),
             output: output.clone(),
+            local: false,
         });
         objects.push(output);
     }
@@ -110,9 +112,18 @@ fn element(
         own: Vec::new(),
         system: choices.some(&installed),
         output: "out/lib.a".to_owned(),
+        local: choices.one_in(2),
+    });
+    element.steps.push(Step {
+        main: vec!["out/lib.a".to_owned()],
+        own: choices.some(&own),
+        system: Vec::new(),
+        output: "out/program".to_owned(),
+        local: false,
     });
     for (from, to) in [
         ("out/lib.a", format!("usr/lib/e{place}.a")),
+        ("out/program", format!("usr/bin/e{place}")),
         ("gen/gen.h", format!("usr/include/e{place}/gen.h")),
     ] {
         element.install.insert(from.to_owned(), to);

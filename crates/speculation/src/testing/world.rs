@@ -42,6 +42,8 @@ pub(crate) struct Step {
     pub(crate) system: Vec<String>,
     /// What it makes, in the element's own directory.
     pub(crate) output: String,
+    /// Whether it makes a static library, in the sandbox itself: it is nobody's subaction.
+    pub(crate) local: bool,
 }
 
 /// A built element.
@@ -50,7 +52,7 @@ pub(crate) struct Built {
     pub(crate) sources: DirectoryDigest,
     pub(crate) artifact: DirectoryDigest,
     pub(crate) subactions: Vec<Subaction>,
-    /// The action of each step; `None` if it could not be taken.
+    /// The action of each step; `None` if it could not be taken, or is local.
     pub(crate) steps: Vec<Option<ActionDigest>>,
     pub(crate) message: Arc<SpeculativeActions>,
 }
@@ -154,7 +156,13 @@ impl Fixture {
         let mut subactions = Vec::new();
         let mut steps = Vec::new();
         for (number, step) in element.steps.iter().enumerate() {
-            let taken = self.step(place, number, step, &mut sandbox);
+            let taken = match step.local {
+                true => {
+                    self.archive_step(place, step, &mut sandbox);
+                    None
+                }
+                false => self.step(place, number, step, &mut sandbox),
+            };
             steps.push(taken.as_ref().map(|taken| taken.action));
             subactions.extend(taken);
         }
@@ -230,6 +238,21 @@ impl Fixture {
             answered: Answered::Executed,
             duration: Duration::from_millis(100),
         })
+    }
+
+    fn archive_step(&self, place: usize, step: &Step, sandbox: &mut Files) -> Option<()> {
+        let home = path(&at(place));
+        let mut members = Vec::new();
+        for main in &step.main {
+            let Node::File(file) = sandbox.get(&home.join(&path(main)))? else {
+                return None;
+            };
+            members.push(self.store.store().read(file.digest).unwrap());
+        }
+        let digest = self.write(super::archive(&members));
+        let file = FileNode::new(digest, false);
+        sandbox.insert(home.join(&path(&step.output)), Node::File(file));
+        Some(())
     }
 
     fn install(&self, element: &ElementSpec, home: &TreePath, sandbox: &Files) -> Files {

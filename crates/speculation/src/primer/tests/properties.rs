@@ -48,6 +48,7 @@ impl Case {
         let (old, new) = (&self.change.before[place], &self.change.after[place]);
         let mut unforeseen: BTreeSet<&str> = BTreeSet::new();
         let mut lost: BTreeSet<&str> = BTreeSet::new();
+        let mut changed: BTreeSet<&str> = BTreeSet::new();
         let mut expected = Vec::new();
         for (number, step) in self.after[place].steps.iter().enumerate() {
             let inputs = step.main.iter().chain(&step.own);
@@ -63,6 +64,18 @@ impl Case {
             }
             let gone = inputs.clone().any(|input| lost.contains(input.as_str()));
             let today = new.steps[number].filter(|_| !gone);
+            if step.local {
+                // Whoever takes it can't be foreseen if anything in it is another.
+                let members = step.main.iter().map(String::as_str);
+                let changed = |member: &str| changed.contains(member) || lost.contains(member);
+                if members.clone().any(changed) {
+                    lost.insert(&step.output);
+                }
+                continue;
+            }
+            if old.steps[number] != new.steps[number] {
+                changed.insert(&step.output);
+            }
             if let Some(base) = old.steps[number] {
                 expected.push((base, today));
                 if today.is_none() {

@@ -214,3 +214,30 @@ fn what_a_failed_build_did_not_come_to_is_taken_from_the_one_before() {
     assert_eq!(answers(&account), [3, 0, 0], "{account:?}");
     assert_eq!((account.stored, account.primed, account.wasted), (3, 3, 0));
 }
+
+#[test]
+fn what_takes_a_static_library_is_primed_only_while_its_objects_are_as_they_were() {
+    let user = "
+        needs 0
+        source a.c a
+        source main.c main
+        step a.o = a.c :: usr/include/a.h
+        archive lib.a = a.o
+        step main.o = main.c :: usr/include/main.h
+        step program = lib.a main.o
+    ";
+    let base = "
+        source a.h one
+        source main.h one
+        install a.h usr/include/a.h
+        install main.h usr/include/main.h
+    ";
+    let check = |changed: &str, expected: [usize; 4]| {
+        let accounts = rebuild(&[base, user], &[changed, user], Mode::Full);
+        let user = &accounts[1];
+        let found = [user.hit, user.missed, user.refuted, user.wasted];
+        assert_eq!(found, expected, "{user:?}");
+    };
+    check(&base.replace("main.h one", "main.h two"), [3, 0, 0, 0]);
+    check(&base.replace("a.h one", "a.h two"), [2, 1, 1, 0]);
+}
