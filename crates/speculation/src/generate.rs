@@ -127,7 +127,11 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
     let mut inputs = Inputs::new(&view, &mut rules, &outputs, &sources);
     for (place, one) in recorded.iter().enumerate() {
         let summary = inputs.summarize_action(one, place as u32, &mut problems);
-        message.actions.push(one.base(&summary, &build.named_trees));
+        let mut action = one.base(&summary, &build.named_trees);
+        if summary.follows_all {
+            action.guards = outputs.makers_before(place as u32);
+        }
+        message.actions.push(action);
     }
     message.inputs = inputs.finish();
     if let Some(artifact) = build.artifact {

@@ -24,6 +24,9 @@ pub(crate) struct Summary {
     pub(crate) needs: Rc<[u32]>,
     /// Places of the actions whose outputs went into static libraries, in order.
     pub(crate) guards: Rc<[u32]>,
+    /// Whether any action before may have had a part in some file: an object that was compiled in
+    /// the sandbox itself, or a library that can't be read.
+    pub(crate) follows_all: bool,
     /// Whether all files can be followed in this mode.
     pub(crate) usable: bool,
 }
@@ -37,7 +40,7 @@ pub(crate) struct Inputs<'a, 'b> {
     /// For each directory of the table, its path and what the sandbox had there.
     places: Vec<(TreePath, Rc<Place>)>,
     known: HashMap<(DirectoryDigest, DirId), Summary>,
-    libraries: HashMap<BlobDigest, Rc<[u32]>>,
+    libraries: HashMap<BlobDigest, Option<Rc<[u32]>>>,
 }
 
 impl<'a, 'b> Inputs<'a, 'b> {
@@ -110,6 +113,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
         let here = directory(self.view.store, digest)?;
         let mut needs = Vec::new();
         let mut guards = Vec::new();
+        let mut follows_all = false;
         let mut usable = true;
         for (name, node) in &here.entries {
             if let Node::Directory(child) = node {
@@ -117,12 +121,15 @@ impl<'a, 'b> Inputs<'a, 'b> {
                 let summary = self.summarize(*child, below, depth + 1)?;
                 needs.extend(summary.needs.iter());
                 guards.extend(summary.guards.iter());
+                follows_all |= summary.follows_all;
                 usable &= summary.usable;
             } else if let Some(content) = content(node) {
                 match self.file(at, name, node, content)? {
-                    Fate::Constant if is_library(name, node) => {
-                        guards.extend(self.makers(content).iter());
-                    }
+                    Fate::Constant if ends_in(name, node, ".a") => match self.makers(content) {
+                        Some(makers) => guards.extend(makers.iter()),
+                        None => follows_all = true,
+                    },
+                    Fate::Constant if ends_in(name, node, ".o") => follows_all = true,
                     Fate::Constant => {}
                     Fate::Follows(Some(producer)) => needs.push(producer),
                     Fate::Follows(None) => {}
@@ -133,25 +140,22 @@ impl<'a, 'b> Inputs<'a, 'b> {
         let summary = Summary {
             needs: in_order(needs),
             guards: in_order(guards),
+            follows_all,
             usable,
         };
         self.known.insert((digest, at), summary.clone());
         Ok(summary)
     }
 
-    /// The actions that made what a static library consists of.
-    fn makers(&mut self, library: BlobDigest) -> Rc<[u32]> {
+    /// The actions that made what a static library consists of; `None` if it can't be read.
+    fn makers(&mut self, library: BlobDigest) -> Option<Rc<[u32]>> {
         if let Some(known) = self.libraries.get(&library) {
-            return Rc::clone(known);
+            return known.clone();
         }
         let content = self.view.store.blobs().read(library).ok();
         let members = content.and_then(|content| archive::members(&content));
-        // One that can't be read may consist of anything.
-        let makers = match members {
-            Some(members) => in_order(self.outputs.makers(&members)),
-            None => self.outputs.all_makers(),
-        };
-        self.libraries.insert(library, Rc::clone(&makers));
+        let makers = members.map(|members| in_order(self.outputs.makers(&members)));
+        self.libraries.insert(library, makers.clone());
         makers
     }
 
@@ -279,6 +283,7 @@ impl Summary {
         Self {
             needs: [].into(),
             guards: [].into(),
+            follows_all: false,
             usable: false,
         }
     }
@@ -296,8 +301,8 @@ fn in_order(mut places: Vec<u32>) -> Rc<[u32]> {
     places.into()
 }
 
-fn is_library(name: &Name, node: &Node) -> bool {
-    matches!(node, Node::File(_)) && name.as_str().ends_with(".a")
+fn ends_in(name: &Name, node: &Node, ending: &str) -> bool {
+    matches!(node, Node::File(_)) && name.as_str().ends_with(ending)
 }
 
 /// A candidate of the element itself: the file `origin`, for what is at `path` here.

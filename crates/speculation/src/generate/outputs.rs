@@ -1,7 +1,6 @@
 //! What the recorded actions left behind, to be found by path and content.
 
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
 
 use headstart_merkle::{BlobDigest, Name, TreePath};
 
@@ -95,10 +94,10 @@ impl OutputIndex {
             .collect()
     }
 
-    /// The places of all actions that made something.
-    pub(crate) fn all_makers(&self) -> Rc<[u32]> {
+    /// The places of all actions before `place` that made something.
+    pub(crate) fn makers_before(&self, place: u32) -> Vec<u32> {
         let makers: BTreeSet<u32> = self.first_by_content.values().copied().collect();
-        makers.into_iter().collect()
+        makers.range(..place).copied().collect()
     }
 
     /// The only output with this content, if it is not empty.

@@ -362,3 +362,32 @@ fn what_adapting_takes_is_protected_and_nothing_else() {
     assert!(!protected.contains(&BlobDigest::of(b"a")));
     assert!(protected.contains(&case.build.subactions[0].action.blob()));
 }
+
+#[test]
+fn objects_of_unknown_origin_depend_on_all_that_came_before() {
+    let guards = |library: &str, content: Vec<u8>| {
+        let mut case = Case::new(Mode::Full)
+            .action(&[(&at("a.c"), "a")], &[(&at("a.o"), "object a")])
+            .action(&[(&at("b.c"), "b")], &[(&at("b.o"), "object b")]);
+        case.fixture.write(content.clone());
+        let mut tree = headstart_merkle::Tree::empty();
+        let file = headstart_merkle::FileNode::new(BlobDigest::of(&content), false);
+        let node = headstart_merkle::Node::File(file);
+        tree.insert(&path(&at(library)), node, &case.fixture.store)
+            .unwrap();
+        let root = tree.write(&case.fixture.store).unwrap();
+        let action = case.fixture.action(root, "ld", "", &["program"]);
+        let recorded = case.fixture.recorded(action, &[("program", "program")]);
+        case.build.subactions.push(recorded);
+        case = case.action(&[(&at("c.c"), "c")], &[(&at("c.o"), "object c")]);
+        case.generate().message.actions()[2].guards.clone()
+    };
+    let archive = crate::testing::archive(&["object b", "made by an assembler"]);
+    assert_eq!(guards("lib.a", archive.clone()), [1]);
+    assert_eq!(guards("lib.a", archive[..20].to_vec()), [0, 1]);
+    assert_eq!(
+        guards("other.o", b"compiled in the sandbox".to_vec()),
+        [0, 1]
+    );
+    assert_eq!(guards("config.h", b"made by configure".to_vec()), [0; 0]);
+}
