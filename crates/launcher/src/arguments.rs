@@ -23,25 +23,15 @@ pub(crate) struct Compile {
     pub(crate) sources: Vec<String>,
     /// What is written, as the compiler names it.
     pub(crate) outputs: Vec<String>,
-    /// Files that are read though no preprocessor mentions them.
-    pub(crate) also_read: Vec<String>,
     /// The arguments (without the compiler) that list all files read as make rules on stdout.
     pub(crate) scan: Vec<String>,
 }
 
-/// A call that links: no `-c` and at least one file.
+/// A call that links: no `-c` and at least one file, none of them a source.
 #[derive(Debug, PartialEq, Default)]
 pub(crate) struct Link {
-    /// Objects, archives and shared objects, as written.
-    pub(crate) files: Vec<String>,
-    /// Names given with `-l`.
-    pub(crate) libraries: Vec<String>,
-    /// Folders given with `-L`.
-    pub(crate) folders: Vec<String>,
-    /// Files that options name: version scripts, linker scripts.
-    pub(crate) also_read: Vec<String>,
-    /// What is written.
-    pub(crate) output: String,
+    /// The arguments, without the compiler.
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Options that only change what a compiler prints, or that have it do something else than compile.
@@ -187,7 +177,12 @@ pub(crate) fn classify(arguments: &[String]) -> Call {
     if let Err(reason) = reading.read(rest) {
         return Call::Local(reason);
     }
-    reading.finish()
+    match reading.finish() {
+        Call::Link(_) => Call::Link(Link {
+            arguments: rest.to_vec(),
+        }),
+        call => call,
+    }
 }
 
 /// What has been read of a command line so far.
@@ -200,9 +195,6 @@ struct Reading {
     coverage: bool,
     split_dwarf: bool,
     stack_usage: bool,
-    also_read: Vec<String>,
-    libraries: Vec<String>,
-    folders: Vec<String>,
     link_only: Option<&'static str>,
     scan: Vec<String>,
 }
@@ -269,9 +261,6 @@ impl Reading {
                 return Err("it has options for a part of the compiler");
             }
             "-Xlinker" => return self.linker(value),
-            "-L" => self.folders.push(value.to_owned()),
-            "-l" => self.libraries.push(value.to_owned()),
-            "-T" => self.also_read.push(value.to_owned()),
             "-B" | "--sysroot" | "-isysroot" | "-gcc-toolchain" => {
                 self.link_only = Some("it links with a toolchain from elsewhere");
             }
@@ -322,16 +311,8 @@ impl Reading {
         if option.starts_with("-Wa,") && option.contains('=') && option.contains("-M") {
             return Err("it has options for a part of the compiler");
         }
-        if let Some(value) = attached("-L") {
-            self.folders.push(value.to_owned());
-        } else if let Some(value) = attached("-l") {
-            self.libraries.push(value.to_owned());
-        } else if let Some(value) = attached("-T") {
-            self.also_read.push(value.to_owned());
-        } else if attached("-B").is_some() || option.starts_with("--sysroot=") {
+        if attached("-B").is_some() || option.starts_with("--sysroot=") {
             self.link_only = Some("it links with a toolchain from elsewhere");
-        } else if option.starts_with("-fuse-ld=") || option.starts_with("-flto") {
-            self.link_only = Some("it links with a linker of its own or whole programs");
         }
         self.scan.push(option.to_owned());
         Ok(())
@@ -350,10 +331,11 @@ impl Reading {
         Ok(())
     }
 
-    /// One option for the linker.
+    /// One option for the linker, which whoever reads the linker's command line will meet.
     fn linker(&mut self, option: &str) -> Result<(), &'static str> {
-        let _ = option;
-        self.link_only = Some("it has options for the linker");
+        if option.starts_with('@') {
+            return Err("it has a response file");
+        }
         Ok(())
     }
 
@@ -382,7 +364,6 @@ impl Reading {
         Call::Compile(Compile {
             sources: self.files,
             outputs,
-            also_read: Vec::new(),
             scan,
         })
     }
@@ -425,11 +406,7 @@ impl Reading {
             return Call::Local("it links and writes make rules");
         }
         Call::Link(Link {
-            files: self.files,
-            libraries: self.libraries,
-            folders: self.folders,
-            also_read: self.also_read,
-            output: self.output.unwrap_or_else(|| "a.out".to_owned()),
+            arguments: Vec::new(),
         })
     }
 }

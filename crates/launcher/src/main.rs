@@ -12,6 +12,7 @@ mod environment;
 mod failure;
 mod inputs;
 mod layout;
+mod link;
 mod local;
 mod log;
 mod outputs;
@@ -20,6 +21,7 @@ mod run;
 mod scan;
 mod settings;
 mod store;
+mod work;
 
 use std::process::ExitCode;
 

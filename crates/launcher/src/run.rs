@@ -1,6 +1,6 @@
 //! One call, from its command line to its exit code.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,9 +17,10 @@ use crate::layout::Layout;
 use crate::local;
 use crate::log::Log;
 use crate::outputs;
-use crate::scan::{self, Reason};
+use crate::scan::Reason;
 use crate::settings::Settings;
 use crate::store::store;
+use crate::work::{Caller, Work};
 
 /// Runs `arguments`, the command's name first, with what `variables` hold.
 pub(crate) fn run(
@@ -42,8 +43,11 @@ pub(crate) fn run(
         return here("an argument is not UTF-8");
     };
     let call = classify(&texts);
-    if let Call::Local(reason) = &call {
-        return here(reason);
+    match &call {
+        _ if settings.force_remote => {}
+        Call::Local(reason) => return here(reason),
+        Call::Link(_) if !settings.link => return here("it links, which is not asked for"),
+        _ => {}
     }
     if writes_more(&variables) {
         return here("a variable has the compiler write make rules");
@@ -100,13 +104,6 @@ struct Session<'a> {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     log: &'a Log,
-}
-
-/// What a call reads and writes.
-struct Work {
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-    platform: BTreeMap<String, String>,
 }
 
 impl Session<'_> {
@@ -202,48 +199,14 @@ impl Session<'_> {
         outputs::write(&result, client, &current_directory()?).await
     }
 
-    /// Finds out what the call reads and writes, or why it must be run here.
     async fn work(&self, call: &Call) -> Result<Work, Reason> {
-        let program = self
-            .arguments
-            .first()
-            .map(String::as_str)
-            .unwrap_or_default();
-        let work = match call {
-            Call::Local(reason) => return Err((*reason).to_owned()),
-            Call::Link(_) => return Err("it links".to_owned()),
-            Call::Compile(compile) => Work {
-                inputs: scan::compile_inputs(program, compile).await?,
-                outputs: compile.outputs.clone(),
-                platform: self.platform(&self.settings.compile_platform),
-            },
+        let caller = Caller {
+            settings: &self.settings,
+            arguments: &self.arguments,
+            variables: &self.variables,
         };
         let current = current_directory().map_err(|failure| failure.to_string())?;
-        for input in &work.inputs {
-            let whole = current.join(input);
-            let whole = whole.to_string_lossy();
-            let invalid = &self.settings.invalid_inputs;
-            if invalid
-                .iter()
-                .any(|regex| regex.is_match(input) || regex.is_match(&whole))
-            {
-                return Err(format!("{input} is not to be sent"));
-            }
-        }
-        let outputs = work
-            .outputs
-            .iter()
-            .map(|output| relative_output(output, &current));
-        Ok(Work {
-            outputs: outputs.collect::<Result<_, _>>()?,
-            ..work
-        })
-    }
-
-    fn platform(&self, special: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut platform = self.settings.platform.clone();
-        platform.extend(special.clone());
-        platform
+        caller.work(call, &current).await
     }
 
     fn prepare(&self, work: Work) -> Result<Prepared, Failure> {
@@ -253,6 +216,10 @@ impl Session<'_> {
             inputs.add(input)?;
         }
         for output in &work.outputs {
+            // An output that is named as an input is both: an archive that is added to.
+            if self.settings.inputs_override.contains(output) {
+                continue;
+            }
             if let Some(place) = layout.place_by_name(output)? {
                 inputs.remove(&place)?;
             }
@@ -311,21 +278,6 @@ impl Session<'_> {
                 found.ok_or_else(|| Failure::Usage(format!("{program}: not found in PATH")))?;
         }
         Ok(arguments)
-    }
-}
-
-/// The name of an output as a Command has it, relative to the working directory.
-fn relative_output(output: &str, current: &Path) -> Result<String, Reason> {
-    let path = Path::new(output);
-    let relative = if path.is_absolute() {
-        let below = path.strip_prefix(current).ok().and_then(Path::to_str);
-        below.ok_or_else(|| format!("{output} is outside of the current directory"))?
-    } else {
-        output
-    };
-    match std::fs::symlink_metadata(current.join(relative)) {
-        Ok(metadata) if !metadata.is_file() => Err(format!("{output} is there and no file")),
-        _ => Ok(relative.strip_prefix("./").unwrap_or(relative).to_owned()),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn compile_inputs(
         .map_err(|_| "a file that it reads has a name that is not UTF-8".to_owned())?;
     let mut inputs = prerequisites(&text);
     // Compilers list nothing for sources that are not preprocessed.
-    for file in compile.sources.iter().chain(&compile.also_read) {
+    for file in &compile.sources {
         if !inputs.contains(file) {
             inputs.push(file.clone());
         }

@@ -313,3 +313,72 @@ fn large_objects_go_as_streams() {
     world.recc("gcc -c large.c").check(0, How::Hit);
     assert!(world.read("large.o").len() > 9_000_000);
 }
+
+#[test]
+fn programs_and_libraries_are_linked() {
+    let world = World::new(&[
+        (
+            "main.c",
+            "int outer(void); int main(void) { return outer() - 3; }\n",
+        ),
+        (
+            "outer.c",
+            "int inner(void); int outer(void) { return inner() + 1; }\n",
+        ),
+        ("inner.c", "int inner(void) { return 2; }\n"),
+        ("outer.map", "V1 { global: outer; local: *; };\n"),
+    ]);
+    let link = [("RECC_LINK", "1")];
+    for name in ["main", "outer", "inner"] {
+        world.plain(&format!("gcc -fPIC -c {name}.c -o {name}.o"));
+    }
+    fs::create_dir(world.project().join("lib")).unwrap();
+    let inner = "gcc -shared -Wl,-soname,libinner.so.1 inner.o -o lib/libinner.so.1";
+    world.recc(inner).check(0, How::Local);
+    world.recc_with(inner, &link).check(0, How::Executed);
+    std::os::unix::fs::symlink("libinner.so.1", world.project().join("lib/libinner.so")).unwrap();
+    world
+        .recc_with(
+            "gcc -shared -Wl,--version-script=outer.map outer.o -Llib -linner -lm -o lib/libouter.so",
+            &link,
+        )
+        .check(0, How::Executed);
+    // `libinner.so.1` is not named here: the other library needs it.
+    let main = "gcc main.o -Llib -louter -Wl,-rpath-link,lib -Wl,-rpath,$ORIGIN/lib \
+                -Wl,--disable-new-dtags -Wl,-Map=main.map -o main";
+    for how in [How::Executed, How::Hit] {
+        world.recc_with(main, &link).check(0, how);
+        world.plain("./main");
+        assert!(!world.read("main.map").is_empty());
+        fs::remove_file(world.project().join("main")).unwrap();
+    }
+    world
+        .recc_with("gcc main.o outer.o inner.o -static -o static", &link)
+        .check(0, How::Executed);
+    world.plain("./static");
+    world
+        .recc_with("gcc main.o -Wl,--strange", &link)
+        .check(1, How::Local);
+}
+
+#[test]
+fn any_command_goes_with_its_inputs_and_outputs_named() {
+    let world = World::new(&[("a.txt", "a"), ("b.txt", "b")]);
+    let force = ("RECC_FORCE_REMOTE", "1");
+    let inputs = ("RECC_DEPS_OVERRIDE", "a.txt,b.txt");
+    let archive = [force, inputs, ("RECC_OUTPUT_FILES_OVERRIDE", "x.a")];
+    for how in [How::Executed, How::Hit] {
+        world
+            .recc_with("/usr/bin/ar rcD x.a a.txt b.txt", &archive)
+            .check(0, how);
+        assert!(world.read("x.a").starts_with(b"!<arch>"));
+        fs::remove_file(world.project().join("x.a")).unwrap();
+    }
+    let copied = [force, inputs, ("RECC_OUTPUT_DIRECTORIES_OVERRIDE", "copy")];
+    for how in [How::Executed, How::Hit] {
+        let ran = world.recc_with("/usr/bin/install -D b.txt copy/deep/b.txt", &copied);
+        ran.check(0, how);
+        assert_eq!(world.read("copy/deep/b.txt"), b"b");
+        fs::remove_dir_all(world.project().join("copy")).unwrap();
+    }
+}

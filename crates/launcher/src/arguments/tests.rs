@@ -134,3 +134,33 @@ fn calls_that_must_run_here() {
         );
     }
 }
+
+#[test]
+fn calls_that_link() {
+    for line in [
+        "gcc a.o b.o -o x",
+        "gcc -shared -Wl,-soname,libx.so.1 -o libx.so.1 a.o -lm",
+        "g++ -flto=auto a.o",
+        "gcc -pthread a.o libb.a -L. -lc -Xlinker -z -Xlinker now -o x",
+        "cc -Wl,--version-script=x.map a.o",
+    ] {
+        assert!(
+            matches!(read(line), Call::Link(_)),
+            "{line}: {:?}",
+            read(line)
+        );
+    }
+    for line in [
+        "gcc a.o @x",
+        "gcc a.o -Wl,@x",
+        "gcc a.c b.o",
+        "gcc --sysroot=/x a.o",
+        "gcc -MD a.o",
+    ] {
+        assert!(
+            matches!(read(line), Call::Local(_)),
+            "{line}: {:?}",
+            read(line)
+        );
+    }
+}
