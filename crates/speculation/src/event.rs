@@ -89,7 +89,8 @@ pub enum Event {
         element: ElementId,
     },
     /// The real build of an element has asked for an action, and there is no result yet. It will
-    /// be executed, or joined if it is running already, and then [`Event::Asked`] follows.
+    /// be joined if it is running already, and else be executed by the real build; then
+    /// [`Event::Asked`] follows, or else [`Event::ElementBuilt`].
     Wanted {
         /// The element.
         element: ElementId,

@@ -175,7 +175,10 @@ impl Primer {
             Event::Slots(slots) => self.tasks.set_slots(slots),
             Event::ElementStarted { .. } => {}
             Event::ElementBuilt { element } => self.built(&element),
-            Event::Wanted { action, .. } => self.tasks.wanted(action, now),
+            Event::Wanted { element, action } => {
+                let element = self.knowledge.number(&element);
+                self.tasks.wanted(action, element, now);
+            }
             Event::Asked { element, subaction } => {
                 let element = self.knowledge.number(&element);
                 self.account_asked(element, &subaction);
@@ -238,6 +241,7 @@ impl Primer {
                 self.set_fact(id, ActionFact::Gone);
             }
         }
+        self.tasks.unclaim(element);
         for plan in plans {
             self.shapes.forget(plan);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use headstart_merkle::ActionDigest;
 use headstart_store::StoredResult;
 
+use super::knowledge::ElementNo;
 use super::shapes::JobId;
 use crate::event::Effect;
 
@@ -31,6 +32,8 @@ pub(crate) struct Task {
     pub(crate) wanted: Option<Duration>,
     /// How long its command ran, as far as is known.
     pub(crate) took: Duration,
+    /// The element whose real build is executing it.
+    claimed: Option<ElementNo>,
     /// Whether an execution is in flight, wanted or not.
     running: bool,
     cancelling: bool,
@@ -76,6 +79,7 @@ pub(crate) struct Tasks {
     in_flight: usize,
     look_ups: Vec<ActionDigest>,
     cancels: Vec<ActionDigest>,
+    claims: Vec<(ElementNo, ActionDigest)>,
 }
 
 impl Tasks {
@@ -192,10 +196,29 @@ impl Tasks {
         true
     }
 
-    /// A real build has found no result.
-    pub(crate) fn wanted(&mut self, action: ActionDigest, now: Duration) {
-        if let Some(task) = self.tasks.get_mut(&action) {
-            task.wanted.get_or_insert(now);
+    /// The real build of `element` has found no result. What is not running yet is left to it.
+    pub(crate) fn wanted(&mut self, action: ActionDigest, element: ElementNo, now: Duration) {
+        // Also what is predicted only later.
+        let task = self.tasks.entry(action).or_insert_with(Task::new);
+        task.wanted.get_or_insert(now);
+        if !task.running {
+            task.claimed = Some(element);
+            self.claims.push((element, action));
+        }
+    }
+
+    /// The real build of `element` has ended: what it has left undone may be executed ahead of need.
+    pub(crate) fn unclaim(&mut self, element: ElementNo) {
+        for (_, action) in self.claims.extract_if(.., |(other, _)| *other == element) {
+            let Some(task) = self.tasks.get_mut(&action) else {
+                continue;
+            };
+            if task.claimed == Some(element) {
+                task.claimed = None;
+                if task.state == State::Queued {
+                    self.queue.push((task.rank, Reverse(task.order), action));
+                }
+            }
         }
     }
 
@@ -225,8 +248,8 @@ impl Tasks {
             let Some(task) = self.tasks.get_mut(&action) else {
                 continue;
             };
-            // What was given up, or is queued twice for its rank, is passed over.
-            if task.state != State::Queued || task.running {
+            // What was given up, is queued twice for its rank, or is claimed, is passed over.
+            if task.state != State::Queued || task.running || task.claimed.is_some() {
                 continue;
             }
             task.state = State::Running;
@@ -268,6 +291,7 @@ impl Task {
             asked: false,
             started: Duration::ZERO,
             wanted: None,
+            claimed: None,
             took: Duration::ZERO,
             running: false,
             cancelling: false,

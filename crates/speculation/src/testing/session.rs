@@ -154,6 +154,12 @@ impl<'a> Session<'a> {
                 (false, true) => Answered::Cached,
                 (false, false) => Answered::Executed,
             };
+            if answered != Answered::Cached {
+                self.tell(Event::Wanted {
+                    element: id(place),
+                    action: subaction.action,
+                });
+            }
             self.cache
                 .insert(subaction.action, subaction.result.clone());
             self.tell(Event::Asked {

@@ -624,3 +624,35 @@ fn requests_are_counted_by_how_they_were_answered() {
         (2, 1, 1)
     );
 }
+
+#[test]
+fn what_the_real_build_has_begun_is_left_to_it() {
+    // Two elements ask for the very same thing; one's build begins with it, and dies.
+    let base = "source base.h one \n install base.h usr/include/base.h";
+    let user = "needs 0 \n step a = : : usr/include/base.h";
+    let change = Change::new(
+        &project(&[base, user]),
+        &project(&[&base.replace("one", "two"), user]),
+        Mode::Full,
+    );
+    let mut session = Session::new(&change.fixture, 0);
+    let twin = ElementId::new("sub", "twin.bst");
+    for element in [id(1), twin.clone()] {
+        session.tell(Event::Planned {
+            element,
+            message: Arc::clone(&change.before[1].message),
+            weight: 1,
+        });
+    }
+    session.tell(artifact(&change, 0));
+    session.drain();
+    let action = change.after[1].steps[0].unwrap();
+    session.tell(Event::Wanted {
+        element: twin.clone(),
+        action,
+    });
+    session.tell(Event::Slots(4));
+    assert_eq!(session.executed, []);
+    session.tell(Event::ElementBuilt { element: twin });
+    assert_eq!(session.executed, [action]);
+}
