@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
@@ -65,6 +65,13 @@ impl<'a> Inputs<'a> {
     pub(crate) fn add(&mut self, name: &str) -> Result<(), Failure> {
         let real = self.walk(name)?;
         let metadata = fs::metadata(&real).map_err(Failure::file(name))?;
+        let named = fs::metadata(self.layout.current.join(name)).map_err(Failure::file(name))?;
+        if (named.dev(), named.ino()) != (metadata.dev(), metadata.ino()) {
+            // Only where links can't be kept: `..` behind one would lead elsewhere there.
+            return Err(Failure::file(name)(io::Error::other(
+                "links on the way to it can't be kept",
+            )));
+        }
         if metadata.is_dir() {
             return self.add_folder(&real);
         }

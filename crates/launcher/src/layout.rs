@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use headstart_merkle::TreePath;
 
 use crate::failure::Failure;
+use crate::rewrite::normalized;
 
 /// How paths here become paths in the input root.
 #[derive(Debug)]
@@ -33,6 +34,24 @@ impl Layout {
         }
     }
 
+    /// The last `levels` segments of the current directory, `prefix` before them; files elsewhere
+    /// at their whole paths, if those are inputs at all.
+    pub(crate) fn last_levels(
+        current: PathBuf,
+        levels: usize,
+        prefix: &str,
+        outside: bool,
+    ) -> Self {
+        let root = current.ancestors().nth(levels).unwrap_or(Path::new("/"));
+        Self {
+            root: root.to_owned(),
+            prefix: prefix.to_owned(),
+            outside,
+            keeps_links: false,
+            current,
+        }
+    }
+
     /// The place of `path`, absolute and in normal form, in the input root; `None` if it has none.
     pub(crate) fn place(&self, path: &Path) -> Result<Option<TreePath>, Failure> {
         let (prefix, below) = match path.strip_prefix(&self.root) {
@@ -53,14 +72,7 @@ impl Layout {
 
     /// The place of `name`, relative to the current directory or absolute, by the name alone.
     pub(crate) fn place_by_name(&self, name: &str) -> Result<Option<TreePath>, Failure> {
-        let mut path = PathBuf::new();
-        for component in self.current.join(name).components() {
-            match component {
-                std::path::Component::ParentDir => drop(path.pop()),
-                other => path.push(other),
-            }
-        }
-        self.place(&path)
+        self.place(&normalized(&self.current.join(name)))
     }
 
     /// The working directory as a Command names it.

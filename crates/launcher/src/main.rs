@@ -8,6 +8,7 @@
 mod action;
 mod arguments;
 mod client;
+mod conf;
 mod environment;
 mod failure;
 mod inputs;
@@ -16,6 +17,7 @@ mod link;
 mod local;
 mod log;
 mod outputs;
+mod rewrite;
 mod rules;
 mod run;
 mod scan;
@@ -56,6 +58,10 @@ Settings are variables of the environment. A boolean is true when it is not empt
   RECC_REMOTE_ENV_NAME, RECC_ENV_TO_READ, RECC_PRESERVE_ENV
   RECC_LOG_LEVEL                   error, warning, info or debug
   RECC_VERBOSE                     The same as RECC_LOG_LEVEL=debug
+  RECC_LOG_DIRECTORY               Log to files in this folder
+
+They may also stand in files recc.conf, as lines name=value, names without RECC_: in ./recc, in
+RECC_CONFIG_DIRECTORY, in ~/.recc.
 
 Exit codes: the command's own; 100 wrong usage, 101 failure, 102 failure of the server, 130 cancelled.
 ";
@@ -94,11 +100,7 @@ fn start() -> Result<ExitCode, Failure> {
     let variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let ours = variables.iter().filter_map(|(name, value)| {
-        name.strip_prefix("RECC_")
-            .map(|name| (name.to_owned(), value.clone()))
-    });
-    let settings = Settings::read(ours)?;
+    let settings = Settings::read(conf::gather(&variables)?)?;
     run::run(settings, variables, arguments)
 }
 

@@ -17,6 +17,7 @@ use crate::layout::Layout;
 use crate::local;
 use crate::log::Log;
 use crate::outputs;
+use crate::rewrite::{Rewrite, levels_up, normalized};
 use crate::scan::Reason;
 use crate::settings::Settings;
 use crate::store::store;
@@ -31,7 +32,7 @@ pub(crate) fn run(
     if settings.passthrough {
         return Err(local::replace(&arguments));
     }
-    let log = Log::new(&settings);
+    let log = Log::new(&settings)?;
     let here = |reason: &str| {
         log.info(|| format!("Running the command locally: {reason}"));
         Err(local::replace(&arguments))
@@ -206,11 +207,33 @@ impl Session<'_> {
             variables: &self.variables,
         };
         let current = current_directory().map_err(|failure| failure.to_string())?;
-        caller.work(call, &current).await
+        caller.work(call, &current, &self.rewrite(&current)).await
+    }
+
+    /// How paths of the project are written in the action.
+    fn rewrite(&self, current: &Path) -> Rewrite {
+        if self.settings.whole_paths {
+            return Rewrite::none(current.to_owned());
+        }
+        let project = self.settings.project_root.as_deref();
+        let project = project.map_or(current.to_owned(), |project| normalized(Path::new(project)));
+        Rewrite::inside(project, current.to_owned())
+    }
+
+    fn layout(&self, work: &Work) -> Result<Layout, Failure> {
+        let current = current_directory()?;
+        let prefix = &self.settings.working_dir_prefix;
+        if self.settings.whole_paths && prefix.is_empty() {
+            return Ok(Layout::whole(current));
+        }
+        let paths = work.inputs.iter().chain(&work.outputs);
+        let levels = paths.map(|path| levels_up(path)).max().unwrap_or(0);
+        let outside = self.settings.global_paths;
+        Ok(Layout::last_levels(current, levels, prefix, outside))
     }
 
     fn prepare(&self, work: Work) -> Result<Prepared, Failure> {
-        let layout = Layout::whole(current_directory()?);
+        let layout = self.layout(&work)?;
         let mut inputs = Inputs::new(&layout)?;
         for input in work.inputs.iter().filter(|input| self.is_sent(input)) {
             inputs.add(input)?;
@@ -277,7 +300,11 @@ impl Session<'_> {
             *program =
                 found.ok_or_else(|| Failure::Usage(format!("{program}: not found in PATH")))?;
         }
-        Ok(arguments)
+        let rewrite = self.rewrite(&current_directory()?);
+        Ok(arguments
+            .iter()
+            .map(|argument| rewrite.argument(argument))
+            .collect())
     }
 }
 

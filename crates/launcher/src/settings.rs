@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) compile_platform: BTreeMap<String, String>,
     pub(crate) link_platform: BTreeMap<String, String>,
     pub(crate) log_level: Level,
+    /// Where to log to, instead of standard error.
+    pub(crate) log_directory: Option<String>,
     pub(crate) correlated_invocations: String,
 }
 
@@ -112,6 +114,7 @@ impl Settings {
             "ENV_TO_READ" if is_true => self.environment_to_read = Some(list(&value)),
             "CORRELATED_INVOCATIONS_ID" => self.correlated_invocations = value,
             "LOG_LEVEL" if is_true => self.log_level = self.log_level.max(level(name, &value)?),
+            "LOG_DIRECTORY" => self.log_directory = some(value),
             "VERBOSE" if is_true => self.log_level = Level::Debug,
             _ => self.set_named(name, value),
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::arguments::Call;
 use crate::link::link_files;
+use crate::rewrite::Rewrite;
 use crate::scan::{self, Reason};
 use crate::settings::Settings;
 
@@ -26,7 +27,12 @@ pub(crate) struct Caller<'a> {
 
 impl Caller<'_> {
     /// Finds out what the call reads and writes, or why it must be run here.
-    pub(crate) async fn work(&self, call: &Call, current: &Path) -> Result<Work, Reason> {
+    pub(crate) async fn work(
+        &self,
+        call: &Call,
+        current: &Path,
+        rewrite: &Rewrite,
+    ) -> Result<Work, Reason> {
         let mut work = self.listed(call).await?;
         if !self.settings.inputs_override.is_empty() {
             work.inputs = self.settings.inputs_override.clone();
@@ -38,6 +44,9 @@ impl Caller<'_> {
             if invalid.any(|regex| regex.is_match(input) || regex.is_match(&whole)) {
                 return Err(format!("{input} is not to be sent"));
             }
+        }
+        for path in work.inputs.iter_mut().chain(&mut work.outputs) {
+            *path = rewrite.path(path);
         }
         let files = &self.settings.output_files_override;
         let folders = &self.settings.output_directories_override;
@@ -76,6 +85,11 @@ impl Caller<'_> {
                 outputs: compile.outputs.clone(),
                 platform: self.platform(&self.settings.compile_platform),
             }),
+            Call::Link(_) if self.overridden() => Ok(Work {
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                platform: self.platform(&self.settings.link_platform),
+            }),
             Call::Link(link) => {
                 let mut variables = self.variables.iter();
                 let library_path = variables.find(|(name, _)| name == "LD_LIBRARY_PATH");
@@ -88,6 +102,14 @@ impl Caller<'_> {
                 })
             }
         }
+    }
+
+    /// Whether the settings tell both inputs and outputs.
+    fn overridden(&self) -> bool {
+        let settings = self.settings;
+        let outputs =
+            settings.output_files_override.len() + settings.output_directories_override.len();
+        !settings.inputs_override.is_empty() && outputs > 0
     }
 
     fn platform(&self, special: &BTreeMap<String, String>) -> BTreeMap<String, String> {

@@ -382,3 +382,52 @@ fn any_command_goes_with_its_inputs_and_outputs_named() {
         fs::remove_dir_all(world.project().join("copy")).unwrap();
     }
 }
+
+#[test]
+fn a_project_at_another_place_has_the_same_actions() {
+    let files = [
+        ("src/a.c", "#include \"a.h\"\nint a = A;\n"),
+        ("inc/a.h", "#define A 1\n"),
+    ];
+    let world = World::new(&[]);
+    let compile = |place: &str, how: How| {
+        for (name, content) in files {
+            world.write(&format!("{place}/{name}"), content);
+        }
+        let root = world.project().join(place);
+        let root = root.to_str().unwrap();
+        let build = format!("{place}/build");
+        fs::create_dir(world.project().join(&build)).unwrap();
+        let line = format!("gcc -I{root}/inc -c {root}/src/a.c -o {root}/build/out/a.o");
+        let variables = [
+            ("RECC_NO_PATH_REWRITE", ""),
+            ("RECC_DEPS_GLOBAL_PATHS", ""),
+            ("RECC_PROJECT_ROOT", root),
+            ("RECC_WORKING_DIR_PREFIX", "work"),
+        ];
+        world.recc_in(&build, &line, &variables).check(0, how);
+        assert!(world.has(&format!("{build}/out/a.o")));
+    };
+    compile("one", How::Executed);
+    compile("two", How::Hit);
+}
+
+#[test]
+fn settings_come_from_files_and_logs_go_to_files() {
+    let world = World::new(HELLO);
+    world.write("recc/recc.conf", "cache_only=1\n");
+    world.write("log/keep", "");
+    world.recc("gcc -c hello.c").check(0, How::Local);
+    let ran = world.recc_with(
+        "gcc -c hello.c",
+        &[("RECC_CACHE_ONLY", ""), ("RECC_LOG_DIRECTORY", "log")],
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let logs = fs::read_dir(world.project().join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let logs: Vec<_> = logs.filter(|path| path.extension().is_some()).collect();
+    assert_eq!(logs.len(), 1);
+    let log = fs::read_to_string(&logs[0]).unwrap();
+    assert!(log.contains("Executing action remotely"), "{log}");
+}
