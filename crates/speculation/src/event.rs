@@ -22,7 +22,8 @@ pub enum Event {
         element: ElementId,
         /// What was found under its weak key, or else under its lineage.
         message: Arc<SpeculativeActions>,
-        /// How much its actions count: 1, or more if it is on the critical path of the build.
+        /// How much its actions count: 1, or more if it is on the critical path of the build. That
+        /// others have inputs from it counts besides.
         weight: u32,
     },
     /// Today's sources of an element are known; for one that is going to be built, or not.

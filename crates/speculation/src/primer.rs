@@ -74,6 +74,8 @@ struct Element {
     /// Jobs by what they make, once that is needed.
     by_outputs: Option<ByOutputs>,
     weight: u32,
+    /// How many elements that are going to be built have inputs from it.
+    dependents: u32,
     built: bool,
     account: Account,
 }
@@ -344,7 +346,8 @@ impl Primer {
         let element = self.elements.entry(job.element).or_default();
         let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
         element.account.corrected += usize::from(corrected);
-        let weight = u64::from(element.weight);
+        // What many wait for is needed first.
+        let weight = u64::from(element.weight) * (1 + u64::from(element.dependents));
         let micros = u64::try_from(job.chain.as_micros()).unwrap_or(u64::MAX);
         // What failed before is worth trying last.
         let value = micros.saturating_mul(weight) >> if job.failed { 8 } else { 0 };

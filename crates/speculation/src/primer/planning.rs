@@ -54,6 +54,10 @@ impl Primer {
         self.shapes.plans.push(plan);
         if older {
             self.index_outputs(element, store);
+        } else {
+            for origin in &self.shapes.plans[number as usize].elements[1..] {
+                self.elements.entry(*origin).or_default().dependents += 1;
+            }
         }
         for (place, chain) in chains(&message).into_iter().enumerate() {
             let digest = message.actions[place].digest;

@@ -656,3 +656,53 @@ fn what_the_real_build_has_begun_is_left_to_it() {
     session.tell(Event::ElementBuilt { element: twin });
     assert_eq!(session.executed, [action]);
 }
+
+#[test]
+fn what_others_wait_for_comes_first_and_so_do_long_chains() {
+    let base = "source base.h one \n install base.h usr/include/base.h";
+    let middle = "
+        needs 0
+        source m.c m
+        step alone.o = m.c :: usr/include/base.h
+        step m.o = m.c :: usr/include/base.h
+        step m.so = m.o
+        install m.so usr/lib/m.so
+    ";
+    let top = "
+        needs 1
+        source t.c t
+        step t.o = t.c :: usr/include/base.h
+        step t = t.o :: usr/lib/m.so
+    ";
+    let change = Change::new(
+        &project(&[base, middle, top]),
+        &project(&[&base.replace("one", "two"), middle, top]),
+        Mode::Full,
+    );
+    let mut session = Session::new(&change.fixture, 0);
+    for place in [2, 1] {
+        session.tell(Event::Planned {
+            element: id(place),
+            message: Arc::clone(&change.before[place].message),
+            weight: 1,
+        });
+        let tree = change.after[place].sources;
+        session.tell(Event::Sources {
+            element: id(place),
+            tree,
+        });
+    }
+    session.tell(artifact(&change, 0));
+    session.drain();
+    session.tell(Event::Slots(1));
+    session.drain();
+    let steps = |place: usize, step: usize| change.after[place].steps[step].unwrap();
+    let expected = [
+        steps(1, 1),
+        steps(1, 0),
+        steps(1, 2),
+        steps(2, 0),
+        steps(2, 1),
+    ];
+    assert_eq!(session.executed, expected);
+}

@@ -1,4 +1,4 @@
-//! Over random projects, random changes and random orders of events.
+//! Over random projects, random changes and random orders of events. `PROPTEST_CASES` says how many.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -171,8 +171,6 @@ fn check_sums(case: &Case, session: &Session<'_>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     /// When all that an element builds upon is known, its actions are predicted exactly.
     #[test]
     fn predictions_are_what_a_fresh_build_asks_for(
