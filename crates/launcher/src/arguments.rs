@@ -23,6 +23,8 @@ pub(crate) struct Compile {
     pub(crate) sources: Vec<String>,
     /// What is written, as the compiler names it.
     pub(crate) outputs: Vec<String>,
+    /// Folders of headers. A compiler may complain of those that are not there.
+    pub(crate) folders: Vec<String>,
     /// The arguments (without the compiler) that list all files read as make rules on stdout.
     pub(crate) scan: Vec<String>,
 }
@@ -140,6 +142,8 @@ const VALUED: &[&str] = &[
     "-soname",
     "-stdlib++-isystem",
 ];
+/// Options that name folders of headers.
+const FOLDERS: &[&str] = &["-I", "-isystem", "-iquote", "-idirafter"];
 /// Options about make rules, which the scan sets itself.
 const MAKE_RULES: &[&str] = &["-MD", "-MMD", "-MP"];
 
@@ -195,6 +199,7 @@ struct Reading {
     coverage: bool,
     split_dwarf: bool,
     stack_usage: bool,
+    folders: Vec<String>,
     link_only: Option<&'static str>,
     scan: Vec<String>,
 }
@@ -261,6 +266,7 @@ impl Reading {
                 return Err("it has options for a part of the compiler");
             }
             "-Xlinker" => return self.linker(value),
+            _ if FOLDERS.contains(&option) => self.folders.push(value.to_owned()),
             "-B" | "--sysroot" | "-isysroot" | "-gcc-toolchain" => {
                 self.link_only = Some("it links with a toolchain from elsewhere");
             }
@@ -310,6 +316,9 @@ impl Reading {
         }
         if option.starts_with("-Wa,") && option.contains('=') && option.contains("-M") {
             return Err("it has options for a part of the compiler");
+        }
+        if let Some(folder) = FOLDERS.iter().find_map(|option| attached(option)) {
+            self.folders.push(folder.to_owned());
         }
         if attached("-B").is_some() || option.starts_with("--sysroot=") {
             self.link_only = Some("it links with a toolchain from elsewhere");
@@ -363,6 +372,7 @@ impl Reading {
         scan.push("-M".to_owned());
         Call::Compile(Compile {
             sources: self.files,
+            folders: self.folders,
             outputs,
             scan,
         })

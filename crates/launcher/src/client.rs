@@ -1,10 +1,10 @@
 //! The calls to the server, each with its bounds: messages stay below what servers accept, larger
 //! blobs go as streams.
 
+mod connect;
+mod content;
+
 use std::collections::HashMap;
-use std::error::Error;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,14 +15,14 @@ use headstart_reapi::reapi::action_cache_client::ActionCacheClient;
 use headstart_reapi::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
 use headstart_reapi::reapi::execution_client::ExecutionClient;
 use headstart_reapi::{Message, longrunning, reapi, resource};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
+use connect::connect;
+pub(crate) use content::Content;
 
 /// What a message may hold besides some room for its own fields; gRPC's usual limit is 4 MiB.
 const BATCH: usize = 4 * 1024 * 1024 - 64 * 1024;
@@ -30,23 +30,19 @@ const BATCH: usize = 4 * 1024 * 1024 - 64 * 1024;
 const PER_BLOB: usize = 128;
 /// Digests a call may ask for.
 const DIGESTS: usize = 20_000;
-const PIECE: usize = 1024 * 1024;
 const RESPONSES: usize = 64 * 1024 * 1024;
 const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
-
-/// Where blobs to upload are.
-pub(crate) enum Content {
-    Bytes(Bytes),
-    File(PathBuf),
-}
 
 /// Connections to one or several servers.
 pub(crate) struct Client {
     execution: Channel,
     cas: Channel,
     action_cache: Channel,
-    instance: String,
+    execution_instance: String,
+    cas_instance: String,
+    action_cache_instance: String,
     retries: u32,
+    retry_delay: Duration,
     metadata: reapi::RequestMetadata,
 }
 
@@ -75,12 +71,16 @@ impl Client {
             at if at == execution_at => execution.clone(),
             at => connect(at).await?,
         };
+        let or_main = |own: &Option<String>| own.as_ref().unwrap_or(&settings.instance).clone();
         Ok(Self {
             execution,
             cas,
             action_cache,
-            instance: settings.instance.clone(),
+            execution_instance: settings.instance.clone(),
+            cas_instance: or_main(&settings.cas_instance),
+            action_cache_instance: or_main(&settings.action_cache_instance),
             retries: settings.retry_limit,
+            retry_delay: Duration::from_millis(settings.retry_delay.unwrap_or(100).into()),
             metadata: reapi::RequestMetadata {
                 tool_details: Some(reapi::ToolDetails {
                     tool_name: "recc".to_owned(),
@@ -115,7 +115,7 @@ impl Client {
         action: ActionDigest,
     ) -> Result<Option<reapi::ActionResult>, Failure> {
         let message = reapi::GetActionResultRequest {
-            instance_name: self.instance.clone(),
+            instance_name: self.action_cache_instance.clone(),
             action_digest: Some(action.into()),
             inline_stdout: true,
             inline_stderr: true,
@@ -142,7 +142,7 @@ impl Client {
         result: reapi::ActionResult,
     ) -> Result<(), Failure> {
         let message = reapi::UpdateActionResultRequest {
-            instance_name: self.instance.clone(),
+            instance_name: self.action_cache_instance.clone(),
             action_digest: Some(action.into()),
             action_result: Some(result),
             ..Default::default()
@@ -194,7 +194,7 @@ impl Client {
         let mut missing = Vec::new();
         for asked in digests.chunks(DIGESTS) {
             let message = reapi::FindMissingBlobsRequest {
-                instance_name: self.instance.clone(),
+                instance_name: self.cas_instance.clone(),
                 blob_digests: asked.iter().map(|digest| (*digest).into()).collect(),
                 ..Default::default()
             };
@@ -227,7 +227,7 @@ impl Client {
                 },
             );
         let message = reapi::BatchUpdateBlobsRequest {
-            instance_name: self.instance.clone(),
+            instance_name: self.cas_instance.clone(),
             requests: requests.collect(),
             ..Default::default()
         };
@@ -249,7 +249,7 @@ impl Client {
         const CALL: &str = "Write";
         let upload = format!("{}-{}", std::process::id(), digest.hex());
         let size = i64::try_from(digest.size()).unwrap_or(i64::MAX);
-        let name = resource::write_name(&self.instance, &upload, &digest.hex(), size);
+        let name = resource::write_name(&self.cas_instance, &upload, &digest.hex(), size);
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         let feed = async {
             let mut pieces = content.pieces()?;
@@ -334,7 +334,7 @@ impl Client {
     ) -> Result<(), Failure> {
         const CALL: &str = "BatchReadBlobs";
         let message = reapi::BatchReadBlobsRequest {
-            instance_name: self.instance.clone(),
+            instance_name: self.cas_instance.clone(),
             digests: batch.into_iter().map(Into::into).collect(),
             ..Default::default()
         };
@@ -360,7 +360,7 @@ impl Client {
     async fn read_stream(&self, digest: BlobDigest) -> Result<Bytes, Failure> {
         let size = i64::try_from(digest.size()).unwrap_or(i64::MAX);
         let request = self.request(ReadRequest {
-            resource_name: resource::read_name(&self.instance, &digest.hex(), size),
+            resource_name: resource::read_name(&self.cas_instance, &digest.hex(), size),
             ..Default::default()
         });
         let failed = Failure::rpc("Read");
@@ -383,7 +383,7 @@ impl Client {
         const CALL: &str = "Execute";
         let failed = Failure::rpc(CALL);
         let message = reapi::ExecuteRequest {
-            instance_name: self.instance.clone(),
+            instance_name: self.execution_instance.clone(),
             skip_cache_lookup,
             action_digest: Some(action.into()),
             inline_stdout: true,
@@ -413,7 +413,7 @@ impl Client {
         F: Fn() -> R,
         R: Future<Output = Result<T, Status>>,
     {
-        let mut pause = Duration::from_millis(100);
+        let mut pause = self.retry_delay;
         for _ in 0..self.retries {
             match call().await {
                 Err(status) if status.code() == Code::Unavailable => {
@@ -462,51 +462,6 @@ fn check_status(
     }
 }
 
-async fn connect(address: &str) -> Result<Channel, Failure> {
-    let failed = |error: &dyn Error| Failure::Connection {
-        address: address.to_owned(),
-        reason: with_causes(error),
-    };
-    if let Some(path) = address.strip_prefix("unix:") {
-        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
-        // The name is never looked up: the connector below knows where to go.
-        let endpoint = Endpoint::from_static("http://localhost");
-        let connector = tower::service_fn(move |_| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        let connected = endpoint.connect_with_connector(connector).await;
-        return connected.map_err(|error| failed(&error));
-    }
-    if address.starts_with("https:") {
-        return Err(Failure::Usage(format!(
-            "{address}: encrypted connections are not supported"
-        )));
-    }
-    let url = match address.split_once("://") {
-        Some(("http" | "grpc", rest)) => format!("http://{rest}"),
-        Some(_) => {
-            return Err(Failure::Usage(format!(
-                "{address}: expected unix:PATH or http://HOST:PORT"
-            )));
-        }
-        None => format!("http://{address}"),
-    };
-    let endpoint = Endpoint::from_shared(url)
-        .map_err(|error| Failure::Usage(format!("{address}: {error}")))?;
-    endpoint.connect().await.map_err(|error| failed(&error))
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// Names the build that calls: the host and the process that called.
 fn invocation() -> String {
     let host = rustix::system::uname()
@@ -515,52 +470,4 @@ fn invocation() -> String {
         .into_owned();
     let parent = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
     format!("{host}:{parent}")
-}
-
-impl Content {
-    fn read(&self) -> Result<Bytes, Failure> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.clone()),
-            Self::File(path) => read_file(path),
-        }
-    }
-
-    fn pieces(&self) -> Result<Pieces, Failure> {
-        Ok(match self {
-            Self::Bytes(bytes) => Pieces::Bytes(bytes.clone()),
-            Self::File(path) => {
-                let file = std::fs::File::open(path).map_err(Failure::file(path))?;
-                Pieces::File(path.clone(), file)
-            }
-        })
-    }
-}
-
-fn read_file(path: &Path) -> Result<Bytes, Failure> {
-    std::fs::read(path)
-        .map(Bytes::from)
-        .map_err(Failure::file(path))
-}
-
-/// A blob, piece by piece.
-enum Pieces {
-    Bytes(Bytes),
-    File(PathBuf, std::fs::File),
-}
-
-impl Pieces {
-    fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let piece = match self {
-            Self::Bytes(bytes) => bytes.split_to(bytes.len().min(PIECE)),
-            Self::File(path, file) => {
-                let mut piece = Vec::with_capacity(PIECE);
-                let mut limited = Read::take(file, PIECE as u64);
-                limited
-                    .read_to_end(&mut piece)
-                    .map_err(Failure::file(path.as_path()))?;
-                piece.into()
-            }
-        };
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
-    }
 }

@@ -82,6 +82,20 @@ impl<'a> Inputs<'a> {
         self.add_file(&real, metadata.permissions().mode() & 0o111 != 0)
     }
 
+    /// Adds the folder `name` without what it holds, if it is one here: that it is there is all that
+    /// is looked at.
+    pub(crate) fn add_empty_folder(&mut self, name: &str) -> Result<(), Failure> {
+        if !self.layout.current.join(name).is_dir() {
+            return Ok(());
+        }
+        // With a name behind it, so that all of it is walked.
+        let inside = self.walk(&format!("{name}/-"))?;
+        match inside.parent() {
+            Some(folder) => self.make_folder(folder),
+            None => Ok(()),
+        }
+    }
+
     /// The path of `name` in which all but the last component is real; links met on the way are
     /// added to the tree.
     fn walk(&mut self, name: &str) -> Result<PathBuf, Failure> {

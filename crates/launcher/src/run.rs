@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use headstart_merkle::BlobDigest;
+use headstart_reapi::reapi;
 
 use crate::action::{EncodedAction, Job};
 use crate::arguments::{Call, classify};
@@ -58,7 +59,7 @@ pub(crate) fn run(
         .build();
     let runtime = runtime.map_err(Failure::file("the event loop"))?;
     let session = Session {
-        settings,
+        settings: &settings,
         variables,
         arguments: texts,
         log: &log,
@@ -77,7 +78,13 @@ pub(crate) fn run(
             let ran = local::run(&arguments)?;
             let code = ExitCode::from(ran.exit_code);
             let current = current_directory()?;
-            match runtime.block_on(store(*prepared, ran, &client, &current)) {
+            match runtime.block_on(store(
+                *prepared,
+                ran,
+                &client,
+                &current,
+                settings.upload_failed,
+            )) {
                 Ok(stored) => log.info(|| format!("Result stored: {stored}")),
                 Err(failure) => log.warning(|| format!("the result is not stored: {failure}")),
             }
@@ -101,7 +108,7 @@ pub(crate) struct Prepared {
 }
 
 struct Session<'a> {
-    settings: Settings,
+    settings: &'a Settings,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     log: &'a Log,
@@ -110,7 +117,7 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(&self, call: &Call) -> Result<Ended, Failure> {
         // The compiler lists its inputs while the connection is made.
-        let (work, client) = tokio::join!(self.work(call), Client::connect(&self.settings));
+        let (work, client) = tokio::join!(self.work(call), Client::connect(self.settings));
         let work = match work {
             Ok(work) => work,
             Err(reason) => return Ok(Ended::ToRunHere(reason)),
@@ -125,7 +132,7 @@ impl Session<'_> {
         let digest = prepared.action.digest;
         self.log.info(|| format!("Action Digest: {digest}"));
         let mut client = match client {
-            Err(failure) if self.settings.cache_only => {
+            Err(failure) if self.cache_only(call) => {
                 self.log.warning(|| failure.to_string());
                 return Ok(Ended::ToRunHere("the cache can't be reached".to_owned()));
             }
@@ -135,7 +142,7 @@ impl Session<'_> {
         if let Some(code) = self.look_up(&client, &prepared).await? {
             return Ok(Ended::Remotely(code));
         }
-        if self.settings.cache_only {
+        if self.cache_only(call) {
             return Ok(if self.settings.upload_local {
                 Ended::ToRunAndStore(Box::new(prepared), Box::new(client))
             } else {
@@ -143,6 +150,33 @@ impl Session<'_> {
             });
         }
         self.execute(&client, prepared).await.map(Ended::Remotely)
+    }
+
+    /// Whether calls of this kind are only looked up.
+    fn cache_only(&self, call: &Call) -> bool {
+        let settings = &self.settings;
+        settings.cache_only
+            || match call {
+                Call::Compile(_) => settings.compile_cache_only,
+                Call::Link(_) => settings.link_cache_only,
+                Call::Local(_) => false,
+            }
+    }
+
+    /// Writes what the action left, unless that is not wanted, and says what it said.
+    async fn write(&self, result: &reapi::ActionResult, client: &Client) -> Result<i32, Failure> {
+        if self.settings.no_outputs {
+            let said = reapi::ActionResult {
+                output_files: Vec::new(),
+                output_directories: Vec::new(),
+                output_symlinks: Vec::new(),
+                output_file_symlinks: Vec::new(),
+                output_directory_symlinks: Vec::new(),
+                ..result.clone()
+            };
+            return outputs::write(&said, client, &current_directory()?).await;
+        }
+        outputs::write(result, client, &current_directory()?).await
     }
 
     /// Uses the known result, if there is one. That there is none for want of a cache is no error.
@@ -160,7 +194,7 @@ impl Session<'_> {
         };
         self.log
             .info(|| format!("Action Cache hit for [{}]", prepared.action.digest));
-        match outputs::write(&result, client, &current_directory()?).await {
+        match self.write(&result, client).await {
             Ok(code) => Ok(Some(code)),
             // The cache knows a result whose outputs are gone: as good as none.
             Err(failure @ (Failure::Rpc { .. } | Failure::Corrupt(_) | Failure::Answer { .. })) => {
@@ -197,12 +231,12 @@ impl Session<'_> {
                 result.exit_code
             )
         });
-        outputs::write(&result, client, &current_directory()?).await
+        self.write(&result, client).await
     }
 
     async fn work(&self, call: &Call) -> Result<Work, Reason> {
         let caller = Caller {
-            settings: &self.settings,
+            settings: self.settings,
             arguments: &self.arguments,
             variables: &self.variables,
         };
@@ -247,15 +281,18 @@ impl Session<'_> {
                 inputs.remove(&place)?;
             }
         }
+        for folder in &work.folders {
+            inputs.add_empty_folder(folder)?;
+        }
         let root = inputs.finish()?;
         let job = Job {
             arguments: self.remote_arguments()?,
-            environment: remote_environment(&self.settings, self.variables.iter().cloned()),
+            environment: remote_environment(self.settings, self.variables.iter().cloned()),
             outputs: work.outputs.clone(),
             platform: work.platform,
             working_directory: layout.working_directory()?,
         };
-        let action = job.encode(root.digest, &self.settings);
+        let action = job.encode(root.digest, self.settings);
         Ok(Prepared {
             action,
             root,

@@ -17,8 +17,12 @@ pub(crate) struct Settings {
     pub(crate) cas_server: Option<String>,
     pub(crate) action_cache_server: Option<String>,
     pub(crate) instance: String,
+    pub(crate) cas_instance: Option<String>,
+    pub(crate) action_cache_instance: Option<String>,
     /// How often a call is tried again that failed for lack of a server.
     pub(crate) retry_limit: u32,
+    /// The first pause before that, in milliseconds; each further one is twice as long.
+    pub(crate) retry_delay: Option<u32>,
     /// Whether input files outside the project are sent too.
     pub(crate) global_paths: bool,
     /// Whether the input root is the whole file system, paths left as they are.
@@ -27,6 +31,12 @@ pub(crate) struct Settings {
     pub(crate) passthrough: bool,
     /// Look results up, but run here what has none.
     pub(crate) cache_only: bool,
+    pub(crate) compile_cache_only: bool,
+    pub(crate) link_cache_only: bool,
+    /// Store what was run here even if it failed.
+    pub(crate) upload_failed: bool,
+    /// Leave what an action wrote in the cache.
+    pub(crate) no_outputs: bool,
     /// Under `cache_only`, store the results of what was run here.
     pub(crate) upload_local: bool,
     pub(crate) skip_cache: bool,
@@ -87,18 +97,26 @@ impl Settings {
             "CAS_SERVER" => self.cas_server = some(value),
             "ACTION_CACHE_SERVER" => self.action_cache_server = some(value),
             "INSTANCE" => self.instance = value,
+            "CAS_INSTANCE" => self.cas_instance = some(value),
+            "ACTION_CACHE_INSTANCE" => self.action_cache_instance = some(value),
+            "RETRY_DELAY" if is_true => self.retry_delay = Some(number(name, &value)?),
             "RETRY_LIMIT" if is_true => self.retry_limit = number(name, &value)?,
             "DEPS_GLOBAL_PATHS" => self.global_paths = is_true,
             "NO_PATH_REWRITE" => self.whole_paths = is_true,
             "PASSTHROUGH" => self.passthrough = is_true,
             "CACHE_ONLY" => self.cache_only = is_true,
             "CACHE_UPLOAD_LOCAL_BUILD" => self.upload_local = is_true,
+            "COMPILE_CACHE_ONLY" => self.compile_cache_only = is_true,
+            "LINK_CACHE_ONLY" => self.link_cache_only = is_true,
+            "CACHE_UPLOAD_FAILED_BUILD" => self.upload_failed = is_true,
+            "DONT_SAVE_OUTPUT" => self.no_outputs = is_true,
             "SKIP_CACHE" => self.skip_cache = is_true,
             "ACTION_UNCACHEABLE" => self.uncacheable = is_true,
             "ACTION_SALT" => self.salt = value,
             "LINK" => self.link = is_true,
             "FORCE_REMOTE" => self.force_remote = is_true,
-            "DEPS_OVERRIDE" => self.inputs_override = list(&value),
+            "DEPS_OVERRIDE" => self.inputs_override.extend(list(&value)),
+            "DEPS_DIRECTORY_OVERRIDE" => self.inputs_override.extend(some(value)),
             "OUTPUT_FILES_OVERRIDE" => self.output_files_override = list(&value),
             "OUTPUT_DIRECTORIES_OVERRIDE" => self.output_directories_override = list(&value),
             "DEPS_EXCLUDE_PATHS" => self.excluded = list(&value),

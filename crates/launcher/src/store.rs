@@ -15,22 +15,30 @@ use crate::local::Ran;
 use crate::run::Prepared;
 
 /// Stores what `ran` left: outputs, what it printed, the Action with its Command and Directories,
-/// but no input files. Says whether it did: what failed or lacks an output is not stored.
+/// but no input files. Says whether it did: what lacks an output is not stored, and what failed only
+/// with `also_failed`.
 pub(crate) async fn store(
     prepared: Prepared,
     ran: Ran,
     client: &Client,
     current: &Path,
+    also_failed: bool,
 ) -> Result<bool, Failure> {
-    if ran.exit_code != 0 {
+    let failed = ran.exit_code != 0;
+    if failed && !also_failed {
         return Ok(false);
     }
     let mut blobs: HashMap<BlobDigest, Content> = HashMap::new();
-    let mut result = reapi::ActionResult::default();
+    let mut result = reapi::ActionResult {
+        exit_code: ran.exit_code.into(),
+        ..Default::default()
+    };
     for output in &prepared.outputs {
         let path = current.join(output);
-        let Ok(metadata) = fs::symlink_metadata(&path) else {
-            return Ok(false);
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(_) if failed => continue,
+            Err(_) => return Ok(false),
         };
         if !metadata.is_file() {
             return Ok(false);

@@ -13,6 +13,8 @@ use crate::settings::Settings;
 pub(crate) struct Work {
     /// Files, as the command names them.
     pub(crate) inputs: Vec<String>,
+    /// Folders that must be there, whatever they hold.
+    pub(crate) folders: Vec<String>,
     /// Files and directories, relative to the current directory.
     pub(crate) outputs: Vec<String>,
     pub(crate) platform: BTreeMap<String, String>,
@@ -45,7 +47,8 @@ impl Caller<'_> {
                 return Err(format!("{input} is not to be sent"));
             }
         }
-        for path in work.inputs.iter_mut().chain(&mut work.outputs) {
+        let inputs = work.inputs.iter_mut().chain(&mut work.folders);
+        for path in inputs.chain(&mut work.outputs) {
             *path = rewrite.path(path);
         }
         let files = &self.settings.output_files_override;
@@ -73,6 +76,7 @@ impl Caller<'_> {
             Call::Local(reason) if !self.settings.force_remote => Err((*reason).to_owned()),
             Call::Local(_) => Ok(Work {
                 inputs: Vec::new(),
+                folders: Vec::new(),
                 outputs: Vec::new(),
                 platform: self.settings.platform.clone(),
             }),
@@ -82,11 +86,13 @@ impl Caller<'_> {
                 } else {
                     Vec::new()
                 },
+                folders: compile.folders.clone(),
                 outputs: compile.outputs.clone(),
                 platform: self.platform(&self.settings.compile_platform),
             }),
             Call::Link(_) if self.overridden() => Ok(Work {
                 inputs: Vec::new(),
+                folders: Vec::new(),
                 outputs: Vec::new(),
                 platform: self.platform(&self.settings.link_platform),
             }),
@@ -97,6 +103,7 @@ impl Caller<'_> {
                 let files = link_files(program, &link.arguments, library_path).await?;
                 Ok(Work {
                     inputs: files.inputs,
+                    folders: Vec::new(),
                     outputs: files.outputs,
                     platform: self.platform(&self.settings.link_platform),
                 })

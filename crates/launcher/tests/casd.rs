@@ -431,3 +431,62 @@ fn settings_come_from_files_and_logs_go_to_files() {
     let log = fs::read_to_string(&logs[0]).unwrap();
     assert!(log.contains("Executing action remotely"), "{log}");
 }
+
+#[test]
+fn folders_of_headers_are_there_though_nothing_of_them_is_read() {
+    let world = World::new(&[("a.c", "int a;\n"), ("inc/unread.h", "")]);
+    let line = "gcc -Wmissing-include-dirs -Werror -Iinc -isystem ./inc -c a.c";
+    world.recc(line).check(0, How::Executed);
+    world.write("inc/unread.h", "changed");
+    world.recc(line).check(0, How::Hit);
+    assert_eq!(
+        world
+            .recc("gcc -Wmissing-include-dirs -Werror -Iabsent -c a.c")
+            .code,
+        1
+    );
+}
+
+#[test]
+fn kinds_of_calls_and_failures_are_cached_as_set() {
+    let world = World::new(&[
+        ("a.c", "int main(void) { return 0; }\n"),
+        ("bad.c", "int x = y;\n"),
+    ]);
+    world
+        .recc_with("gcc -c a.c", &[("RECC_COMPILE_CACHE_ONLY", "1")])
+        .check(0, How::Local);
+    world
+        .recc_with("gcc -c a.c", &[("RECC_LINK_CACHE_ONLY", "1")])
+        .check(0, How::Executed);
+    let link = [("RECC_LINK", "1"), ("RECC_LINK_CACHE_ONLY", "1")];
+    world.recc_with("gcc a.o -o a", &link).check(0, How::Local);
+    let unsaved = [("RECC_LINK", "1"), ("RECC_DONT_SAVE_OUTPUT", "1")];
+    fs::remove_file(world.project().join("a")).unwrap();
+    world
+        .recc_with("gcc a.o -o a", &unsaved)
+        .check(0, How::Executed);
+    assert!(!world.has("a"));
+
+    let upload = [
+        ("RECC_CACHE_ONLY", "1"),
+        ("RECC_CACHE_UPLOAD_LOCAL_BUILD", "1"),
+    ];
+    world
+        .recc_with("gcc -c bad.c", &upload)
+        .check(1, How::Local);
+    world
+        .recc_with("gcc -c bad.c", &upload)
+        .check(1, How::Local);
+    let failed = [
+        upload[0],
+        upload[1],
+        ("RECC_CACHE_UPLOAD_FAILED_BUILD", "1"),
+    ];
+    world
+        .recc_with("gcc -c bad.c", &failed)
+        .check(1, How::Local);
+    let found = world.recc_with("gcc -c bad.c", &upload);
+    found.check(1, How::Hit);
+    assert!(found.stderr.contains("undeclared"), "{}", found.stderr);
+}
