@@ -160,7 +160,7 @@ impl Client {
     }
 
     /// Uploads those of `blobs` that the server lacks.
-    pub(crate) async fn upload(&self, blobs: HashMap<BlobDigest, Content>) -> Result<(), Failure> {
+    pub(crate) async fn upload(&self, blobs: &HashMap<BlobDigest, Content>) -> Result<(), Failure> {
         let missing = self.missing(blobs.keys().copied().collect()).await?;
         let mut batch = Vec::new();
         let mut batched = 0;

@@ -68,6 +68,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server says that it lacks something that was uploaded.
+    pub(crate) fn is_for_want_of_blobs(&self) -> bool {
+        matches!(self, Self::Rpc { status, .. } if status.code() == tonic::Code::FailedPrecondition)
+    }
+
     pub(crate) fn rpc(call: &'static str) -> impl Fn(tonic::Status) -> Self {
         move |status| Self::Rpc {
             call,

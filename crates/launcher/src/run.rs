@@ -215,16 +215,21 @@ impl Session<'_> {
                 .into_iter()
                 .map(|(digest, path)| (digest, Content::File(path))),
         );
-        client.upload(blobs).await?;
-        self.log.info(|| {
-            format!(
-                "Executing action remotely... [actionDigest={}]",
-                action.digest
-            )
-        });
-        let (result, cached) = client
-            .execute(action.digest, self.settings.skip_cache)
-            .await?;
+        client.upload(&blobs).await?;
+        let digest = action.digest;
+        self.log
+            .info(|| format!("Executing action remotely... [actionDigest={digest}]"));
+        let skip = self.settings.skip_cache;
+        let executed = match client.execute(digest, skip).await {
+            // What was there when it was asked for may have been removed before it was used.
+            Err(failure) if failure.is_for_want_of_blobs() => {
+                self.log.warning(|| failure.to_string());
+                client.upload(&blobs).await?;
+                client.execute(digest, skip).await
+            }
+            executed => executed,
+        };
+        let (result, cached) = executed?;
         self.log.debug(|| {
             format!(
                 "Executed; known already: {cached}; exit code {}",

@@ -69,7 +69,7 @@ pub(crate) async fn store(
         .into_iter()
         .chain(prepared.action.blobs);
     blobs.extend(messages.map(|(digest, bytes)| (digest, Content::Bytes(bytes))));
-    client.upload(blobs).await?;
+    client.upload(&blobs).await?;
     client
         .update_action_result(prepared.action.digest, result)
         .await?;

@@ -4,7 +4,7 @@
 //! Sandboxes start this program again as their init process, before it has a second thread; so it
 //! has its own `main` and speaks as much of the test harness's language as test runners need.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
