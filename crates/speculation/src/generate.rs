@@ -175,7 +175,8 @@ impl Recorded<'_> {
             digest: self.digest,
             duration: self.subaction.duration,
             failed: self.subaction.result.message().exit_code != 0,
-            usable: self.spec.is_some() && summary.usable,
+            // What is not to be cached can't be a hit.
+            usable: summary.usable && self.spec.as_ref().is_some_and(|spec| !spec.do_not_cache),
             needs: summary.needs.to_vec(),
             guards: summary.guards.to_vec(),
             named_trees: places.filter(|&n| mentions(&named[n as usize])).collect(),

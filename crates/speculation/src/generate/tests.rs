@@ -290,6 +290,18 @@ fn an_action_that_is_gone_concerns_no_other() {
 }
 
 #[test]
+fn what_is_not_to_be_cached_is_not_primed() {
+    let mut case = Case::new(Mode::Full).action(&[(&at("a.c"), "a")], &[]);
+    let subaction = &mut case.build.subactions[0];
+    let blobs = case.fixture.store.blobs();
+    let mut action: reapi::Action = read_message(blobs, subaction.action, "an Action").unwrap();
+    action.do_not_cache = true;
+    let encoded = headstart_reapi::Message::encode_to_vec(&action);
+    subaction.action = case.fixture.write(encoded).cast();
+    assert_eq!(case.generate().unusable, 1);
+}
+
+#[test]
 fn a_repeated_action_is_stored_once_with_what_is_known_best() {
     let mut case = Case::new(Mode::Full).action(&[(&at("a.c"), "a")], &[]);
     let mut again = case.build.subactions[0].clone();
