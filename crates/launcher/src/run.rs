@@ -124,10 +124,7 @@ impl Session<'_> {
         };
         let prepared = match self.prepare(work) {
             Ok(prepared) => prepared,
-            Err(Failure::File { path, source }) => {
-                return Ok(Ended::ToRunHere(format!("{}: {source}", path.display())));
-            }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Ok(Ended::ToRunHere(failure.to_string())),
         };
         let digest = prepared.action.digest;
         self.log.info(|| format!("Action Digest: {digest}"));
