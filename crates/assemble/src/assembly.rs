@@ -26,18 +26,25 @@ pub trait RunAction: Send + Sync {
     ) -> BoxFuture<'a, Result<reapi::ActionResult, ExecutionError>>;
 }
 
-/// What an element is assembled from.
-pub struct Inputs<'a> {
+/// The trees of a build.
+#[derive(Clone, Copy)]
+pub struct Trees<'a> {
     /// All elements.
     pub graph: &'a ElementGraph,
+    /// The files of an element's artifact; `None` if it has none.
+    pub artifact: &'a (dyn Fn(ElementId) -> Option<DirectoryDigest> + Send + Sync),
+    /// Where trees are kept.
+    pub directories: &'a Store,
+}
+
+/// What an element is assembled from.
+pub struct Inputs<'a> {
+    /// All elements, with the artifacts of its dependencies.
+    pub trees: Trees<'a>,
     /// The element.
     pub element: ElementId,
     /// Its sources, staged together.
     pub sources: DirectoryDigest,
-    /// The files of a dependency's artifact; `None` if it has none.
-    pub artifact: &'a (dyn Fn(ElementId) -> Option<DirectoryDigest> + Send + Sync),
-    /// Where trees are kept.
-    pub directories: &'a Store,
     /// Who runs its actions.
     pub run: &'a dyn RunAction,
     /// Where its log is written to.
@@ -66,6 +73,8 @@ pub struct Assembled {
     pub build_tree: Option<DirectoryDigest>,
     /// What was noticed and is not fatal, each as one line.
     pub warnings: Vec<String>,
+    /// The trees whose digests its commands were given, by the variables that hold them.
+    pub named_trees: Vec<(String, DirectoryDigest)>,
     /// Its integration commands, if they are not those that its file gives.
     pub integration_commands: Option<Vec<String>>,
 }
@@ -97,9 +106,11 @@ pub enum AssembleError {
 
 /// Assembles an element.
 pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
-    let element = &inputs.graph[inputs.element];
+    let element = &inputs.trees.graph[inputs.element];
     match &element.config {
-        Config::Stack => collect::finished(inputs, Staging::new(inputs), Some(empty(inputs)?)),
+        Config::Stack => {
+            collect::finished(inputs, Staging::new(&inputs.trees), Some(empty(inputs)?))
+        }
         Config::Import(import) => assemble_import(inputs, import),
         Config::Filter(filter) => collect::assemble_filter(inputs, filter),
         Config::Compose(compose) => collect::assemble_compose(inputs, compose).await,
@@ -111,12 +122,12 @@ pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
 fn empty(inputs: &Inputs<'_>) -> Result<DirectoryDigest, AssembleError> {
     let encoded = Directory::default().encode();
     let digest = DirectoryDigest::of(&encoded);
-    inputs.directories.write_directory(digest, encoded)?;
+    inputs.trees.directories.write_directory(digest, encoded)?;
     Ok(digest)
 }
 
 fn assemble_import(inputs: &Inputs<'_>, import: &Import) -> Result<Assembled, AssembleError> {
-    let store = inputs.directories;
+    let store = inputs.trees.directories;
     let from = place_path(&import.source)?;
     let nothing = || {
         AssembleError::Element(format!(
@@ -134,7 +145,7 @@ fn assemble_import(inputs: &Inputs<'_>, import: &Import) -> Result<Assembled, As
     let mut output = Tree::empty();
     output.merge(&place_path(&import.target)?, tree, store)?;
     let files = output.write(store)?;
-    collect::finished(inputs, Staging::new(inputs), Some(files))
+    collect::finished(inputs, Staging::new(&inputs.trees), Some(files))
 }
 
 fn environment_of(element: &Element) -> Environment {
@@ -144,23 +155,31 @@ fn environment_of(element: &Element) -> Environment {
         .collect()
 }
 
-/// The digests that an element wants of the trees of some of its dependencies.
-fn digest_environment(
-    inputs: &Inputs<'_>,
+/// The tree of the artifacts of `elements`, with all that they need to run, staged at `/`: what a
+/// `digest-environment` variable names.
+pub fn digest_tree(
+    trees: &Trees<'_>,
+    elements: &[ElementId],
+) -> Result<DirectoryDigest, AssembleError> {
+    let mut staging = Staging::new(trees);
+    staging.stage(elements, "/")?;
+    Ok(staging.tree.write(trees.directories)?)
+}
+
+/// The trees whose digests an element wants to be told, by variable.
+fn named_trees(
+    trees: &Trees<'_>,
     build: &Build,
-) -> Result<Vec<(String, String)>, AssembleError> {
+) -> Result<Vec<(String, DirectoryDigest)>, AssembleError> {
     let each = build
         .digest_environment
         .iter()
         .map(|(variable, dependencies)| {
-            let mut staging = Staging::new(inputs);
             let elements: Vec<_> = dependencies
                 .iter()
                 .map(|dependency| dependency.element)
                 .collect();
-            staging.stage(&elements, "/")?;
-            let digest = staging.tree.write(inputs.directories)?;
-            Ok((variable.to_string(), digest.to_string()))
+            Ok((variable.to_string(), digest_tree(trees, &elements)?))
         });
     each.collect()
 }
@@ -173,10 +192,10 @@ pub(crate) async fn integrate(
     elements: &[ElementId],
     marked: &[&str],
 ) -> Result<bool, AssembleError> {
-    let commands: Vec<_> = integration_commands(inputs.graph, elements)
+    let commands: Vec<_> = integration_commands(inputs.trees.graph, elements)
         .into_iter()
         .map(|(id, command)| {
-            let mut environment = environment_of(&inputs.graph[id]);
+            let mut environment = environment_of(&inputs.trees.graph[id]);
             environment.insert("PWD".to_owned(), "/".to_owned());
             BatchCommand {
                 arguments: ["sh", "-e", "-c", &command].map(str::to_owned).to_vec(),
@@ -201,8 +220,8 @@ async fn run_batch(
     let Some(batch) = batch(commands, clean) else {
         return Ok(true);
     };
-    let store = inputs.directories;
-    let config = &inputs.graph[inputs.element].sandbox;
+    let store = inputs.trees.directories;
+    let config = &inputs.trees.graph[inputs.element].sandbox;
     let action = write_action(&mut staging.tree, &batch, writable, marked, config, store)?;
     let result = inputs.run.run(action, inputs.log).await?;
     apply_outputs(&mut staging.tree, &batch, &result, store)?;
@@ -229,10 +248,15 @@ async fn assemble_build(
         None => build_root.to_owned(),
     };
     let mut environment = environment_of(element);
-    environment.extend(digest_environment(inputs, build)?);
+    let named_trees = named_trees(&inputs.trees, build)?;
+    environment.extend(
+        named_trees
+            .iter()
+            .map(|(name, tree)| (name.clone(), tree.to_string())),
+    );
     environment.insert("PWD".to_owned(), directory.clone());
 
-    let mut staging = Staging::new(inputs);
+    let mut staging = Staging::new(&inputs.trees);
     for (place, dependencies) in &build.layout {
         let elements: Vec<_> = dependencies
             .iter()
@@ -253,7 +277,7 @@ async fn assemble_build(
     let sources_at = place_path(build_root)?;
     staging
         .tree
-        .merge(&sources_at, inputs.sources, inputs.directories)?;
+        .merge(&sources_at, inputs.sources, inputs.trees.directories)?;
 
     let commands: Vec<_> = build
         .steps()
@@ -275,6 +299,7 @@ async fn assemble_build(
     let files = collect::directory(&mut staging, install_root, inputs)?;
     let mut assembled = collect::finished(inputs, staging, Some(files))?;
     assembled.warnings = warnings;
+    assembled.named_trees = named_trees;
     Ok(assembled)
 }
 
@@ -284,7 +309,7 @@ async fn assemble_script(
     script: &Script,
 ) -> Result<Assembled, AssembleError> {
     let marked = [&*script.install_root];
-    let mut staging = Staging::new(inputs);
+    let mut staging = Staging::new(&inputs.trees);
     let root = if script.layout.is_empty() {
         let elements = element.build_dependencies.clone();
         staging.stage(&elements, "/")?;
@@ -303,7 +328,7 @@ async fn assemble_script(
     }
     staging
         .tree
-        .make_directory(&place_path(&script.install_root)?, inputs.directories)?;
+        .make_directory(&place_path(&script.install_root)?, inputs.trees.directories)?;
     let mut environment = environment_of(element);
     environment.insert("PWD".to_owned(), script.cwd.to_string());
     let commands: Vec<_> = script

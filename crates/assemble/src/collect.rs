@@ -14,15 +14,16 @@ pub(crate) fn finished(
     mut staging: Staging<'_>,
     files: Option<DirectoryDigest>,
 ) -> Result<Assembled, AssembleError> {
-    let element = &inputs.graph[inputs.element];
+    let element = &inputs.trees.graph[inputs.element];
     let own = element.public.integration_commands.len();
-    let effective = effective_integration(inputs.graph, inputs.element);
+    let effective = effective_integration(inputs.trees.graph, inputs.element);
     Ok(Assembled {
         verdict: Verdict::Success(files),
         warnings: staging.finish_warnings()?,
         staged: staging.staged,
         sources_at: place_path(element.build_root())?,
         build_tree: None,
+        named_trees: Vec::new(),
         integration_commands: (effective.len() != own).then_some(effective),
     })
 }
@@ -34,9 +35,9 @@ pub(crate) fn failed(
     description: &str,
     warnings: Vec<String>,
 ) -> Result<Assembled, AssembleError> {
-    let element = &inputs.graph[inputs.element];
+    let element = &inputs.trees.graph[inputs.element];
     let sources_at = place_path(element.build_root())?;
-    let build_tree = match staging.tree.get(&sources_at, inputs.directories)? {
+    let build_tree = match staging.tree.get(&sources_at, inputs.trees.directories)? {
         Some(Node::Directory(tree)) => Some(tree),
         _ => None,
     };
@@ -45,6 +46,7 @@ pub(crate) fn failed(
         staged: staging.staged,
         sources_at,
         build_tree,
+        named_trees: Vec::new(),
         warnings,
         integration_commands: None,
     })
@@ -56,7 +58,10 @@ pub(crate) fn directory(
     place: &str,
     inputs: &Inputs<'_>,
 ) -> Result<DirectoryDigest, AssembleError> {
-    match staging.tree.get(&place_path(place)?, inputs.directories)? {
+    match staging
+        .tree
+        .get(&place_path(place)?, inputs.trees.directories)?
+    {
         Some(Node::Directory(tree)) => Ok(tree),
         _ => Err(AssembleError::Element(format!(
             "the directory {place:?} was not found in the sandbox: nothing can be collected from it"
@@ -68,22 +73,22 @@ pub(crate) fn assemble_filter(
     inputs: &Inputs<'_>,
     filter: &Filter,
 ) -> Result<Assembled, AssembleError> {
-    let splits = Splits::new(&inputs.graph[filter.filtered].public);
+    let splits = Splits::new(&inputs.trees.graph[filter.filtered].public);
     for (domains, at) in [
         (&filter.include, &filter.include_at),
         (&filter.exclude, &filter.exclude_at),
     ] {
         if let Some(unknown) = domains.iter().find(|domain| !splits.contains(domain)) {
-            let filtered = &inputs.graph[filter.filtered].name;
+            let filtered = &inputs.trees.graph[filter.filtered].name;
             return Err(AssembleError::Element(format!(
                 "{at}: {filtered} has no split domain {unknown:?}"
             )));
         }
     }
-    let mut staging = Staging::new(inputs);
+    let mut staging = Staging::new(&inputs.trees);
     let split = splits.filter(&filter.include, &filter.exclude, filter.include_orphans);
     staging.stage_one(filter.filtered, "/", split.as_ref())?;
-    let files = staging.tree.write(inputs.directories)?;
+    let files = staging.tree.write(inputs.trees.directories)?;
     finished(inputs, staging, Some(files))
 }
 
@@ -91,11 +96,11 @@ pub(crate) async fn assemble_compose(
     inputs: &Inputs<'_>,
     compose: &Compose,
 ) -> Result<Assembled, AssembleError> {
-    let element = &inputs.graph[inputs.element];
-    let mut staging = Staging::new(inputs);
+    let element = &inputs.trees.graph[inputs.element];
+    let mut staging = Staging::new(&inputs.trees);
     staging.stage(&element.build_dependencies, "/")?;
     let warnings = staging.finish_warnings()?;
-    let store = inputs.directories;
+    let store = inputs.trees.directories;
     let staged = staging.tree.write(store)?;
     if compose.integrate
         && !integrate(inputs, &mut staging, &element.build_dependencies, &[]).await?
@@ -122,16 +127,17 @@ fn composed(
     if everything {
         return Ok(integrated);
     }
-    let store = inputs.directories;
+    let store = inputs.trees.directories;
     let mut paths: BTreeSet<TreePath> = BTreeSet::new();
     for id in inputs
+        .trees
         .graph
-        .run_scope_of(&inputs.graph[inputs.element].build_dependencies)
+        .run_scope_of(&inputs.trees.graph[inputs.element].build_dependencies)
     {
-        let Some(files) = (inputs.artifact)(id) else {
+        let Some(files) = (inputs.trees.artifact)(id) else {
             continue;
         };
-        let splits = Splits::new(&inputs.graph[id].public);
+        let splits = Splits::new(&inputs.trees.graph[id].public);
         let split = splits.filter(&compose.include, &compose.exclude, compose.include_orphans);
         paths.extend(manifest(files, split.as_ref(), store)?);
     }

@@ -13,5 +13,7 @@ mod script;
 mod staging;
 
 pub use artifact::{ArtifactParts, artifact_message};
-pub use assembly::{AssembleError, Assembled, Inputs, RunAction, Verdict, assemble};
+pub use assembly::{
+    AssembleError, Assembled, Inputs, RunAction, Trees, Verdict, assemble, digest_tree,
+};
 pub use staging::StagedArtifact;

@@ -4,7 +4,7 @@ use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Tree, TreePath, V
 use headstart_project::{Element, ElementGraph, ElementId, Pattern, SplitFilter};
 use headstart_store::{BlobStore, Directories};
 
-use crate::assembly::{AssembleError, Inputs};
+use crate::assembly::{AssembleError, Trees};
 
 pub(crate) type Store = Directories<dyn BlobStore>;
 
@@ -21,16 +21,16 @@ pub struct StagedArtifact {
 
 /// The tree of a sandbox while it is put together.
 pub(crate) struct Staging<'a> {
-    pub(crate) inputs: &'a Inputs<'a>,
+    trees: &'a Trees<'a>,
     pub(crate) tree: Tree,
     pub(crate) staged: Vec<StagedArtifact>,
     warnings: Vec<(&'static str, String)>,
 }
 
 impl<'a> Staging<'a> {
-    pub(crate) fn new(inputs: &'a Inputs<'a>) -> Self {
+    pub(crate) fn new(trees: &'a Trees<'a>) -> Self {
         Self {
-            inputs,
+            trees,
             tree: Tree::empty(),
             staged: Vec::new(),
             warnings: Vec::new(),
@@ -43,7 +43,7 @@ impl<'a> Staging<'a> {
         elements: &[ElementId],
         place: &str,
     ) -> Result<(), AssembleError> {
-        for id in self.inputs.graph.run_scope_of(elements) {
+        for id in self.trees.graph.run_scope_of(elements) {
             self.stage_one(id, place, None)?;
         }
         Ok(())
@@ -57,8 +57,8 @@ impl<'a> Staging<'a> {
         filter: Option<&SplitFilter<'_>>,
     ) -> Result<(), AssembleError> {
         let at = place_path(place)?;
-        let store = self.inputs.directories;
-        let Some(mut tree) = (self.inputs.artifact)(id) else {
+        let store = self.trees.directories;
+        let Some(mut tree) = (self.trees.artifact)(id) else {
             return Ok(());
         };
         if let Some(filter) = filter {
@@ -70,7 +70,7 @@ impl<'a> Staging<'a> {
             tree,
             at: at.clone(),
         });
-        let element = &self.inputs.graph[id];
+        let element = &self.trees.graph[id];
         self.warn(
             element,
             "overlaps",
@@ -119,7 +119,7 @@ impl<'a> Staging<'a> {
     /// What was noticed while staging; an error if the project says that such a thing is fatal.
     pub(crate) fn finish_warnings(&mut self) -> Result<Vec<String>, AssembleError> {
         let warnings = std::mem::take(&mut self.warnings);
-        let fatal = self.inputs.graph.fatal_warnings();
+        let fatal = self.trees.graph.fatal_warnings();
         let is_fatal = |name: &str| fatal.iter().any(|fatal| &**fatal == name);
         if let Some((name, text)) = warnings.iter().find(|(name, _)| is_fatal(name)) {
             return Err(AssembleError::FatalWarning {

@@ -28,13 +28,14 @@ pub(crate) fn enter(orders: &Orders) -> Result<(), Report> {
     step("mount the overlay", || overlay(orders))?;
     step("make /dev", || devices(&root.join("dev")))?;
     step("mount /proc", || proc(&root.join("proc")))?;
+    if let Some(writable) = &orders.writable {
+        step("make the root read-only", || read_only(root, writable))?;
+    }
+    // After what is writable, whose mounts would hide it.
     if let Some((host, inside)) = &orders.socket {
         step("mount the socket", || {
             Ok(mount_bind(host, root.join(inside))?)
         })?;
-    }
-    if let Some(writable) = &orders.writable {
-        step("make the root read-only", || read_only(root, writable))?;
     }
     step("change the root", || {
         std::env::set_current_dir(root)?;

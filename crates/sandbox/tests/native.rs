@@ -382,6 +382,7 @@ async fn a_socket_is_seen_inside_and_is_no_output() {
     let host = world.folder.path().join("socket");
     let _listener = UnixListener::bind(&host).unwrap();
     let request = SandboxRequest {
+        writable: WritablePaths::Only(vec![path("work")]),
         socket: Some(SocketMount {
             host,
             inside: path("tmp/casd.sock"),

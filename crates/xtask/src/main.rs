@@ -16,7 +16,7 @@ Chores of this repository.
 
 Usage: cargo xtask CHORE
 
-  test    format, lints, layers and all tests, in the release profile
+  test    format, lints, layers and all tests, in the release profile; then the demo once
   peers   install what the tests compare with (BuildStream from PyPI) under target/peers
   layers  check that no crate uses one that it must not know
 ";
@@ -66,7 +66,14 @@ fn test() -> Result<(), String> {
     tests
         .env("HEADSTART_BST", &peers.bst)
         .env("HEADSTART_CASD", &peers.buildbox);
-    run(tests)
+    run(tests)?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let mut demo = cargo(
+        &root,
+        &["run", "--release", "--package", "headstart", "--", "demo"],
+    );
+    demo.arg("--work-dir").arg(target.join("demo"));
+    run(demo)
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Command {

@@ -1,0 +1,239 @@
+//! The command line: BuildStream's commands and options where they mean the same.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds BuildStream projects, and starts their compiler calls before they are asked for.
+///
+/// Headstart builds a BuildStream project with the same keys, the same artifacts and in the same
+/// cache directory as BuildStream. It records the compiler calls that recc makes inside the
+/// sandboxes. When a low element changes it adapts them to today's inputs and executes them ahead
+/// of need, so that the real calls find their results in the action cache.
+#[derive(Debug, Parser)]
+#[command(name = "headstart", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) main: MainOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct MainOptions {
+    /// Configuration file to use in place of ~/.config/buildstream.conf
+    #[arg(short = 'c', long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Project directory [default: the current directory, or the nearest above it with a
+    /// project.conf]
+    #[arg(short = 'C', long, global = true, value_name = "DIRECTORY")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Set a project option
+    #[arg(short = 'o', long = "option", global = true, num_args = 2, value_names = ["NAME", "VALUE"])]
+    pub(crate) options: Vec<String>,
+    /// What to do when an element fails [default: what the configuration says, or quit]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) on_error: Option<OnErrorArgument>,
+    /// Number of elements that are fetched at a time
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) fetchers: Option<usize>,
+    /// Number of elements that are built at a time
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) builders: Option<usize>,
+    /// Number of parallel jobs that each element's build tools are told to run
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) max_jobs: Option<u32>,
+    /// Cache directory [default: what the configuration says, or ~/.cache/buildstream]
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Say more: once for what each part does, twice for every message
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do when an element fails.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum OnErrorArgument {
+    /// Build everything that does not need the failed element
+    Continue,
+    /// Let running builds end, start no others
+    Quit,
+    /// End running builds too
+    Terminate,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build elements
+    Build(BuildArguments),
+    /// Show elements of a project, with their keys and states
+    Show(ShowArguments),
+    /// Look at artifacts: what building an element gave
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
+    /// Build a stack of real libraries, edit a header, and measure the rebuild with and without
+    /// speculation
+    Demo(DemoArguments),
+}
+
+/// Options of `build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    /// Elements to build [default: the project's default targets]
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) elements: Vec<String>,
+    /// Dependencies of the targets to build even if nothing needs them
+    #[arg(short, long, value_enum, default_value_t = BuildDeps::None)]
+    pub(crate) deps: BuildDeps,
+    /// Build again what failed before
+    #[arg(short, long)]
+    pub(crate) retry_failed: bool,
+    /// What to speculate on
+    ///
+    /// Each mode includes those above it. Speculation never changes what is built.
+    #[arg(long, value_enum, default_value_t = ModeArgument::Full, env = "HEADSTART_SPECULATION")]
+    pub(crate) speculation: ModeArgument,
+    /// Check at the end, input by input, that nothing was executed with a stale one
+    #[arg(long)]
+    pub(crate) audit: bool,
+    /// Write what happened, element by element, to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Which dependencies of the targets `build` builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BuildDeps {
+    /// None but those needed to build the targets
+    None,
+    /// Build dependencies
+    Build,
+    /// Runtime dependencies
+    Run,
+    /// All of them
+    All,
+}
+
+/// What to speculate on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArgument {
+    /// Nothing
+    None,
+    /// Use what is stored, record nothing new
+    PrimeOnly,
+    /// Inputs that come from sources and from dependencies' artifacts
+    SourceArtifact,
+    /// Also outputs of an element's own earlier compiler calls
+    IntraElement,
+    /// Also outputs of dependencies' compiler calls, before they are installed
+    Full,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// Elements to show [default: the project's default targets]
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) elements: Vec<String>,
+    /// Dependencies to show too
+    #[arg(short, long, value_enum, default_value_t = ShowDeps::All)]
+    pub(crate) deps: ShowDeps,
+    /// Order to show them in
+    #[arg(long, value_enum, default_value_t = Order::Stage)]
+    pub(crate) order: Order,
+    /// What to print of each element: text with %{name}, %{key}, %{full-key}, %{state}, %{vars},
+    /// %{env}, %{public}, %{workspaced}, %{deps}, %{build-deps}, %{runtime-deps}, %{description},
+    /// %{artifact-cas-digest}; a width may be given as in %{state: >12}
+    #[arg(
+        short,
+        long,
+        default_value = "%{state: >12} %{key} %{name} %{workspace-dirs}"
+    )]
+    pub(crate) format: String,
+}
+
+/// Which dependencies `show` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowDeps {
+    /// None
+    None,
+    /// Build dependencies
+    Build,
+    /// Runtime dependencies
+    Run,
+    /// All of them
+    All,
+}
+
+/// The order in which `show` shows elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    /// As they are staged: dependencies first
+    Stage,
+    /// By name
+    Alpha,
+}
+
+/// The commands of `artifact`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactCommand {
+    /// Write an artifact's files to a directory or a tar
+    Checkout(CheckoutArguments),
+    /// Print the log of the build that made an artifact
+    Log(LogArguments),
+}
+
+/// Options of `artifact checkout`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckoutArguments {
+    /// Element whose artifact to check out
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) element: String,
+    /// Directory to check out to [default: one named after the element]
+    #[arg(long, conflicts_with = "tar", value_name = "DIRECTORY")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Tar to write; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tar: Option<PathBuf>,
+    /// Write even if the directory is not empty or the tar exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Dependencies to check out with it
+    #[arg(short, long, value_enum, default_value_t = ShowDeps::Run)]
+    pub(crate) deps: ShowDeps,
+    /// Make files hard links to the cache where possible: they must not be changed then
+    #[arg(long)]
+    pub(crate) hardlinks: bool,
+}
+
+/// Options of `artifact log`.
+#[derive(Debug, Args)]
+pub(crate) struct LogArguments {
+    /// Elements whose logs to print
+    #[arg(value_name = "ELEMENT", required = true)]
+    pub(crate) elements: Vec<String>,
+    /// Write each log to a file of its own in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// The demo project [default: `demo` here, or where this program was built]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) project: Option<PathBuf>,
+    /// Where to keep a copy of the project, its sources and caches
+    /// [default: ~/.cache/headstart/demo]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// How often to measure each rebuild; medians are printed
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub(crate) runs: usize,
+    /// Write the figures to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}

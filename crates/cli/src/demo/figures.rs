@@ -1,0 +1,318 @@
+//! What the demo measured, and whether it is what was promised.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::workplace::Edit;
+
+/// Of the compiler calls of unchanged elements, how many must find their result made or in the
+/// making.
+const HIT_TARGET: f64 = 0.95;
+/// How much memory a build may take, in bytes.
+const MEMORY_TARGET: u64 = 300 * 1_000_000;
+
+/// Rebuilds from the same state, without and with speculation.
+#[derive(Default)]
+pub(crate) struct Comparison {
+    without: Vec<Value>,
+    with: Vec<Value>,
+}
+
+impl Comparison {
+    pub(crate) fn add(&mut self, without: Value, with: Value) {
+        self.without.push(without);
+        self.with.push(with);
+    }
+}
+
+/// A rebuild that is not compared.
+pub(crate) struct Rebuild {
+    edit: &'static str,
+    report: Value,
+}
+
+impl Rebuild {
+    pub(crate) fn new(edit: &Edit, report: Value) -> Self {
+        Self {
+            edit: edit.0,
+            report,
+        }
+    }
+}
+
+/// What the demo measured.
+#[derive(Serialize)]
+pub(crate) struct Figures {
+    /// Seconds of the first build, with nothing known.
+    first: f64,
+    /// Seconds of each rebuild without speculation.
+    none: Vec<f64>,
+    /// Seconds of each rebuild with it.
+    full: Vec<f64>,
+    /// The medians' ratio: how many times faster the rebuild is with speculation.
+    speedup: f64,
+    /// Of the compiler calls of unchanged elements that succeeded: those that were hits or joined,
+    /// in the compared rebuild, after another edit, and after a failed build was mended.
+    hit_ratios: Vec<(String, f64)>,
+    /// Seconds of compile time that the compared rebuild did not have to wait for.
+    saved: f64,
+    /// Actions executed with an input known to be wrong.
+    stale: u64,
+    /// Elements whose artifacts differ between the two modes.
+    different: Vec<String>,
+    /// The most memory that a build had resident, in bytes.
+    peak_memory: u64,
+    elements: Vec<Row>,
+}
+
+/// An element in the compared rebuild.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    seconds_none: f64,
+    seconds_full: f64,
+    asked: u64,
+    unsuccessful: u64,
+    hit: u64,
+    joined: u64,
+    found: u64,
+    missed: u64,
+    wasted: u64,
+}
+
+impl Figures {
+    pub(crate) fn new(
+        first: Value,
+        comparison: Comparison,
+        others: Vec<Rebuild>,
+        edited: &str,
+    ) -> Self {
+        let Comparison { without, with } = comparison;
+        let seconds = |reports: &[Value]| reports.iter().map(seconds).collect::<Vec<_>>();
+        let (none, full) = (seconds(&without), seconds(&with));
+        let last = with.last().unwrap_or(&Value::Null);
+        let plain = without.last().unwrap_or(&Value::Null);
+        let mut hit_ratios = vec![("compared".to_owned(), hit_ratio(last, edited))];
+        hit_ratios.extend(
+            others
+                .iter()
+                .map(|r| (r.edit.to_owned(), hit_ratio(&r.report, edited))),
+        );
+        let reports = || {
+            with.iter()
+                .chain(others.iter().map(|rebuild| &rebuild.report))
+        };
+        let everything = || reports().chain(&without).chain([&first]);
+        Self {
+            first: self::seconds(&first),
+            speedup: median(&none) / median(&full),
+            none,
+            full,
+            hit_ratios,
+            saved: account(&last["total"], "saved"),
+            stale: reports()
+                .map(|report| count(&report["total"], "stale"))
+                .sum(),
+            different: different(plain, last),
+            peak_memory: everything()
+                .map(|report| count(report, "peak_memory"))
+                .max()
+                .unwrap_or(0),
+            elements: rows(plain, last),
+        }
+    }
+
+    /// The targets that do not depend on the machine's speed and were missed, in words.
+    pub(crate) fn missed_targets(&self) -> Vec<String> {
+        let mut missed = Vec::new();
+        for (rebuild, ratio) in &self.hit_ratios {
+            if ratio.is_nan() || *ratio < HIT_TARGET {
+                missed.push(format!(
+                    "{:.1} % of the compiler calls of unchanged elements were hits or joined ({rebuild}), \
+                     not {:.0} %",
+                    ratio * 100.0,
+                    HIT_TARGET * 100.0
+                ));
+            }
+        }
+        if self.stale > 0 {
+            missed.push(format!(
+                "{} actions were executed with a stale input",
+                self.stale
+            ));
+        }
+        if !self.different.is_empty() {
+            missed.push(format!(
+                "artifacts differ between the modes: {}",
+                self.different.join(", ")
+            ));
+        }
+        if self.peak_memory >= MEMORY_TARGET {
+            missed.push(format!(
+                "a build took {} MB of memory",
+                self.peak_memory / 1_000_000
+            ));
+        }
+        missed
+    }
+}
+
+/// Prints the figures for people.
+pub(crate) fn print(figures: &Figures) {
+    println!();
+    println!(
+        "{:<30} {:>8} {:>8} {:>6} {:>5} {:>7} {:>6} {:>7} {:>7}",
+        "element", "none", "full", "calls", "hit", "joined", "found", "missed", "wasted"
+    );
+    for row in &figures.elements {
+        println!(
+            "{:<30} {:>6.1} s {:>6.1} s {:>6} {:>5} {:>7} {:>6} {:>7} {:>7}",
+            row.name,
+            row.seconds_none,
+            row.seconds_full,
+            row.asked,
+            row.hit,
+            row.joined,
+            row.found,
+            row.missed,
+            row.wasted
+        );
+    }
+    println!();
+    println!("first build:                   {:.1} s", figures.first);
+    println!("rebuild without speculation:   {}", times(&figures.none));
+    println!("rebuild with speculation:      {}", times(&figures.full));
+    println!(
+        "                               {:.2} times as fast",
+        figures.speedup
+    );
+    println!(
+        "compile time moved off the critical path: {:.1} s",
+        figures.saved
+    );
+    for (rebuild, ratio) in &figures.hit_ratios {
+        println!(
+            "hits or joined, unchanged elements ({rebuild}): {:.1} %",
+            ratio * 100.0
+        );
+    }
+    println!("executed with a stale input:   {}", figures.stale);
+    println!("artifacts that differ:         {}", figures.different.len());
+    println!(
+        "most memory of a build:        {} MB",
+        figures.peak_memory / 1_000_000
+    );
+}
+
+fn times(seconds: &[f64]) -> String {
+    let each: Vec<_> = seconds
+        .iter()
+        .map(|seconds| format!("{seconds:.1}"))
+        .collect();
+    format!("{:.1} s (median of {})", median(seconds), each.join(", "))
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => (sorted[count / 2 - 1] + sorted[count / 2]) / 2.0,
+    }
+}
+
+fn seconds(report: &Value) -> f64 {
+    report["seconds"].as_f64().unwrap_or(f64::NAN)
+}
+
+fn count(value: &Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or(0)
+}
+
+/// A duration of an account, in seconds.
+fn account(account: &Value, key: &str) -> f64 {
+    let duration = &account[key];
+    let nanoseconds = duration["nanos"].as_f64().unwrap_or(0.0);
+    duration["secs"].as_f64().unwrap_or(0.0) + nanoseconds / 1e9
+}
+
+fn elements(report: &Value) -> impl Iterator<Item = &Value> {
+    report["elements"].as_array().into_iter().flatten()
+}
+
+fn hit_ratio(report: &Value, edited: &str) -> f64 {
+    let (mut hits, mut calls) = (0, 0);
+    for element in elements(report).filter(|element| element["name"] != edited) {
+        let account = &element["speculation"];
+        hits += count(account, "hit") + count(account, "joined") + count(account, "found");
+        calls += count(account, "asked") - count(account, "unsuccessful");
+    }
+    hits as f64 / calls as f64
+}
+
+/// The elements whose artifacts are not the same in both reports.
+fn different(one: &Value, other: &Value) -> Vec<String> {
+    let find = |name: &Value| elements(other).find(|element| element["name"] == *name);
+    let differs = |element: &&Value| {
+        find(&element["name"]).is_none_or(|found| found["files"] != element["files"])
+    };
+    let names = elements(one).filter(differs);
+    names
+        .map(|element| element["name"].as_str().unwrap_or("?").to_owned())
+        .collect()
+}
+
+fn rows(plain: &Value, speculative: &Value) -> Vec<Row> {
+    let find = |name: &Value| elements(plain).find(|element| element["name"] == *name);
+    let built = elements(speculative).filter(|element| element["state"] == "built");
+    built
+        .map(|element| {
+            let account = &element["speculation"];
+            Row {
+                name: element["name"].as_str().unwrap_or("?").to_owned(),
+                seconds_none: find(&element["name"]).map_or(f64::NAN, seconds),
+                seconds_full: seconds(element),
+                asked: count(account, "asked"),
+                unsuccessful: count(account, "unsuccessful"),
+                hit: count(account, "hit"),
+                joined: count(account, "joined"),
+                found: count(account, "found"),
+                missed: count(account, "missed"),
+                wasted: count(account, "wasted"),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_edited_element_and_failed_commands_count_for_nothing() {
+        let element = |name: &str, asked: u64, hit: u64, unsuccessful: u64| {
+            let speculation = json!({"asked": asked, "hit": hit, "unsuccessful": unsuccessful});
+            json!({"name": name, "speculation": speculation})
+        };
+        let report = json!({"elements": [element("low", 50, 0, 0), element("high", 110, 95, 10)]});
+        assert_eq!(hit_ratio(&report, "low"), 0.95);
+        assert!(hit_ratio(&json!({"elements": []}), "low").is_nan());
+    }
+
+    #[test]
+    fn artifacts_are_compared_by_content() {
+        let report = |files: &str| json!({"elements": [{"name": "a", "files": files}]});
+        assert!(different(&report("x"), &report("x")).is_empty());
+        assert_eq!(different(&report("x"), &report("y")), ["a"]);
+        assert_eq!(different(&report("x"), &json!({"elements": []})), ["a"]);
+    }
+
+    #[test]
+    fn medians_are_of_any_number() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+    }
+}

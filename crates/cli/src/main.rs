@@ -1,0 +1,58 @@
+//! `headstart`: the commands, and all that people see.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod arguments;
+mod artifact;
+mod build;
+mod demo;
+mod error;
+mod open;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, ArtifactCommand, Command};
+
+fn main() -> ExitCode {
+    // First of all: this process may be the init of a sandbox.
+    headstart_session::init_if_requested();
+    let arguments = Arguments::parse();
+    set_up_messages(arguments.main.verbose);
+    let main = &arguments.main;
+    let outcome = match arguments.command {
+        Command::Build(ref build) => build::run(main, build),
+        Command::Show(ref show) => show::run(main, show),
+        Command::Artifact(ArtifactCommand::Checkout(ref checkout)) => {
+            artifact::checkout(main, checkout)
+        }
+        Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
+        Command::Demo(ref demo) => demo::run(demo),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            anstream::eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Messages of the parts go to standard error: warnings always, more with `-v`.
+fn set_up_messages(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEADSTART_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},h2=warn")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}

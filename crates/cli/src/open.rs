@@ -1,0 +1,50 @@
+//! Opening a session as the command line asks.
+
+use std::sync::Arc;
+
+use headstart_session::{OnError, Session, SessionOptions, UserConfig};
+
+use crate::arguments::{MainOptions, OnErrorArgument};
+use crate::error::{Failure, io};
+
+/// The configuration, with what the command line says in place of what the file does.
+pub(crate) fn config(main: &MainOptions) -> Result<UserConfig, Failure> {
+    let mut config = UserConfig::load(main.config.as_deref())?;
+    if let Some(folder) = &main.cache_dir {
+        let folder = std::path::absolute(folder).map_err(|error| io(folder, &error))?;
+        config.source_dir = folder.join("sources");
+        config.log_dir = folder.join("logs");
+        config.cache_dir = folder;
+    }
+    config.fetchers = main.fetchers.unwrap_or(config.fetchers);
+    config.builders = main.builders.unwrap_or(config.builders);
+    config.max_jobs = main.max_jobs.or(config.max_jobs);
+    config.on_error = match main.on_error {
+        None => config.on_error,
+        Some(OnErrorArgument::Continue) => OnError::Continue,
+        Some(OnErrorArgument::Quit) => OnError::Quit,
+        Some(OnErrorArgument::Terminate) => OnError::Terminate,
+    };
+    for key in &config.unused {
+        tracing::warn!("`{key}` in the user's configuration has no effect yet");
+    }
+    Ok(config)
+}
+
+/// Opens the project that the command line means.
+pub(crate) fn session(main: &MainOptions, config: UserConfig) -> Result<Arc<Session>, Failure> {
+    let directory = match &main.directory {
+        Some(directory) => directory.clone(),
+        None => ".".into(),
+    };
+    let options = main
+        .options
+        .chunks_exact(2)
+        .map(|pair| (pair[0].clone(), pair[1].clone()));
+    let options = SessionOptions {
+        directory,
+        config,
+        options: options.collect(),
+    };
+    Ok(Arc::new(Session::open(options)?))
+}

@@ -1,0 +1,196 @@
+//! `headstart show`.
+
+use std::io::Write;
+
+use headstart_project::{Element, ElementId};
+use headstart_session::{Loaded, Session};
+
+use crate::arguments::{MainOptions, Order, ShowArguments, ShowDeps};
+use crate::error::Failure;
+use crate::open;
+
+/// Digits of a key that `%{key}` shows.
+const KEY_LENGTH: usize = 8;
+
+pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let loaded = session.load(&arguments.elements)?;
+    let mut elements = scope(&loaded, arguments.deps);
+    if arguments.order == Order::Alpha {
+        elements.sort_by_key(|id| loaded.graph[*id].full_name.clone());
+    }
+    let mut out = std::io::stdout().lock();
+    for id in elements {
+        let shown = Shown {
+            session: &session,
+            loaded: &loaded,
+            id,
+        };
+        let line = shown.formatted(&arguments.format)?;
+        // A reader that has seen enough closes the pipe.
+        if writeln!(out, "{}", line.trim_end()).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn scope(loaded: &Loaded, deps: ShowDeps) -> Vec<ElementId> {
+    let graph = &loaded.graph;
+    let targets = graph.targets();
+    let mut elements: Vec<ElementId> = match deps {
+        ShowDeps::None => return targets.to_vec(),
+        ShowDeps::Run => return graph.run_scope_of(targets),
+        ShowDeps::All => return graph.all_scope(targets),
+        ShowDeps::Build => targets
+            .iter()
+            .flat_map(|id| graph.build_scope(*id))
+            .collect(),
+    };
+    let mut seen = std::collections::HashSet::new();
+    elements.retain(|id| seen.insert(*id));
+    elements
+}
+
+struct Shown<'a> {
+    session: &'a Session,
+    loaded: &'a Loaded,
+    id: ElementId,
+}
+
+impl Shown<'_> {
+    /// The format with each `%{symbol}` or `%{symbol:FORMAT}` replaced.
+    fn formatted(&self, format: &str) -> Result<String, Failure> {
+        let mut text = String::new();
+        let mut rest = format;
+        while let Some(at) = rest.find("%{") {
+            let (before, symbol) = rest.split_at(at);
+            text.push_str(before);
+            let Some(end) = symbol.find('}') else { break };
+            let inside = &symbol[2..end];
+            let (name, width) = inside.split_once(':').unwrap_or((inside, ""));
+            text.push_str(&padded(&self.value(name)?, width)?);
+            rest = &symbol[end + 1..];
+        }
+        text.push_str(rest);
+        Ok(text)
+    }
+
+    fn element(&self) -> &Element {
+        &self.loaded.graph[self.id]
+    }
+
+    fn value(&self, symbol: &str) -> Result<String, Failure> {
+        let element = self.element();
+        let graph = &self.loaded.graph;
+        let names = |ids: &[ElementId]| {
+            let names: Vec<_> = ids
+                .iter()
+                .map(|id| format!("- {}", graph[*id].full_name))
+                .collect();
+            if names.is_empty() {
+                "[]".to_owned()
+            } else {
+                names.join("\n")
+            }
+        };
+        Ok(match symbol {
+            "name" => element.full_name.to_string(),
+            "key" => self.key().chars().take(KEY_LENGTH).collect(),
+            "full-key" => self.key(),
+            "state" => self.state()?.to_owned(),
+            "description" => element.description.to_string(),
+            "vars" => lines(element.variables.iter()),
+            "env" => lines(&element.environment),
+            "public" => element.public_data(None),
+            "deps" => {
+                let mut all = element.build_dependencies.clone();
+                let more = element.runtime_dependencies.iter();
+                all.extend(more.filter(|id| !element.build_dependencies.contains(id)));
+                names(&all)
+            }
+            "build-deps" => names(&element.build_dependencies),
+            "runtime-deps" => names(&element.runtime_dependencies),
+            "artifact-cas-digest" => {
+                let cached = self.session.artifact(self.loaded, self.id)?;
+                let files = cached.and_then(|cached| cached.artifact().files());
+                files.map(|files| files.to_string()).unwrap_or_default()
+            }
+            // There are no workspaces.
+            "workspaced" | "workspace-dirs" => String::new(),
+            other => {
+                return Err(Failure::new(format!(
+                    "%{{{other}}} is not known: `headstart show --help` lists what can be shown"
+                )));
+            }
+        })
+    }
+
+    fn key(&self) -> String {
+        let keys = self.loaded.keys.get(self.id);
+        keys.map_or_else(|| "?".repeat(64), |keys| keys.strict.hex())
+    }
+
+    /// BuildStream's word for how far the element is.
+    fn state(&self) -> Result<&'static str, Failure> {
+        if self.loaded.keys.get(self.id).is_none() {
+            return Ok("no reference");
+        }
+        match self.session.artifact(self.loaded, self.id)? {
+            Some(cached) if cached.artifact().message().build_success => return Ok("cached"),
+            Some(_) => return Ok("failed"),
+            None => {}
+        }
+        let fetched = self
+            .element()
+            .sources
+            .iter()
+            .all(|source| source.download().is_none())
+            || self.session.has_sources(self.loaded, self.id)?;
+        if !fetched {
+            return Ok("fetch needed");
+        }
+        for dependency in self.loaded.graph.build_scope(self.id) {
+            let cached = self.session.artifact(self.loaded, dependency)?;
+            if !cached.is_some_and(|cached| cached.artifact().message().build_success) {
+                return Ok("waiting");
+            }
+        }
+        Ok("buildable")
+    }
+}
+
+fn lines<'a, K: AsRef<str> + 'a, V: AsRef<str> + 'a>(
+    entries: impl IntoIterator<Item = (&'a K, &'a V)>,
+) -> String {
+    let lines = entries.into_iter().map(|(name, value)| {
+        format!(
+            "{}: {}",
+            name.as_ref(),
+            headstart_yaml::quoted(value.as_ref())
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Pads a value as Python's format does for text: an optional `<`, `>` or `^`, and a width.
+fn padded(value: &str, format: &str) -> Result<String, Failure> {
+    let format = format.trim();
+    let (align, width) = match format.chars().next() {
+        Some(align @ ('<' | '>' | '^')) => (align, &format[1..]),
+        _ => ('<', format),
+    };
+    if width.is_empty() {
+        return Ok(value.to_owned());
+    }
+    let width: usize = width.parse().map_err(|_| {
+        Failure::new(format!(
+            "{format:?} is no width for a column, such as `>12`"
+        ))
+    })?;
+    Ok(match align {
+        '>' => format!("{value:>width$}"),
+        '^' => format!("{value:^width$}"),
+        _ => format!("{value:<width$}"),
+    })
+}

@@ -1,0 +1,116 @@
+//! What is known of the elements of a build, for all who work on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use headstart_artifacts::Artifact;
+use headstart_merkle::{BlobDigest, DirectoryDigest};
+use headstart_project::{Config, ElementGraph, ElementId};
+use headstart_speculation::{ElementId as Subject, SpeculativeActions};
+use headstart_store::{BlobStore, Directories};
+
+/// The elements of a build and what is known of each.
+pub(crate) struct Board {
+    facts: Mutex<Vec<Fact>>,
+    messages: Mutex<HashMap<BlobDigest, Option<Arc<SpeculativeActions>>>>,
+    directories: Arc<Directories<dyn BlobStore>>,
+}
+
+#[derive(Default, Clone)]
+pub(crate) struct Fact {
+    /// Today's sources.
+    pub(crate) sources: Option<DirectoryDigest>,
+    /// Today's artifact.
+    pub(crate) artifact: Option<Artifact>,
+    /// The record of an earlier build.
+    pub(crate) earlier: Option<BlobDigest>,
+    pub(crate) seconds: Duration,
+    pub(crate) error: Option<String>,
+}
+
+impl Board {
+    pub(crate) fn new(elements: usize, directories: Arc<Directories<dyn BlobStore>>) -> Self {
+        Self {
+            facts: Mutex::new(vec![Fact::default(); elements]),
+            messages: Mutex::default(),
+            directories,
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Vec<Fact>> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, id: ElementId) -> Fact {
+        self.facts()[id.index()].clone()
+    }
+
+    pub(crate) fn update(&self, id: ElementId, change: impl FnOnce(&mut Fact)) {
+        change(&mut self.facts()[id.index()]);
+    }
+
+    /// The files of an element's artifact.
+    pub(crate) fn files(&self, id: ElementId) -> Option<DirectoryDigest> {
+        self.facts()[id.index()].artifact.as_ref()?.files()
+    }
+
+    /// Whether an element's artifact is known.
+    pub(crate) fn has_artifact(&self, id: ElementId) -> bool {
+        self.facts()[id.index()].artifact.is_some()
+    }
+
+    /// A stored record, read once. What can't be read is as good as none; it is logged.
+    pub(crate) fn message(&self, digest: BlobDigest) -> Option<Arc<SpeculativeActions>> {
+        let known = |board: &Self| {
+            board
+                .messages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&digest)
+                .cloned()
+        };
+        if let Some(message) = known(self) {
+            return message;
+        }
+        let read = self
+            .directories
+            .store()
+            .read(digest)
+            .map_err(|error| error.to_string());
+        let message = read.and_then(|bytes| {
+            SpeculativeActions::decode(&bytes).map_err(|error| error.to_string())
+        });
+        let message = message.map(Arc::new).inspect_err(|error| {
+            tracing::warn!(%digest, error, "a record of subactions can't be used");
+        });
+        let message = message.ok();
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.insert(digest, message.clone());
+        message
+    }
+}
+
+/// An element, as speculation names it.
+pub(crate) fn subject(graph: &ElementGraph, id: ElementId) -> Subject {
+    Subject::new(&graph[id].project, &graph[id].full_name)
+}
+
+/// The `digest-environment` variables of an element, each with the elements behind it.
+pub(crate) fn digest_variables(
+    graph: &ElementGraph,
+    id: ElementId,
+) -> Vec<(Arc<str>, Vec<ElementId>)> {
+    let Config::Build(build) = &graph[id].config else {
+        return Vec::new();
+    };
+    let variables = build.digest_environment.iter();
+    variables
+        .map(|(name, list)| {
+            (
+                name.clone(),
+                list.iter().map(|staged| staged.element).collect(),
+            )
+        })
+        .collect()
+}

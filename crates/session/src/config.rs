@@ -1,0 +1,268 @@
+//! The user's configuration: `buildstream.conf`, as BuildStream reads it.
+//!
+//! What this program does not act on is accepted, because the file is shared with BuildStream;
+//! [`UserConfig::unused`] names it, so that nobody waits for a remote cache in vain.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use headstart_yaml::{Error as YamlError, Mapping, Scalar};
+use thiserror::Error;
+
+use headstart_pipeline::OnError;
+
+/// The user's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserConfig {
+    /// Where artifacts, sources and logs are kept.
+    pub cache_dir: PathBuf,
+    /// Where downloads are kept.
+    pub source_dir: PathBuf,
+    /// Where logs of elements are kept.
+    pub log_dir: PathBuf,
+    /// Elements fetched at a time.
+    pub fetchers: usize,
+    /// Elements built at a time.
+    pub builders: usize,
+    /// What to do when an element fails.
+    pub on_error: OnError,
+    /// Jobs that build tools are told to run; `None` for as many as there are processors, up to 8.
+    pub max_jobs: Option<u32>,
+    /// Whether to build again what failed before.
+    pub retry_failed: bool,
+    /// Options of projects, by project name.
+    pub project_options: BTreeMap<String, Vec<(String, String)>>,
+    /// Keys that BuildStream acts on and this program does not.
+    pub unused: Vec<String>,
+}
+
+/// A configuration that can't be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What it says can't be used.
+    #[error(transparent)]
+    Content(#[from] YamlError),
+    /// There is no place for the cache.
+    #[error("no cache directory: set HOME or XDG_CACHE_HOME, or give --cache-dir")]
+    NoHome,
+}
+
+/// The keys of `buildstream.conf` that have no effect here.
+const UNUSED: &[&str] = &[
+    "artifacts",
+    "source-caches",
+    "remote-execution",
+    "workspacedir",
+];
+/// All keys of `buildstream.conf`.
+const KEYS: &[&str] = &[
+    "artifacts",
+    "build",
+    "cache",
+    "cachedir",
+    "fetch",
+    "logdir",
+    "logging",
+    "projects",
+    "remote-execution",
+    "scheduler",
+    "source-caches",
+    "sourcedir",
+    "track",
+    "workspacedir",
+];
+
+impl UserConfig {
+    /// The configuration in `file`, or else in the user's `buildstream2.conf` or
+    /// `buildstream.conf`, or else the defaults.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match file {
+            Some(file) => Some(file.to_owned()),
+            None => default_file(),
+        };
+        let Some(path) = path else {
+            return Self::from_mapping(&Mapping::default());
+        };
+        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let mapping = headstart_yaml::parse(&path.display().to_string(), &text)?;
+        Self::from_mapping(&mapping)
+    }
+
+    fn from_mapping(mapping: &Mapping) -> Result<Self, ConfigError> {
+        mapping.expect_keys(KEYS)?;
+        let cache_dir = match mapping.string("cachedir")? {
+            Some(path) => expand(path),
+            None => base("XDG_CACHE_HOME", ".cache")
+                .ok_or(ConfigError::NoHome)?
+                .join("buildstream"),
+        };
+        let below = |key: &str, name: &str| {
+            Ok::<_, YamlError>(
+                mapping
+                    .string(key)?
+                    .map_or_else(|| cache_dir.join(name), expand),
+            )
+        };
+        let (source_dir, log_dir) = (below("sourcedir", "sources")?, below("logdir", "logs")?);
+        let empty = Mapping::default();
+        let scheduler = mapping.mapping("scheduler")?.unwrap_or(&empty);
+        let build = mapping.mapping("build")?.unwrap_or(&empty);
+        Ok(Self {
+            source_dir,
+            log_dir,
+            fetchers: count(scheduler, "fetchers", 10)?,
+            builders: count(scheduler, "builders", 4)?,
+            on_error: scheduler
+                .scalar("on-error")?
+                .map_or(Ok(OnError::Quit), on_error)?,
+            max_jobs: match count(build, "max-jobs", 0)? {
+                0 => None,
+                jobs => u32::try_from(jobs).ok(),
+            },
+            retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
+            project_options: project_options(mapping)?,
+            unused: UNUSED
+                .iter()
+                .filter(|key| mapping.contains(key))
+                .map(|key| (*key).into())
+                .collect(),
+            cache_dir,
+        })
+    }
+}
+
+fn count(mapping: &Mapping, key: &str, default: usize) -> Result<usize, YamlError> {
+    let Some(scalar) = mapping.scalar(key)? else {
+        return Ok(default);
+    };
+    usize::try_from(scalar.as_integer()?).map_err(|_| scalar.unlike("a number of zero or more"))
+}
+
+fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
+    match &*scalar.value {
+        "continue" => Ok(OnError::Continue),
+        "quit" => Ok(OnError::Quit),
+        "terminate" => Ok(OnError::Terminate),
+        _ => Err(scalar.unlike("'continue', 'quit' or 'terminate'")),
+    }
+}
+
+fn project_options(
+    mapping: &Mapping,
+) -> Result<BTreeMap<String, Vec<(String, String)>>, YamlError> {
+    let mut all = BTreeMap::new();
+    let Some(projects) = mapping.mapping("projects")? else {
+        return Ok(all);
+    };
+    for (name, _) in projects.iter() {
+        let Some(project) = projects.mapping(&name.text)? else {
+            continue;
+        };
+        let Some(options) = project.mapping("options")? else {
+            continue;
+        };
+        let mut values = Vec::new();
+        for (option, _) in options.iter() {
+            values.push((
+                option.text.to_string(),
+                options.required_string(&option.text)?.to_owned(),
+            ));
+        }
+        all.insert(name.text.to_string(), values);
+    }
+    Ok(all)
+}
+
+fn default_file() -> Option<PathBuf> {
+    let folder = base("XDG_CONFIG_HOME", ".config")?;
+    ["buildstream2.conf", "buildstream.conf"]
+        .into_iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// A folder of the XDG base directory specification.
+fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let given = env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    given.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)))
+}
+
+/// A path as BuildStream expands it: `~`, `$HOME` and the XDG folders at its beginning.
+fn expand(path: &str) -> PathBuf {
+    let bases = [
+        ("~/", base("HOME", "")),
+        ("${XDG_CACHE_HOME}/", base("XDG_CACHE_HOME", ".cache")),
+        ("$XDG_CACHE_HOME/", base("XDG_CACHE_HOME", ".cache")),
+        ("${HOME}/", base("HOME", "")),
+        ("$HOME/", base("HOME", "")),
+    ];
+    for (prefix, base) in bases {
+        if let (Some(rest), Some(base)) = (path.strip_prefix(prefix), base) {
+            return base.join(rest);
+        }
+    }
+    PathBuf::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<UserConfig, ConfigError> {
+        UserConfig::from_mapping(&headstart_yaml::parse("buildstream.conf", text).unwrap())
+    }
+
+    #[test]
+    fn values_are_read_and_folders_follow_the_cache_directory() {
+        let config = load(
+            "cachedir: /c\nscheduler: {builders: 2, on-error: continue}\nbuild: {max-jobs: 3}\n\
+             artifacts: {}\nprojects: {demo: {options: {recc: 'false'}}}\n",
+        )
+        .unwrap();
+        assert_eq!(config.source_dir, Path::new("/c/sources"));
+        assert_eq!(
+            (config.builders, config.fetchers, config.max_jobs),
+            (2, 10, Some(3))
+        );
+        assert_eq!(config.on_error, OnError::Continue);
+        assert_eq!(
+            config.project_options["demo"],
+            [("recc".into(), "false".into())]
+        );
+        assert_eq!(config.unused, ["artifacts"]);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_place() {
+        for (text, expected) in [
+            (
+                "cachedir: /c\nscheduler:\n  builders: many\n",
+                "buildstream.conf:3:13",
+            ),
+            (
+                "cachedir: /c\nscheduler:\n  on-error: explode\n",
+                "'continue', 'quit' or 'terminate'",
+            ),
+            ("cachedri: /c\n", "cachedri"),
+        ] {
+            let message = load(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

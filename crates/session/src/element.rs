@@ -1,0 +1,287 @@
+//! One element: its build, its record, its artifact.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use headstart_artifacts::Artifact;
+use headstart_assemble::{
+    ArtifactParts, Assembled, Inputs, RunAction, Trees, Verdict, artifact_message, assemble,
+};
+use headstart_daemon::{LocalExecutor, ParentRequest};
+use headstart_execution::{BoxFuture, CancellationToken, ExecutionError};
+use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest};
+use headstart_project::ElementId;
+use headstart_reapi::reapi;
+use headstart_speculation::{Dependency, Event, Generation, Mode, NamedTree, Staged, generate};
+use headstart_store::BlobStore;
+
+use crate::board::{Board, subject};
+use crate::clock;
+use crate::record::Recorder;
+use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::speculator::Speculator;
+
+/// What the builds of all elements share.
+pub(crate) struct Workshop {
+    pub(crate) session: Arc<Session>,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) executor: LocalExecutor,
+    pub(crate) speculator: Speculator,
+    pub(crate) mode: Mode,
+}
+
+/// How an element's build went.
+pub(crate) struct BuiltElement {
+    pub(crate) success: bool,
+    pub(crate) error: Option<String>,
+    pub(crate) log: PathBuf,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Runs an element's own actions on this machine.
+struct ParentRunner<'a> {
+    workshop: &'a Workshop,
+    recorder: Arc<Recorder>,
+    allow_cache_update: bool,
+    cancel: CancellationToken,
+}
+
+impl RunAction for ParentRunner<'_> {
+    fn run<'a>(
+        &'a self,
+        action: ActionDigest,
+        log: &'a Path,
+    ) -> BoxFuture<'a, Result<reapi::ActionResult, ExecutionError>> {
+        let request = ParentRequest {
+            action,
+            log: log.to_owned(),
+            recorder: Arc::clone(&self.recorder) as _,
+            allow_cache_update: self.allow_cache_update,
+            cancel: self.cancel.clone(),
+        };
+        Box::pin(async move { Ok(self.workshop.executor.run_parent(request).await?.result) })
+    }
+}
+
+impl Workshop {
+    /// Builds an element whose dependencies and sources are there, and keeps its artifact.
+    pub(crate) async fn build(
+        &self,
+        id: ElementId,
+        cancel: CancellationToken,
+    ) -> Result<BuiltElement, SessionError> {
+        let begun = Instant::now();
+        let subject = subject(&self.loaded.graph, id);
+        self.speculator.tell(Event::ElementStarted {
+            element: subject.clone(),
+        });
+        let built = self.build_recorded(id, cancel).await;
+        self.board.update(id, |fact| fact.seconds = begun.elapsed());
+        self.speculator
+            .tell(Event::ElementBuilt { element: subject });
+        built
+    }
+
+    async fn build_recorded(
+        &self,
+        id: ElementId,
+        cancel: CancellationToken,
+    ) -> Result<BuiltElement, SessionError> {
+        let element = &self.loaded.graph[id];
+        let log = self.open_log(id)?;
+        let recorder = Arc::new(Recorder::new(
+            subject(&self.loaded.graph, id),
+            self.speculator.clone(),
+        ));
+        let socket = element.sandbox.remote_apis_socket.as_ref();
+        let runner = ParentRunner {
+            workshop: self,
+            recorder: Arc::clone(&recorder),
+            allow_cache_update: socket.is_some_and(|socket| socket.action_cache_enable_update),
+            cancel,
+        };
+        let sources = self.board.get(id).sources;
+        let sources = sources.ok_or_else(|| SessionError::NoKey(element.full_name.to_string()))?;
+        let files = |id| self.board.files(id);
+        let trees = Trees {
+            graph: &self.loaded.graph,
+            artifact: &files,
+            directories: &self.session.directories,
+        };
+        let inputs = Inputs {
+            trees,
+            element: id,
+            sources,
+            run: &runner,
+            log: &log,
+        };
+        let assembled = assemble(&inputs).await?;
+        let record = self.record(id, &assembled, sources, recorder.take());
+        self.keep(id, &assembled, sources, &log, record)?;
+        let error = match &assembled.verdict {
+            Verdict::Success(_) => None,
+            Verdict::Failure(description) => Some(description.clone()),
+        };
+        Ok(BuiltElement {
+            success: error.is_none(),
+            error,
+            log,
+            warnings: assembled.warnings,
+        })
+    }
+
+    /// A new log for a build of the element, named as BuildStream names them.
+    fn open_log(&self, id: ElementId) -> Result<PathBuf, SessionError> {
+        let element = &self.loaded.graph[id];
+        let key = self.loaded.keys.get(id);
+        let key = key
+            .ok_or_else(|| SessionError::NoKey(element.full_name.to_string()))?
+            .strict
+            .hex();
+        let name = artifact_name(&self.loaded.graph, id);
+        let folder = self
+            .session
+            .config
+            .log_dir
+            .join(&name.project)
+            .join(&name.element);
+        let io = |path: &Path, source| SessionError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(&folder).map_err(|error| io(&folder, error))?;
+        let path = folder.join(format!("{}-build.{}.log", &key[..8], clock::stamp()));
+        let mut text = format!(
+            "Build of {} with the key {key}\n\nEnvironment:\n",
+            element.full_name
+        );
+        for (name, value) in &element.environment {
+            text.push_str(&format!("    {name}: {value}\n"));
+        }
+        text.push('\n');
+        fs::write(&path, text).map_err(|error| io(&path, error))?;
+        Ok(path)
+    }
+
+    /// The record of the build: a message in the store. That it fails is logged, and costs the
+    /// record only.
+    fn record(
+        &self,
+        id: ElementId,
+        assembled: &Assembled,
+        sources: DirectoryDigest,
+        subactions: Vec<headstart_execution::Subaction>,
+    ) -> Option<BlobDigest> {
+        let earlier = self.board.get(id).earlier;
+        let (files, failed) = match &assembled.verdict {
+            Verdict::Success(files) => (*files, false),
+            Verdict::Failure(_) => (None, true),
+        };
+        // A build that broke off has asked for less than the one before it, which will be wanted
+        // when it is mended.
+        if failed && earlier.is_some() || !self.mode.generates() {
+            return earlier;
+        }
+        let graph = &self.loaded.graph;
+        let mut generation = Generation::new(subject(graph, id), self.mode);
+        generation.subactions = subactions;
+        generation.sources = Some(Staged {
+            tree: sources,
+            at: assembled.sources_at.clone(),
+        });
+        generation.artifact = files;
+        generation.dependencies = assembled
+            .staged
+            .iter()
+            .map(|staged| Dependency {
+                element: subject(graph, staged.element),
+                tree: staged.tree,
+                at: staged.at.clone(),
+                actions: self.record_of(staged.element),
+            })
+            .collect();
+        generation.named_trees = assembled
+            .named_trees
+            .iter()
+            .map(|(name, tree)| NamedTree {
+                name: name.clone(),
+                tree: *tree,
+            })
+            .collect();
+        let generated = generate(&generation, &*self.session.directories);
+        let stored = generated.map_err(|error| error.to_string()).and_then(|generated| {
+            for problem in &generated.problems {
+                tracing::warn!(element = %graph[id].full_name, problem, "a subaction can't be adapted");
+            }
+            if generated.message.is_empty() {
+                return Ok(None);
+            }
+            let written = self.session.store.write(generated.message.encode());
+            written.map(Some).map_err(|error| error.to_string())
+        });
+        stored.unwrap_or_else(|error| {
+            tracing::warn!(element = %graph[id].full_name, error, "subactions could not be recorded");
+            earlier
+        })
+    }
+
+    /// The record of today's artifact of an element.
+    fn record_of(&self, id: ElementId) -> Option<Arc<headstart_speculation::SpeculativeActions>> {
+        self.board
+            .message(self.board.get(id).artifact?.speculative_actions()?)
+    }
+
+    /// Keeps the artifact, of success or failure, under the element's keys.
+    fn keep(
+        &self,
+        id: ElementId,
+        assembled: &Assembled,
+        sources: DirectoryDigest,
+        log: &Path,
+        record: Option<BlobDigest>,
+    ) -> Result<(), SessionError> {
+        let graph = &self.loaded.graph;
+        let keys = self.loaded.keys.get(id);
+        let keys = keys.ok_or_else(|| SessionError::NoKey(graph[id].full_name.to_string()))?;
+        let io = |source| SessionError::Io {
+            path: log.to_owned(),
+            source,
+        };
+        let store = &self.session.store;
+        let content = store.write(fs::read(log).map_err(io)?.into())?;
+        let name = log
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let parts = ArtifactParts {
+            graph,
+            element: id,
+            keys,
+            strong: &|id| self.loaded.keys.get(id).map(|keys| keys.strict),
+            assembled,
+            sources,
+            log: (name, content),
+            speculative_actions: record,
+        };
+        let artifact = Artifact::from(artifact_message(&parts, &**store)?);
+        let (strong, weak) = (keys.strict.hex(), keys.weak.hex());
+        let name = artifact_name(graph, id);
+        self.session
+            .artifacts
+            .write(&name, &[&strong, &weak], &artifact)?;
+        if matches!(assembled.verdict, Verdict::Success(_)) {
+            if let Some(tree) = artifact.files() {
+                self.speculator.tell(Event::Artifact {
+                    element: subject(graph, id),
+                    tree,
+                });
+            }
+            self.board.update(id, |fact| fact.artifact = Some(artifact));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! A build from beginning to end: the only place where the parts are put together and effects are
+//! driven.
+//!
+//! [`Session`] opens a project with its caches. [`Session::build`] drives two state machines by one
+//! stream of events: the pipeline, which says what to look up, fetch and build, and beside it the
+//! primer, in a thread of its own ([`speculator`]), which says what to execute ahead of need. The
+//! build never waits for the primer.
+
+mod board;
+mod build;
+mod checkout;
+mod clock;
+mod config;
+mod element;
+mod files;
+mod record;
+mod report;
+mod session;
+mod speculator;
+
+pub use build::{BuildRequest, BuildScope, Notice, Watcher};
+pub use checkout::{CheckoutError, CheckoutTarget};
+pub use config::{ConfigError, UserConfig};
+pub use files::{DiskFiles, find_project};
+pub use headstart_pipeline::OnError;
+pub use headstart_sandbox::init_if_requested;
+pub use headstart_speculation::{Account, Mode};
+pub use report::{BuildReport, ElementReport, ElementState};
+pub use session::{Loaded, Session, SessionError, SessionOptions};

@@ -1,0 +1,280 @@
+//! A project with its caches, opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use headstart_artifacts::{ArtifactCache, ArtifactName, Cached, RefError, SourceCache};
+use headstart_assemble::AssembleError;
+use headstart_daemon::{LocalExecutor, Resources};
+use headstart_execution::ExecutionError;
+use headstart_project::{ElementGraph, ElementId, Host, Keys, LoadError, Project, Settings};
+use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
+use headstart_sources::{SourceError, Sources};
+use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
+use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
+use headstart_yaml::{Mapping, Scalar};
+use thiserror::Error;
+
+use crate::config::UserConfig;
+use crate::files::{DiskFiles, find_project};
+
+/// What a session is opened with.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// A folder of the project, or below it.
+    pub directory: PathBuf,
+    /// The user's configuration.
+    pub config: UserConfig,
+    /// Project options from the command line.
+    pub options: Vec<(String, String)>,
+}
+
+/// Why something could not be done.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// There is no project.
+    #[error("there is no project.conf in {0}, nor in any folder above it")]
+    NoProject(PathBuf),
+    /// The project can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A source can't be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cache of artifacts failed.
+    #[error(transparent)]
+    Cache(#[from] RefError),
+    /// An element can't be assembled.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// An action could not be run.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// The machine does not let this user make sandboxes.
+    #[error("{0}")]
+    NoSandbox(String),
+    /// A folder or file of the cache can't be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An element has no key.
+    #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
+    NoKey(String),
+    /// An artifact is not there.
+    #[error("there is no artifact of {element} with the key {key}: build it first")]
+    NotCached {
+        /// Whose.
+        element: String,
+        /// Its key.
+        key: String,
+    },
+}
+
+/// Elements with their keys.
+pub struct Loaded {
+    /// The targets with all that they depend on.
+    pub graph: ElementGraph,
+    /// Their keys.
+    pub keys: Keys,
+}
+
+/// A project with its caches.
+pub struct Session {
+    pub(crate) project: Project,
+    pub(crate) config: UserConfig,
+    pub(crate) layout: Layout,
+    pub(crate) store: Arc<DiskBlobs>,
+    pub(crate) directories: Arc<Directories<dyn BlobStore>>,
+    pub(crate) artifacts: ArtifactCache,
+    pub(crate) source_cache: SourceCache,
+    pub(crate) sources: Sources,
+}
+
+impl Session {
+    /// Opens the project and its caches.
+    pub fn open(options: SessionOptions) -> Result<Self, SessionError> {
+        let SessionOptions {
+            directory,
+            config,
+            options,
+        } = options;
+        let io = |path: &Path, source| SessionError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let directory = directory
+            .canonicalize()
+            .map_err(|error| io(&directory, error))?;
+        let root = find_project(&directory).ok_or(SessionError::NoProject(directory))?;
+        let settings = Settings {
+            host: host(config.max_jobs),
+            directory: root.display().to_string(),
+            options,
+            user_options: None,
+        };
+        let project = load_project(&root, settings, &config)?;
+
+        let layout = Layout::new(&config.cache_dir);
+        let store = Arc::new(DiskBlobs::open(&layout)?);
+        let shared: Arc<dyn BlobStore> = store.clone();
+        let directories = Arc::new(Directories::new(shared));
+        let source_cache = SourceCache::new(&config.cache_dir);
+        let sources = Sources::new(
+            &root,
+            &config.source_dir,
+            source_cache.clone(),
+            Arc::clone(&directories),
+        );
+        let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
+        Ok(Self {
+            project,
+            config,
+            layout,
+            store,
+            directories,
+            artifacts,
+            source_cache,
+            sources,
+        })
+    }
+
+    /// Loads elements, or the project's default targets if none are named, and computes keys.
+    pub fn load(&self, targets: &[String]) -> Result<Loaded, SessionError> {
+        let defaults;
+        let targets = if targets.is_empty() {
+            defaults = self.project.default_targets()?;
+            &defaults
+        } else {
+            targets
+        };
+        let graph = self.project.load_elements(targets)?;
+        let contents = self.sources.contents(&graph)?;
+        let keys = Keys::compute(&graph, &contents);
+        Ok(Loaded { graph, keys })
+    }
+
+    /// The project's name.
+    pub fn project_name(&self) -> &str {
+        self.project.name()
+    }
+
+    /// Directories of the store.
+    pub fn directories(&self) -> &Directories<dyn BlobStore> {
+        &self.directories
+    }
+
+    /// The artifact of an element under its key, if all of it is here.
+    pub fn artifact(&self, loaded: &Loaded, id: ElementId) -> Result<Option<Cached>, SessionError> {
+        let Some(keys) = loaded.keys.get(id) else {
+            return Ok(None);
+        };
+        Ok(self
+            .artifacts
+            .find(&artifact_name(&loaded.graph, id), &keys.strict.hex())?)
+    }
+
+    /// The same; that it is not here is an error.
+    pub(crate) fn required_artifact(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<Cached, SessionError> {
+        let element = loaded.graph[id].full_name.to_string();
+        let keys = loaded
+            .keys
+            .get(id)
+            .ok_or_else(|| SessionError::NoKey(element.clone()))?;
+        self.artifact(loaded, id)?
+            .ok_or_else(|| SessionError::NotCached {
+                element,
+                key: keys.strict.hex(),
+            })
+    }
+
+    /// Whether an element's sources are in the cache.
+    pub fn has_sources(&self, loaded: &Loaded, id: ElementId) -> Result<bool, SessionError> {
+        let Some(key) = loaded.keys.element_sources(id) else {
+            return Ok(false);
+        };
+        let Some(tree) = self.source_cache.element_sources(&key.hex())? else {
+            return Ok(false);
+        };
+        Ok(headstart_artifacts::is_tree_complete(
+            tree,
+            &self.directories,
+        )?)
+    }
+
+    /// The log of the build that made an artifact: its name and content.
+    pub fn log(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<Vec<(String, bytes::Bytes)>, SessionError> {
+        let cached = self.required_artifact(loaded, id)?;
+        let logs = cached.artifact().message().logs.iter();
+        let logs = logs.filter_map(|log| {
+            let digest = headstart_merkle::BlobDigest::required(log.digest.as_ref()).ok()?;
+            Some((log.name.clone(), digest))
+        });
+        logs.map(|(name, digest)| Ok((name, self.store.read(digest)?)))
+            .collect()
+    }
+
+    /// An executor over the session's caches; an error if no sandbox can be made.
+    pub(crate) fn executor(&self) -> Result<(LocalExecutor, usize), SessionError> {
+        let init = InitProgram::default();
+        check_available(&init).map_err(SessionError::NoSandbox)?;
+        let local: Arc<dyn LocalBlobs> = self.store.clone();
+        let slots = available_parallelism().map_or(1, usize::from);
+        let executor = LocalExecutor::new(Resources {
+            store: self.store.clone(),
+            cache: Arc::new(DiskActionCache::open(&self.layout)),
+            sandbox: Arc::new(NativeSandbox::new(&self.layout, local, init)),
+            slots,
+        });
+        Ok((executor, slots))
+    }
+}
+
+/// An element, as the cache of artifacts names it.
+pub(crate) fn artifact_name(graph: &ElementGraph, id: ElementId) -> ArtifactName {
+    ArtifactName::new(&graph[id].project, &graph[id].name)
+}
+
+fn host(max_jobs: Option<u32>) -> Host {
+    let names = rustix::system::uname();
+    let processors = available_parallelism().map_or(1, usize::from).min(8);
+    Host {
+        system: names.sysname().to_string_lossy().into_owned(),
+        machine: names.machine().to_string_lossy().into_owned(),
+        max_jobs: max_jobs.unwrap_or(u32::try_from(processors).unwrap_or(8)),
+    }
+}
+
+/// Loads project.conf; the options that the user's configuration sets for it need its name first.
+fn load_project(
+    root: &Path,
+    mut settings: Settings,
+    config: &UserConfig,
+) -> Result<Project, SessionError> {
+    let files = Arc::new(DiskFiles::new(root));
+    let project = Project::load(files.clone(), &settings)?;
+    let Some(options) = config.project_options.get(project.name()) else {
+        return Ok(project);
+    };
+    let mut mapping = Mapping::default();
+    for (name, value) in options {
+        mapping.insert(name.as_str(), Scalar::synthetic(value.as_str()));
+    }
+    settings.user_options = Some(mapping);
+    Ok(Project::load(files, &settings)?)
+}
