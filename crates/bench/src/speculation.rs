@@ -96,7 +96,7 @@ fn opening(
         Event::Planned {
             element: build.element.clone(),
             message,
-            weight: 1,
+            height: 0,
         },
         Event::Sources {
             element: build.element.clone(),

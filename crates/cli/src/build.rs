@@ -118,11 +118,12 @@ fn summarize(report: &BuildReport) {
     for element in asked {
         let account = &element.speculation;
         println!(
-            "{}: {} compiler calls: {} hit, {} joined, {} found, {} missed; {} wasted, {:.1} s saved",
+            "{}: {} compiler calls: {} hit, {} joined, {} promoted, {} found, {} missed; {} wasted, {:.1} s saved",
             element.name,
             account.asked,
             account.hit,
             account.joined,
+            account.promoted,
             account.found,
             account.missed,
             account.wasted,

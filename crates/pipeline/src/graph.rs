@@ -16,8 +16,7 @@ pub(crate) struct Dependencies {
     pub(crate) runtime_of: Vec<ElementId>,
     /// Who has it as a direct build dependency.
     pub(crate) build_of: Vec<ElementId>,
-    /// The longest way, in elements, from here to one that nothing depends on.
-    pub(crate) height: u32,
+    height: u32,
 }
 
 impl Graph {
@@ -54,6 +53,12 @@ impl Graph {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
+    }
+
+    /// The longest way, in elements, from `element` to one that nothing depends on: how much of the
+    /// build waits for it. What has the greatest height is best begun first.
+    pub fn height(&self, element: ElementId) -> u32 {
+        self.elements[element.index()].height
     }
 
     pub(crate) fn of(&self, element: ElementId) -> &Dependencies {

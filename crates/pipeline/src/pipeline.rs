@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use headstart_project::ElementId;
 
@@ -138,7 +139,7 @@ struct Element {
 /// Which element is looked up, fetched and built when.
 #[derive(Debug)]
 pub struct Pipeline {
-    graph: Graph,
+    graph: Arc<Graph>,
     elements: Vec<Element>,
     limits: Limits,
     on_error: OnError,
@@ -154,7 +155,13 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline in which nothing is wanted yet. With `retry_failed` a cached failure counts as
     /// nothing found.
-    pub fn new(graph: Graph, limits: Limits, on_error: OnError, retry_failed: bool) -> Self {
+    pub fn new(
+        graph: impl Into<Arc<Graph>>,
+        limits: Limits,
+        on_error: OnError,
+        retry_failed: bool,
+    ) -> Self {
+        let graph = graph.into();
         let elements = (0..graph.len()).map(|index| {
             let dependencies = graph.of(ElementId::from_index(index));
             Element {
@@ -192,6 +199,11 @@ impl Pipeline {
         }
         self.start(&mut effects);
         effects
+    }
+
+    /// Whether artifacts are still being looked for.
+    pub fn is_looking_up(&self) -> bool {
+        self.looking_up > 0
     }
 
     /// Whether no job runs and none will be started.
@@ -248,7 +260,7 @@ impl Pipeline {
             }
             Found::CachedFailure | Found::Nothing => {
                 self.elements[id.index()].state = State::Fetching;
-                self.to_fetch.push((self.graph.of(id).height, Reverse(id)));
+                self.to_fetch.push((self.graph.height(id), Reverse(id)));
                 for dependency in self.graph.of(id).build.clone() {
                     self.need(dependency, true, effects);
                 }
@@ -318,7 +330,7 @@ impl Pipeline {
         let element = &mut self.elements[id.index()];
         if element.state == State::Waiting && element.missing_build == 0 {
             element.state = State::Ready;
-            self.to_build.push((self.graph.of(id).height, Reverse(id)));
+            self.to_build.push((self.graph.height(id), Reverse(id)));
         }
     }
 

@@ -12,6 +12,7 @@ use headstart_assemble::{
 use headstart_daemon::{LocalExecutor, ParentRequest};
 use headstart_execution::{BoxFuture, CancellationToken, ExecutionError};
 use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest};
+use headstart_pipeline::Graph;
 use headstart_project::ElementId;
 use headstart_reapi::reapi;
 use headstart_speculation::{Dependency, Event, Generation, Mode, NamedTree, Staged, generate};
@@ -31,6 +32,7 @@ pub(crate) struct Workshop {
     pub(crate) executor: LocalExecutor,
     pub(crate) speculator: Speculator,
     pub(crate) mode: Mode,
+    pub(crate) dependencies: Arc<Graph>,
 }
 
 /// How an element's build went.

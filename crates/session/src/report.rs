@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use headstart_speculation::{Account, Mode};
+use headstart_artifacts::Artifact;
+use headstart_pipeline::State;
+use headstart_speculation::{Account, Explainer, Mode};
 use serde::Serialize;
+
+use crate::board::{Board, subject};
+use crate::session::{Loaded, Session};
+use crate::speculator::Balance;
 
 /// What a build did.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +63,79 @@ pub enum ElementState {
     Failed,
     /// It was not come to.
     Skipped,
+}
+
+impl Session {
+    /// Puts together what is known at the end of a build.
+    pub(crate) fn report(
+        &self,
+        loaded: &Loaded,
+        mode: Mode,
+        board: &Board,
+        states: &[State],
+        balance: Balance,
+        wall: f64,
+    ) -> BuildReport {
+        let mut elements = Vec::new();
+        for (id, element) in loaded.graph.iter() {
+            let state = match states[id.index()] {
+                State::NotNeeded => continue,
+                State::Cached => ElementState::Cached,
+                State::Built => ElementState::Built,
+                State::Failed => ElementState::Failed,
+                _ => ElementState::Skipped,
+            };
+            let fact = board.get(id);
+            let subject = subject(&loaded.graph, id);
+            let account = balance.accounts.get(&subject).cloned().unwrap_or_default();
+            let predictions = balance
+                .predictions
+                .get(&subject)
+                .map_or(&[][..], Vec::as_slice);
+            let message = fact.earlier.and_then(|digest| board.message(digest));
+            let misses = message.map_or_else(Vec::new, |message| {
+                let explainer = Explainer::new(&message, predictions, &*self.directories);
+                let explained = account
+                    .misses
+                    .iter()
+                    .map(|miss| match explainer.explain(*miss) {
+                        Ok(explanation) => format!("{miss}: {explanation}"),
+                        Err(error) => format!("{miss}: {error}"),
+                    });
+                explained.collect()
+            });
+            elements.push(ElementReport {
+                name: element.full_name.to_string(),
+                key: loaded
+                    .keys
+                    .get(id)
+                    .map(|keys| keys.strict.hex())
+                    .unwrap_or_default(),
+                state,
+                seconds: seconds(fact.seconds),
+                files: fact
+                    .artifact
+                    .as_ref()
+                    .and_then(Artifact::files)
+                    .map(|tree| tree.to_string()),
+                speculation: account,
+                error: fact.error,
+                misses,
+            });
+        }
+        let failed = |element: &ElementReport| {
+            matches!(element.state, ElementState::Failed | ElementState::Skipped)
+        };
+        BuildReport {
+            mode,
+            success: !elements.iter().any(failed),
+            seconds: wall,
+            peak_memory: peak_memory(),
+            elements,
+            total: balance.total,
+            problems: balance.problems,
+        }
+    }
 }
 
 /// The most memory that this process has had resident, in bytes.

@@ -41,12 +41,13 @@ pub struct Account {
     pub hit_primed: usize,
     /// Requests that found their prediction still running.
     pub joined: usize,
+    /// Requests that found their prediction still waiting for a slot: rightly predicted, and executed
+    /// at once, for the real build.
+    pub promoted: usize,
     /// Requests that found a result nobody had predicted.
     pub found: usize,
-    /// Requests that had to be executed.
+    /// Requests that nobody had predicted and that had to be executed.
     pub missed: usize,
-    /// Of those, predicted, but not executed yet.
-    pub late: usize,
     /// Executed ahead of need, and nobody asked for them.
     pub wasted: usize,
     /// Time of commands that the real build did not have to wait for. Of those joined only what had
@@ -54,7 +55,7 @@ pub struct Account {
     pub saved: Duration,
     /// Time of commands that nobody asked for.
     pub wasted_time: Duration,
-    /// The requests counted as missed but not as late, in order.
+    /// The requests counted as missed, in order.
     #[cfg_attr(feature = "serde", serde(serialize_with = "as_text"))]
     pub misses: Vec<ActionDigest>,
 }
@@ -79,19 +80,12 @@ impl Account {
         self.hit_primed += other.hit_primed;
         self.joined += other.joined;
         self.found += other.found;
+        self.promoted += other.promoted;
         self.missed += other.missed;
-        self.late += other.late;
         self.wasted += other.wasted;
         self.saved += other.saved;
         self.wasted_time += other.wasted_time;
         self.misses.extend_from_slice(&other.misses);
-    }
-
-    /// Requests that found their prediction, done or running, of all that could have; `None` without
-    /// such requests.
-    pub fn hit_ratio(&self) -> Option<f64> {
-        let able = self.asked - self.unsuccessful;
-        (able > 0).then(|| (self.hit + self.joined) as f64 / able as f64)
     }
 }
 

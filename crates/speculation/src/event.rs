@@ -22,9 +22,9 @@ pub enum Event {
         element: ElementId,
         /// What was found under its weak key, or else under its lineage.
         message: Arc<SpeculativeActions>,
-        /// How much its actions count: 1, or more if it is on the critical path of the build. That
-        /// others have inputs from it counts besides.
-        weight: u32,
+        /// How much of the build waits for it: the longest chain of elements above it. Actions of what
+        /// more waits for are executed first.
+        height: u32,
     },
     /// Today's sources of an element are known; for one that is going to be built, or not.
     Sources {

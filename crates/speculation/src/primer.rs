@@ -73,9 +73,7 @@ struct Element {
     jobs: Vec<JobId>,
     /// Jobs by what they make, once that is needed.
     by_outputs: Option<ByOutputs>,
-    weight: u32,
-    /// How many elements that are going to be built have inputs from it.
-    dependents: u32,
+    height: u32,
     built: bool,
     account: Account,
 }
@@ -138,8 +136,8 @@ impl Primer {
             Event::Planned {
                 element,
                 message,
-                weight,
-            } => self.plan(&element, message, weight, store, effects),
+                height,
+            } => self.plan(&element, message, height, store, effects),
             Event::Sources { element, tree } => {
                 let key = Key::Sources(self.knowledge.number(&element));
                 self.learn(key, Known::Tree(tree));
@@ -346,14 +344,9 @@ impl Primer {
         let element = self.elements.entry(job.element).or_default();
         let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
         element.account.corrected += usize::from(corrected);
-        // What many wait for is needed first.
-        let weight = u64::from(element.weight) * (1 + u64::from(element.dependents));
-        let micros = u64::try_from(job.chain.as_micros()).unwrap_or(u64::MAX);
-        // What failed before is worth trying last.
-        let value = micros.saturating_mul(weight) >> if job.failed { 8 } else { 0 };
         let wish = Wish {
             job: id,
-            rank: value,
+            rank: rank(job, element.height),
             order: u64::from(id),
             expected: job.duration,
             hopeless: job.failed && action == job.base,
@@ -417,4 +410,16 @@ impl Primer {
             reason,
         });
     }
+}
+
+/// Along the critical path first: what is lowest in the build, and there what the longest chain of
+/// actions follows from. What failed before is worth trying last.
+fn rank(job: &Job, height: u32) -> u64 {
+    const CHAIN_BITS: u32 = 40;
+    if job.failed {
+        return 0;
+    }
+    let micros = u64::try_from(job.chain.as_micros()).unwrap_or(u64::MAX);
+    u64::from(height.min((1 << (64 - CHAIN_BITS)) - 1)) << CHAIN_BITS
+        | micros.min((1 << CHAIN_BITS) - 1)
 }

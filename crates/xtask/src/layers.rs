@@ -42,18 +42,34 @@ const LAYERS: &[(&str, &[&str])] = &[
             "yaml",
         ],
     ),
+    ("daemon", &["reapi", "merkle", "store", "execution"]),
     (
-        "daemon",
+        "session",
         &[
             "reapi",
             "merkle",
             "store",
             "store-disk",
             "execution",
+            "sandbox",
             "speculation",
+            "project",
+            "yaml",
+            "pipeline",
+            "artifacts",
+            "sources",
+            "assemble",
+            "daemon",
         ],
     ),
+    (
+        "cli",
+        &["session", "execution", "project", "yaml", "launcher-embed"],
+    ),
 ];
+
+/// May use anything.
+const FREE: &[&str] = &["bench", "xtask"];
 
 /// Without IO, clock or environment; these may not depend on a runtime or a transport either.
 const PURE: &[&str] = &["merkle", "yaml", "project", "speculation", "pipeline"];
@@ -80,11 +96,12 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
 }
 
 fn check_package(package: &Value) -> Vec<String> {
-    let Some(name) = package["name"]
-        .as_str()
-        .and_then(|name| name.strip_prefix("headstart-"))
-    else {
-        return Vec::new();
+    let name = package["name"].as_str().unwrap_or_default();
+    let name = match name.strip_prefix("headstart-") {
+        Some(layer) => layer,
+        // The program itself.
+        None if name == "headstart" => "cli",
+        None => return Vec::new(),
     };
     let normal = package["dependencies"].as_array().into_iter().flatten();
     let used: BTreeSet<&str> = normal
@@ -92,7 +109,11 @@ fn check_package(package: &Value) -> Vec<String> {
         .filter_map(|dependency| dependency["name"].as_str())
         .collect();
     let mut wrong = Vec::new();
-    if let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == name) {
+    let layer = LAYERS.iter().find(|(layer, _)| *layer == name);
+    if layer.is_none() && !FREE.contains(&name) {
+        wrong.push(format!("layers: nothing says what `{name}` may use"));
+    }
+    if let Some((_, allowed)) = layer {
         let ours = used
             .iter()
             .filter_map(|name| name.strip_prefix("headstart-"));

@@ -99,10 +99,7 @@ impl Primer {
             (Answered::Executed, _, Some(task)) if task.state == State::Running => {
                 account.join(task);
             }
-            (_, Some(_), _) => {
-                account.missed += 1;
-                account.late += 1;
-            }
+            (_, Some(_), _) => account.promoted += 1,
             (_, None, _) => {
                 account.missed += 1;
                 account.misses.push(asked.action);

@@ -29,7 +29,7 @@ impl Primer {
         &mut self,
         id: &ElementId,
         message: Arc<SpeculativeActions>,
-        weight: u32,
+        height: u32,
         store: &dyn Storage,
         effects: &mut Vec<Effect>,
     ) {
@@ -47,17 +47,13 @@ impl Primer {
         let older = !known.plans.is_empty();
         let number = plans.len() as u32;
         known.plans.push(number);
-        known.weight = known.weight.max(weight.max(1));
+        known.height = known.height.max(height);
         let mut plan = Plan::new(Arc::clone(&message), &mut self.knowledge);
         // The message may have been stored under another name of the same lineage.
         plan.elements[0] = element;
         self.shapes.plans.push(plan);
         if older {
             self.index_outputs(element, store);
-        } else {
-            for origin in &self.shapes.plans[number as usize].elements[1..] {
-                self.elements.entry(*origin).or_default().dependents += 1;
-            }
         }
         for (place, chain) in chains(&message).into_iter().enumerate() {
             let digest = message.actions[place].digest;

@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
                 events.push(Event::Planned {
                     element: element.clone(),
                     message: Arc::clone(&before[place].message),
-                    weight: 1,
+                    height: 0,
                 });
                 events.push(Event::Sources {
                     element,

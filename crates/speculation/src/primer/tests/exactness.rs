@@ -187,7 +187,7 @@ fn what_another_element_wants_too_is_not_given_up() {
         session.tell(Event::Planned {
             element,
             message: Arc::clone(&change.before[1].message),
-            weight: 1,
+            height: 0,
         });
     }
     session.tell(artifact(&change, 0));
@@ -273,7 +273,7 @@ impl One {
         session.tell(Event::Planned {
             element: self.build.element.clone(),
             message: Arc::new(message),
-            weight: 1,
+            height: 0,
         });
         for event in events {
             session.tell(event);
@@ -473,7 +473,7 @@ fn equal_actions_of_two_elements_are_adapted_each_to_its_own() {
         session.tell(Event::Planned {
             element: element.clone(),
             message,
-            weight: 1,
+            height: 0,
         });
         let tree = fixture.tree(&[("src/a.c", text)]);
         expected.insert(element.clone(), fixture.action(tree, "cc", "", &[]));
@@ -517,7 +517,7 @@ fn what_can_not_be_read_is_a_problem_of_that_action_alone() {
     session.tell(Event::Planned {
         element: id(2),
         message: Arc::clone(&change.before[2].message),
-        weight: 1,
+        height: 0,
     });
     assert_eq!(session.problems.len(), 1, "{:?}", session.problems);
     assert_eq!(session.primer.account(&id(2)).stored, 3);
@@ -579,7 +579,6 @@ fn requests_are_counted_by_how_they_were_answered() {
     let account = session.primer.account(&element);
     assert_eq!((account.asked, account.joined, account.missed), (1, 1, 0));
     assert_eq!(account.saved, wait + std::time::Duration::from_millis(1));
-    assert_eq!(account.hit_ratio(), Some(1.0));
     // It is done; a second request saves no more time.
     let mut session = opened();
     session.drain();
@@ -605,8 +604,8 @@ fn requests_are_counted_by_how_they_were_answered() {
     });
     let account = session.primer.account(&element);
     assert_eq!(
-        (account.missed, account.late, account.misses),
-        (1, 1, vec![])
+        (account.promoted, account.missed, account.misses),
+        (1, 0, vec![])
     );
     // What fails can't be a hit.
     subaction.result = reapi::ActionResult {
@@ -620,7 +619,7 @@ fn requests_are_counted_by_how_they_were_answered() {
     });
     let account = session.primer.account(&element);
     assert_eq!(
-        (account.asked, account.missed, account.unsuccessful),
+        (account.asked, account.promoted, account.unsuccessful),
         (2, 1, 1)
     );
 }
@@ -641,7 +640,7 @@ fn what_the_real_build_has_begun_is_left_to_it() {
         session.tell(Event::Planned {
             element,
             message: Arc::clone(&change.before[1].message),
-            weight: 1,
+            height: 0,
         });
     }
     session.tell(artifact(&change, 0));
@@ -680,11 +679,11 @@ fn what_others_wait_for_comes_first_and_so_do_long_chains() {
         Mode::Full,
     );
     let mut session = Session::new(&change.fixture, 0);
-    for place in [2, 1] {
+    for place in [2, 1_usize] {
         session.tell(Event::Planned {
             element: id(place),
             message: Arc::clone(&change.before[place].message),
-            weight: 1,
+            height: 2 - place as u32,
         });
         let tree = change.after[place].sources;
         session.tell(Event::Sources {

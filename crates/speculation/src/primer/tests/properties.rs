@@ -165,7 +165,7 @@ fn check_sums(case: &Case, session: &Session<'_>) {
             0
         };
         assert_eq!(account.asked, asked);
-        let sum = account.hit + account.joined + account.found + account.missed;
+        let sum = account.hit + account.joined + account.promoted + account.found + account.missed;
         assert_eq!(sum + account.unsuccessful, account.asked);
     }
 }

@@ -1,0 +1,333 @@
+//! Drives a build: the pipeline says what to do next, tasks do it, their ends are its events.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use headstart_artifacts::Cached;
+use headstart_execution::CancellationToken;
+use headstart_merkle::DirectoryDigest;
+use headstart_pipeline::{Effect, Event, Found, Limits, Pipeline, State};
+use headstart_project::ElementId;
+use headstart_speculation::{Event as Prime, Unavailable};
+use tokio::sync::mpsc;
+
+use crate::board::subject;
+use crate::build::{BuildRequest, BuildScope, Notice, Watcher};
+use crate::element::{BuiltElement, Workshop};
+use crate::foresight::NamedTrees;
+use crate::report::seconds;
+use crate::session::SessionError;
+use crate::speculator::Speculator;
+
+/// The end of a task.
+enum Happened {
+    LookedUp(ElementId, Box<Result<Option<Cached>, SessionError>>),
+    Fetched(ElementId, Result<DirectoryDigest, SessionError>),
+    Built(ElementId, Result<BuiltElement, SessionError>),
+    KnownSourcesTold,
+    Interrupted,
+}
+
+/// A build on its way.
+pub(crate) struct Driver<'a> {
+    workshop: Arc<Workshop>,
+    pipeline: Pipeline,
+    watcher: &'a dyn Watcher,
+    events: mpsc::UnboundedSender<Happened>,
+    inbox: mpsc::UnboundedReceiver<Happened>,
+    cancels: HashMap<ElementId, CancellationToken>,
+    named_trees: NamedTrees,
+    /// What the primer is told before it is told what will not come.
+    untold: Untold,
+}
+
+/// What is still to be known before it can be said what will not come.
+#[derive(PartialEq)]
+enum Untold {
+    KnownSources,
+    LookUps,
+    Nothing,
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(
+        workshop: Arc<Workshop>,
+        request: &BuildRequest,
+        watcher: &'a dyn Watcher,
+    ) -> Self {
+        let limits = Limits {
+            fetchers: request.fetchers,
+            builders: request.builders,
+        };
+        let pipeline = Pipeline::new(
+            Arc::clone(&workshop.dependencies),
+            limits,
+            request.on_error,
+            request.retry_failed,
+        );
+        let (events, inbox) = mpsc::unbounded_channel();
+        Self {
+            workshop,
+            pipeline,
+            watcher,
+            events,
+            inbox,
+            cancels: HashMap::new(),
+            named_trees: NamedTrees::default(),
+            untold: Untold::KnownSources,
+        }
+    }
+
+    fn speculator(&self) -> &Speculator {
+        &self.workshop.speculator
+    }
+
+    fn name(&self, id: ElementId) -> Arc<str> {
+        Arc::clone(&self.workshop.loaded.graph[id].full_name)
+    }
+
+    pub(crate) fn states(&self) -> Vec<State> {
+        self.workshop
+            .loaded
+            .graph
+            .iter()
+            .map(|(id, _)| self.pipeline.state(id))
+            .collect()
+    }
+
+    pub(crate) async fn run(&mut self, scope: BuildScope, interrupt: CancellationToken) {
+        self.start_telling_known_sources();
+        for (element, closure) in self.wanted(scope) {
+            let effects = self.pipeline.handle(Event::Target { element, closure });
+            self.perform(effects);
+        }
+        let events = self.events.clone();
+        let watch = tokio::spawn(async move {
+            interrupt.cancelled().await;
+            // The build may have ended meanwhile.
+            let _ = events.send(Happened::Interrupted);
+        });
+        while !self.pipeline.is_idle() {
+            let Some(happened) = self.inbox.recv().await else {
+                break;
+            };
+            if let Some(event) = self.note(happened) {
+                let effects = self.pipeline.handle(event);
+                self.perform(effects);
+            }
+            if self.untold == Untold::LookUps && !self.pipeline.is_looking_up() {
+                self.untold = Untold::Nothing;
+                self.workshop.tell_unavailable(&self.states());
+            }
+            self.watcher
+                .notice(&Notice::Progress(self.pipeline.progress()));
+        }
+        watch.abort();
+    }
+
+    /// The elements wanted, each with whether its run closure is wanted too.
+    fn wanted(&self, scope: BuildScope) -> Vec<(ElementId, bool)> {
+        let graph = &self.workshop.loaded.graph;
+        let targets = graph.targets().iter();
+        match scope {
+            BuildScope::None => targets.map(|id| (*id, false)).collect(),
+            BuildScope::Run => targets.map(|id| (*id, true)).collect(),
+            BuildScope::Build => {
+                let scopes = targets.flat_map(|id| graph.build_scope(*id).into_iter().chain([*id]));
+                scopes.map(|id| (id, false)).collect()
+            }
+            BuildScope::All => graph
+                .all_scope(graph.targets())
+                .into_iter()
+                .map(|id| (id, true))
+                .collect(),
+        }
+    }
+
+    fn start_telling_known_sources(&mut self) {
+        if !self.workshop.mode.primes() {
+            self.untold = Untold::LookUps;
+            return;
+        }
+        let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            workshop.tell_known_sources();
+            let _ = events.send(Happened::KnownSourcesTold);
+        });
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::LookUp(id) => self.start_look_up(id),
+                Effect::Fetch(id) => self.start_fetch(id),
+                Effect::Build(id) => self.start_build(id),
+                Effect::Cancel(id) => {
+                    if let Some(cancel) = self.cancels.get(&id) {
+                        cancel.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_look_up(&self, id: ElementId) {
+        let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            let found = workshop.session.artifact(&workshop.loaded, id);
+            if matches!(found, Ok(None | Some(Cached::Failure(_)))) {
+                workshop.find_earlier(id);
+            }
+            let _ = events.send(Happened::LookedUp(id, Box::new(found)));
+        });
+    }
+
+    fn start_fetch(&self, id: ElementId) {
+        self.watcher.notice(&Notice::Fetching(&self.name(id)));
+        let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            let Workshop {
+                session, loaded, ..
+            } = &*workshop;
+            let staged = session.sources.stage(&loaded.graph[id], id, &loaded.keys);
+            let _ = events.send(Happened::Fetched(id, staged.map_err(Into::into)));
+        });
+    }
+
+    fn start_build(&mut self, id: ElementId) {
+        self.watcher.notice(&Notice::Building(&self.name(id)));
+        let cancel = CancellationToken::new();
+        self.cancels.insert(id, cancel.clone());
+        let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
+        tokio::spawn(async move {
+            let built = workshop.build(id, cancel).await;
+            let _ = events.send(Happened::Built(id, built));
+        });
+    }
+
+    /// Notes what happened, and gives the pipeline's event for it.
+    fn note(&mut self, happened: Happened) -> Option<Event> {
+        Some(match happened {
+            Happened::KnownSourcesTold => {
+                self.untold = Untold::LookUps;
+                return None;
+            }
+            Happened::Interrupted => Event::Interrupted,
+            Happened::LookedUp(element, found) => Event::LookedUp {
+                element,
+                found: self.note_looked_up(element, *found),
+            },
+            Happened::Fetched(element, fetched) => {
+                let ok = self.note_fetched(element, fetched);
+                Event::Fetched { element, ok }
+            }
+            Happened::Built(element, built) => {
+                self.cancels.remove(&element);
+                let ok = self.note_built(element, built);
+                Event::Built { element, ok }
+            }
+        })
+    }
+
+    fn note_looked_up(
+        &mut self,
+        id: ElementId,
+        found: Result<Option<Cached>, SessionError>,
+    ) -> Found {
+        match found {
+            Ok(Some(Cached::Success(artifact))) => {
+                if let Some(tree) = artifact.files() {
+                    let element = subject(&self.workshop.loaded.graph, id);
+                    self.speculator().tell(Prime::Artifact { element, tree });
+                }
+                self.workshop
+                    .board
+                    .update(id, |fact| fact.artifact = Some(artifact));
+                self.named_trees.artifact_known(id, &self.workshop);
+                Found::Cached
+            }
+            Ok(found) => {
+                self.named_trees.wait(id, &self.workshop);
+                match found {
+                    Some(Cached::Failure(artifact)) => {
+                        let error = &artifact.message().build_error;
+                        let error =
+                            format!("{error}, in an earlier build; --retry-failed tries again");
+                        self.failed(id, error, None);
+                        Found::CachedFailure
+                    }
+                    _ => Found::Nothing,
+                }
+            }
+            Err(error) => {
+                // What can't be looked up is built again, which may fail with the same words.
+                tracing::warn!(element = %self.name(id), %error, "the artifact could not be looked up");
+                Found::Nothing
+            }
+        }
+    }
+
+    fn note_fetched(
+        &mut self,
+        id: ElementId,
+        fetched: Result<DirectoryDigest, SessionError>,
+    ) -> bool {
+        let element = subject(&self.workshop.loaded.graph, id);
+        match fetched {
+            Ok(tree) => {
+                self.workshop
+                    .board
+                    .update(id, |fact| fact.sources = Some(tree));
+                self.speculator().tell(Prime::Sources { element, tree });
+                true
+            }
+            Err(error) => {
+                let what = Unavailable::Everything;
+                self.speculator().tell(Prime::Unavailable { element, what });
+                self.failed(id, error.to_string(), None);
+                false
+            }
+        }
+    }
+
+    fn note_built(&mut self, id: ElementId, built: Result<BuiltElement, SessionError>) -> bool {
+        let (error, log) = match built {
+            Ok(BuiltElement {
+                success: true,
+                warnings,
+                ..
+            }) => {
+                let element = self.name(id);
+                let seconds = seconds(self.workshop.board.get(id).seconds);
+                self.watcher.notice(&Notice::Built {
+                    element: &element,
+                    seconds,
+                    warnings: &warnings,
+                });
+                self.named_trees.artifact_known(id, &self.workshop);
+                return true;
+            }
+            Ok(built) => (built.error.unwrap_or_default(), Some(built.log)),
+            Err(error) => (error.to_string(), None),
+        };
+        let element = subject(&self.workshop.loaded.graph, id);
+        self.speculator().tell(Prime::Unavailable {
+            element,
+            what: Unavailable::Artifact,
+        });
+        self.failed(id, error, log.as_ref());
+        false
+    }
+
+    fn failed(&self, id: ElementId, error: String, log: Option<&PathBuf>) {
+        self.watcher.notice(&Notice::Failed {
+            element: &self.name(id),
+            error: &error,
+            log,
+        });
+        self.workshop
+            .board
+            .update(id, |fact| fact.error = Some(error));
+    }
+}

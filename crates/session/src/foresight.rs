@@ -1,0 +1,157 @@
+//! What the primer is told of a build ahead of its events: records of earlier builds, sources that
+//! are here already, trees that commands will name, and what will not come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use headstart_assemble::{Trees, digest_tree};
+use headstart_merkle::BlobDigest;
+use headstart_pipeline::State;
+use headstart_project::ElementId;
+use headstart_speculation::{Event, Unavailable};
+
+use crate::board::{digest_variables, subject};
+use crate::element::Workshop;
+use crate::session::artifact_name;
+
+/// Trees that commands will be told the digests of, each waiting for the artifacts that it is made of.
+#[derive(Default)]
+pub(crate) struct NamedTrees {
+    waits: Vec<NamedTree>,
+    /// The trees that an artifact is still missing from.
+    waiting_for: HashMap<ElementId, Vec<usize>>,
+}
+
+struct NamedTree {
+    element: ElementId,
+    name: Arc<str>,
+    of: Vec<ElementId>,
+    /// How many artifacts are not known yet.
+    missing: usize,
+}
+
+impl NamedTrees {
+    /// Notes which trees an element that will be built wants to be told the digests of.
+    pub(crate) fn wait(&mut self, id: ElementId, workshop: &Workshop) {
+        if !workshop.mode.primes() {
+            return;
+        }
+        let graph = &workshop.loaded.graph;
+        for (name, of) in digest_variables(graph, id) {
+            let mut missing = graph.run_scope_of(&of);
+            missing.retain(|id| !workshop.board.has_artifact(*id));
+            let number = self.waits.len();
+            self.waits.push(NamedTree {
+                element: id,
+                name,
+                of,
+                missing: missing.len(),
+            });
+            if missing.is_empty() {
+                self.waits[number].tell(workshop);
+            }
+            for artifact in missing {
+                self.waiting_for.entry(artifact).or_default().push(number);
+            }
+        }
+    }
+
+    /// The artifact of an element is on the board now.
+    pub(crate) fn artifact_known(&mut self, id: ElementId, workshop: &Workshop) {
+        for number in self.waiting_for.remove(&id).unwrap_or_default() {
+            let wait = &mut self.waits[number];
+            wait.missing -= 1;
+            if wait.missing == 0 {
+                wait.tell(workshop);
+            }
+        }
+    }
+}
+
+impl NamedTree {
+    fn tell(&self, workshop: &Workshop) {
+        let Workshop {
+            session,
+            loaded,
+            board,
+            ..
+        } = workshop;
+        let files = |id| board.files(id);
+        let trees = Trees {
+            graph: &loaded.graph,
+            artifact: &files,
+            directories: &session.directories,
+        };
+        match digest_tree(&trees, &self.of) {
+            Ok(tree) => workshop.speculator.tell(Event::NamedTree {
+                element: subject(&loaded.graph, self.element),
+                name: Arc::clone(&self.name),
+                tree,
+            }),
+            Err(error) => tracing::warn!(name = %self.name, %error, "a tree could not be foreseen"),
+        }
+    }
+}
+
+impl Workshop {
+    /// Tells the primer of sources that are staged already: its work can begin with them.
+    pub(crate) fn tell_known_sources(&self) {
+        for (id, _) in self.loaded.graph.iter() {
+            let key = self.loaded.keys.element_sources(id);
+            let cache = &self.session.source_cache;
+            let tree = key.and_then(|key| cache.element_sources(&key.hex()).ok()?);
+            if let Some(tree) = tree {
+                self.board.update(id, |fact| fact.sources = Some(tree));
+                let element = subject(&self.loaded.graph, id);
+                self.speculator.tell(Event::Sources { element, tree });
+            }
+        }
+    }
+
+    /// Once all that is needed has been looked up, tells the primer what will not come.
+    pub(crate) fn tell_unavailable(&self, states: &[State]) {
+        for (id, _) in self.loaded.graph.iter() {
+            let element = subject(&self.loaded.graph, id);
+            let state = states[id.index()];
+            let will_be_fetched = !matches!(state, State::NotNeeded | State::Cached);
+            if !will_be_fetched && self.board.get(id).sources.is_none() {
+                self.speculator.tell(Event::Unavailable {
+                    element: element.clone(),
+                    what: Unavailable::Sources,
+                });
+            }
+            if matches!(state, State::NotNeeded | State::Failed) {
+                self.speculator.tell(Event::Unavailable {
+                    element,
+                    what: Unavailable::Artifact,
+                });
+            }
+        }
+    }
+
+    /// Finds the record of an earlier build of an element that will be built, under its weak key,
+    /// and tells the primer of it.
+    pub(crate) fn find_earlier(&self, id: ElementId) {
+        let graph = &self.loaded.graph;
+        let element = subject(graph, id);
+        let weak = self.loaded.keys.get(id).map(|keys| keys.weak.hex());
+        let artifact = weak.and_then(|key| {
+            let read = self.session.artifacts.read(&artifact_name(graph, id), &key);
+            read.ok().flatten()
+        });
+        let digest: Option<BlobDigest> = artifact.and_then(|found| found.speculative_actions());
+        self.board.update(id, |fact| fact.earlier = digest);
+        let event = match digest.and_then(|digest| self.board.message(digest)) {
+            Some(message) => Event::Planned {
+                element,
+                message,
+                height: self.dependencies.height(id),
+            },
+            None => Event::Unavailable {
+                element,
+                what: Unavailable::Actions,
+            },
+        };
+        self.speculator.tell(event);
+    }
+}
