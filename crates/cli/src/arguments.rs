@@ -28,7 +28,9 @@ pub(crate) struct MainOptions {
     pub(crate) config: Option<PathBuf>,
     /// Project directory [default: the current directory, or the nearest above it with a
     /// project.conf]
-    #[arg(short = 'C', long, global = true, value_name = "DIRECTORY")]
+    ///
+    /// Stands before the command, as in BuildStream: `artifact checkout` has a --directory of its own.
+    #[arg(short = 'C', long, value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
     /// Set a project option
     #[arg(short = 'o', long = "option", global = true, num_args = 2, value_names = ["NAME", "VALUE"])]
@@ -236,4 +238,27 @@ pub(crate) struct DemoArguments {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, ArtifactCommand, Command};
+
+    #[test]
+    fn options_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_project_and_the_checkout_have_directories_of_their_own() {
+        let line = "headstart -C project artifact checkout --directory out a.bst";
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(arguments.main.directory, Some("project".into()));
+        let Command::Artifact(ArtifactCommand::Checkout(checkout)) = arguments.command else {
+            panic!("{arguments:?}");
+        };
+        assert_eq!(checkout.directory, Some("out".into()));
+    }
 }

@@ -1,0 +1,7 @@
+//! The whole program, as its users run it: real compilers in real sandboxes, and nothing but its
+//! command line, its report and its cache directory to judge it by.
+
+#![allow(clippy::unwrap_used)]
+
+mod scenarios;
+mod support;

@@ -1,0 +1,136 @@
+//! A project with a cache and a home of its own, and the program run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::compiler::{Compiler, copy_links};
+use super::report::Report;
+
+/// A project in a folder of its own; all is removed with it.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A project with a compiler, cached already, and `files`: each begins with a line
+    /// `== PATH`.
+    pub(crate) fn new(files: &str) -> Self {
+        let compiler = Compiler::shared();
+        // On the file system of the compiler, for links.
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let place = Self { folder };
+        fs::create_dir(place.home()).unwrap();
+        copy_links(&compiler.cache, &place.cache());
+        copy_links(&compiler.project, &place.project());
+        for file in files.split("== ").skip(1) {
+            let (path, text) = file.split_once('\n').unwrap();
+            place.write(path, text);
+        }
+        place
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Writes a file of the project.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.project().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // It may be a link to what others have.
+        let _ = fs::remove_file(&path);
+        fs::write(path, content).unwrap();
+    }
+
+    /// Replaces a text in a file of the project.
+    pub(crate) fn edit(&self, path: &str, before: &str, after: &str) {
+        let text = fs::read_to_string(self.project().join(path)).unwrap();
+        assert!(text.contains(before), "{path} has no {before:?}");
+        self.write(path, text.replace(before, after));
+    }
+
+    /// The program, to be given a command.
+    pub(crate) fn headstart(&self) -> Command {
+        headstart(&self.project(), &self.cache(), &self.home())
+    }
+
+    /// Builds `element`, whatever comes of it.
+    pub(crate) fn try_build(&self, element: &str, mode: &str) -> (Output, Option<Report>) {
+        let file = self.folder.path().join("report.json");
+        let _ = fs::remove_file(&file);
+        let mut command = self.headstart();
+        command.args(["build", "--audit", "--speculation", mode, "--json"]);
+        let output = command.arg(&file).arg(element).output().unwrap();
+        (output, Report::read(&file))
+    }
+
+    /// Builds `element`.
+    pub(crate) fn build(&self, element: &str, mode: &str) -> Report {
+        let (output, report) = self.try_build(element, mode);
+        assert!(output.status.success(), "{}", said(&output));
+        report.unwrap().sound()
+    }
+
+    /// A file of an element's artifact.
+    pub(crate) fn file(&self, element: &str, path: &str) -> Vec<u8> {
+        let out = TempDir::new_in(self.folder.path()).unwrap();
+        let mut checkout = self.headstart();
+        checkout.args(["artifact", "checkout", "--deps", "none", "--directory"]);
+        finish(checkout.arg(out.path()).arg(element));
+        fs::read(out.path().join(path)).unwrap()
+    }
+
+    /// Builds `element` as [`Self::build`] does, after the same with nothing foreseen from the same
+    /// cache; the artifacts of both must be the same.
+    pub(crate) fn build_compared(&self, element: &str, mode: &str) -> Report {
+        let before = self.folder.path().join("cache-before");
+        copy_links(&self.cache(), &before);
+        let without = self.build(element, "none");
+        fs::remove_dir_all(self.cache()).unwrap();
+        fs::rename(before, self.cache()).unwrap();
+        let with = self.build(element, mode);
+        assert_eq!(with.artifacts(), without.artifacts());
+        with
+    }
+}
+
+/// The program in a project, with nothing of the environment but where programs are.
+pub(crate) fn headstart(project: &Path, cache: &Path, home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headstart"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", home)
+        .env("XDG_CACHE_HOME", home.join(".cache"))
+        .current_dir(project)
+        .arg("--cache-dir")
+        .arg(cache);
+    command
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn finish(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+}
+
+/// All that a command said.
+pub(crate) fn said(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
