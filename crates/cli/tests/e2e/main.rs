@@ -3,5 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod modes;
+mod rebuilds;
 mod scenarios;
 mod support;

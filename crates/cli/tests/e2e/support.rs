@@ -2,7 +2,10 @@
 
 mod compiler;
 mod place;
+mod projects;
+mod record;
 mod report;
 
 pub(crate) use place::Place;
-pub(crate) use report::Calls;
+pub(crate) use projects::{CHAIN, GENERATED};
+pub(crate) use report::{Calls, Report};

@@ -65,6 +65,19 @@ impl Place {
         headstart(&self.project(), &self.cache(), &self.home())
     }
 
+    /// Where the store keeps an object.
+    pub(crate) fn object(&self, hash: &str) -> PathBuf {
+        let (folder, name) = hash.split_at(2);
+        self.cache().join("cas/objects").join(folder).join(name)
+    }
+
+    /// Builds `element`, which must fail.
+    pub(crate) fn build_fails(&self, element: &str, mode: &str) -> Report {
+        let (output, report) = self.try_build(element, mode);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        report.unwrap().sound()
+    }
+
     /// Builds `element`, whatever comes of it.
     pub(crate) fn try_build(&self, element: &str, mode: &str) -> (Output, Option<Report>) {
         let file = self.folder.path().join("report.json");

@@ -63,6 +63,16 @@ impl Report {
         element.unwrap_or_else(|| panic!("{name} is not in {:#}", self.0))
     }
 
+    /// How an element's part of the build went.
+    pub(crate) fn state(&self, name: &str) -> &str {
+        self.element(name)["state"].as_str().unwrap()
+    }
+
+    /// An element's strict key.
+    pub(crate) fn key(&self, name: &str) -> &str {
+        self.element(name)["key"].as_str().unwrap()
+    }
+
     /// A number of an element's account.
     pub(crate) fn account(&self, name: &str, number: &str) -> u64 {
         let account = &self.element(name)["speculation"];
