@@ -23,8 +23,11 @@ pub(crate) struct Fact {
     pub(crate) sources: Option<DirectoryDigest>,
     /// Today's artifact.
     pub(crate) artifact: Option<Artifact>,
-    /// The record of an earlier build.
-    pub(crate) earlier: Option<BlobDigest>,
+    /// The records of earlier builds, newest first: of an older one only what the newer ones do not
+    /// tell of is used.
+    pub(crate) earlier: Vec<BlobDigest>,
+    /// The one of them that is stored under today's weak key.
+    pub(crate) recorded: Option<BlobDigest>,
     pub(crate) seconds: Duration,
     pub(crate) error: Option<String>,
 }

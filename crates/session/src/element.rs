@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use headstart_artifacts::Artifact;
+use headstart_artifacts::{Ancestor, Artifact};
 use headstart_assemble::{
     ArtifactParts, Assembled, Inputs, RunAction, Trees, Verdict, artifact_message, assemble,
 };
@@ -168,8 +168,8 @@ impl Workshop {
         Ok(path)
     }
 
-    /// The record of the build: a message in the store. That it fails is logged, and costs the
-    /// record only.
+    /// The record of the build: a message in the store, which is the newest of the element's lineage.
+    /// That it fails is logged, and costs the record only.
     fn record(
         &self,
         id: ElementId,
@@ -177,16 +177,14 @@ impl Workshop {
         sources: DirectoryDigest,
         subactions: Vec<headstart_execution::Subaction>,
     ) -> Option<BlobDigest> {
-        let earlier = self.board.get(id).earlier;
-        let (files, failed) = match &assembled.verdict {
-            Verdict::Success(files) => (*files, false),
-            Verdict::Failure(_) => (None, true),
-        };
-        // A build that broke off has asked for less than the one before it, which will be wanted
-        // when it is mended.
-        if failed && earlier.is_some() || !self.mode.generates() {
-            return earlier;
+        let recorded = self.board.get(id).recorded;
+        if !self.mode.generates() {
+            return recorded;
         }
+        let (files, built) = match &assembled.verdict {
+            Verdict::Success(files) => (*files, true),
+            Verdict::Failure(_) => (None, false),
+        };
         let graph = &self.loaded.graph;
         let mut generation = Generation::new(subject(graph, id), self.mode);
         generation.subactions = subactions;
@@ -224,10 +222,26 @@ impl Workshop {
             let written = self.session.store.write(generated.message.encode());
             written.map(Some).map_err(|error| error.to_string())
         });
-        stored.unwrap_or_else(|error| {
-            tracing::warn!(element = %graph[id].full_name, error, "subactions could not be recorded");
-            earlier
-        })
+        match stored {
+            Ok(None) => recorded,
+            Ok(Some(record)) => {
+                self.remember(id, Ancestor { record, built });
+                Some(record)
+            }
+            Err(error) => {
+                tracing::warn!(element = %graph[id].full_name, error, "subactions could not be recorded");
+                recorded
+            }
+        }
+    }
+
+    fn remember(&self, id: ElementId, newest: Ancestor) {
+        let element = &self.loaded.graph[id];
+        let name = artifact_name(&self.loaded.graph, id);
+        let platform = self.session.platform(element);
+        if let Err(error) = self.session.lineages.add(&name, &platform, newest) {
+            tracing::warn!(element = %element.full_name, %error, "the lineage could not be written");
+        }
     }
 
     /// The record of today's artifact of an element.

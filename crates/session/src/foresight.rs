@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use headstart_artifacts::Ancestor;
 use headstart_assemble::{Trees, digest_tree};
 use headstart_merkle::BlobDigest;
 use headstart_pipeline::State;
@@ -129,29 +130,60 @@ impl Workshop {
         }
     }
 
-    /// Finds the record of an earlier build of an element that will be built, under its weak key,
-    /// and tells the primer of it.
+    /// Finds the records of earlier builds of an element that will be built, and tells the primer.
     pub(crate) fn find_earlier(&self, id: ElementId) {
-        let graph = &self.loaded.graph;
-        let element = subject(graph, id);
-        let weak = self.loaded.keys.get(id).map(|keys| keys.weak.hex());
-        let artifact = weak.and_then(|key| {
-            let read = self.session.artifacts.read(&artifact_name(graph, id), &key);
-            read.ok().flatten()
+        let element = subject(&self.loaded.graph, id);
+        let mut earlier = self.records(id);
+        earlier.retain(|record| match self.board.message(*record) {
+            Some(message) => {
+                self.speculator.tell(Event::Planned {
+                    element: element.clone(),
+                    message,
+                    height: self.dependencies.height(id),
+                });
+                true
+            }
+            None => false,
         });
-        let digest: Option<BlobDigest> = artifact.and_then(|found| found.speculative_actions());
-        self.board.update(id, |fact| fact.earlier = digest);
-        let event = match digest.and_then(|digest| self.board.message(digest)) {
-            Some(message) => Event::Planned {
-                element,
-                message,
-                height: self.dependencies.height(id),
-            },
-            None => Event::Unavailable {
+        if earlier.is_empty() {
+            self.speculator.tell(Event::Unavailable {
                 element,
                 what: Unavailable::Actions,
-            },
-        };
-        self.speculator.tell(event);
+            });
+        }
+        self.board.update(id, |fact| fact.earlier = earlier);
+    }
+
+    /// The record under the element's weak key, and unless that is of a build that came to its end,
+    /// those of its lineage until one does: newest first.
+    fn records(&self, id: ElementId) -> Vec<BlobDigest> {
+        let graph = &self.loaded.graph;
+        let name = artifact_name(graph, id);
+        let weak = self.loaded.keys.get(id).map(|keys| keys.weak.hex());
+        let artifact = weak.and_then(|key| self.session.artifacts.read(&name, &key).ok()?);
+        let weak = artifact.and_then(|artifact| {
+            Some(Ancestor {
+                record: artifact.speculative_actions()?,
+                built: artifact.message().build_success,
+            })
+        });
+        self.board
+            .update(id, |fact| fact.recorded = weak.map(|weak| weak.record));
+        let platform = self.session.platform(&graph[id]);
+        let lineage = self.session.lineages.read(&name, &platform);
+        let lineage = lineage.unwrap_or_else(|error| {
+            tracing::warn!(element = %graph[id].full_name, %error, "its lineage could not be read");
+            Vec::new()
+        });
+        let mut records = Vec::new();
+        for Ancestor { record, built } in weak.into_iter().chain(lineage) {
+            if !records.contains(&record) {
+                records.push(record);
+            }
+            if built {
+                break;
+            }
+        }
+        records
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use headstart_artifacts::Artifact;
+use headstart_merkle::ActionDigest;
 use headstart_pipeline::State;
-use headstart_speculation::{Account, Explainer, Mode};
+use headstart_speculation::{Account, Explainer, Explanation, Mode};
 use serde::Serialize;
 
 use crate::board::{Board, subject};
@@ -92,18 +93,18 @@ impl Session {
                 .predictions
                 .get(&subject)
                 .map_or(&[][..], Vec::as_slice);
-            let message = fact.earlier.and_then(|digest| board.message(digest));
-            let misses = message.map_or_else(Vec::new, |message| {
-                let explainer = Explainer::new(&message, predictions, &*self.directories);
-                let explained = account
-                    .misses
-                    .iter()
-                    .map(|miss| match explainer.explain(*miss) {
-                        Ok(explanation) => format!("{miss}: {explanation}"),
-                        Err(error) => format!("{miss}: {error}"),
-                    });
-                explained.collect()
-            });
+            let messages = fact
+                .earlier
+                .iter()
+                .filter_map(|record| board.message(*record));
+            let messages: Vec<_> = messages.collect();
+            let explainers = messages
+                .iter()
+                .map(|message| Explainer::new(message, predictions, &*self.directories));
+            let explainers: Vec<_> = explainers.collect();
+            let misses = account.misses.iter();
+            let misses = misses.map(|miss| format!("{miss}: {}", explain(&explainers, *miss)));
+            let misses = misses.collect();
             elements.push(ElementReport {
                 name: element.full_name.to_string(),
                 key: loaded
@@ -136,6 +137,19 @@ impl Session {
             problems: balance.problems,
         }
     }
+}
+
+/// Why a request was not predicted, by the newest record that has heard of such a thing.
+fn explain(explainers: &[Explainer<'_>], missed: ActionDigest) -> String {
+    let mut unheard = Explanation::NothingStored;
+    for explainer in explainers {
+        match explainer.explain(missed) {
+            Ok(Explanation::Unheard) => unheard = Explanation::Unheard,
+            Ok(explanation) => return explanation.to_string(),
+            Err(error) => return error.to_string(),
+        }
+    }
+    unheard.to_string()
 }
 
 /// The most memory that this process has had resident, in bytes.

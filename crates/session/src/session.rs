@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use headstart_artifacts::{ArtifactCache, ArtifactName, Cached, RefError, SourceCache};
+use headstart_artifacts::{
+    ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
+};
 use headstart_assemble::AssembleError;
 use headstart_daemon::{LocalExecutor, Resources};
 use headstart_execution::ExecutionError;
-use headstart_project::{ElementGraph, ElementId, Host, Keys, LoadError, Project, Settings};
+use headstart_project::{
+    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Settings,
+};
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{SourceError, Sources};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
@@ -94,6 +98,7 @@ pub struct Session {
     pub(crate) store: Arc<DiskBlobs>,
     pub(crate) directories: Arc<Directories<dyn BlobStore>>,
     pub(crate) artifacts: ArtifactCache,
+    pub(crate) lineages: LineageCache,
     pub(crate) source_cache: SourceCache,
     pub(crate) sources: Sources,
 }
@@ -133,6 +138,7 @@ impl Session {
             source_cache.clone(),
             Arc::clone(&directories),
         );
+        let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
             project,
@@ -141,6 +147,7 @@ impl Session {
             store,
             directories,
             artifacts,
+            lineages,
             source_cache,
             sources,
         })
@@ -197,6 +204,19 @@ impl Session {
                 element,
                 key: keys.strict.hex(),
             })
+    }
+
+    /// The platform that an element is built for, as far as it tells one lineage from another: that of
+    /// its sandbox, and the values of the project's options that name one.
+    pub(crate) fn platform(&self, element: &Element) -> String {
+        let sandbox = &element.sandbox;
+        let mut platform = format!("{}-{}", sandbox.build_os, sandbox.build_arch);
+        for (name, option) in self.project.options().iter() {
+            if matches!(option.option_type, OptionType::Arch(_) | OptionType::Os(_)) {
+                platform.push_str(&format!("-{name}-{}", option.value.to_text()));
+            }
+        }
+        platform
     }
 
     /// Whether an element's sources are in the cache.
