@@ -3,17 +3,24 @@
 //! `headstart-bench speculation FOLDER` takes a recorded element: a CAS in `cas/objects` and
 //! `index.json`, which names the element's sources, its dependencies before and after a change, and
 //! its subactions.
+//!
+//! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
+//! them, with a cache directory in the folder.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod nested;
 mod speculation;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // This program may be started again as the init of a sandbox.
+    headstart_sandbox::init_if_requested();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speculation", folder] => speculation::run(folder.as_ref()),
-        _ => Err("usage: headstart-bench speculation FOLDER".into()),
+        ["nested", folder] => nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>),
+        _ => Err("usage: headstart-bench speculation|nested FOLDER".into()),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
