@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speculation", folder] => speculation::run(folder.as_ref()),
-        ["nested", folder] => nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>),
+        ["nested", folder] => {
+            nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
+        }
         _ => Err("usage: headstart-bench speculation|nested FOLDER".into()),
     };
     match ran {

@@ -186,6 +186,7 @@ impl Primer {
                 if self.tasks.asked(action, result, subaction.duration) {
                     self.decided(action);
                 }
+                self.overtake(element, action, store);
             }
         }
     }
@@ -229,6 +230,9 @@ impl Primer {
             let task = adapted.and_then(|action| self.tasks.get(action));
             let done = task.is_some_and(|task| matches!(task.state, State::Done(_)));
             let state = &mut self.jobs[id as usize].state;
+            if let JobState::Overtaken(_) = state {
+                continue;
+            }
             *state = match (adapted, *state) {
                 (_, JobState::Refuted) => JobState::Refuted,
                 (Some(action), _) if done => JobState::Settled(action),
@@ -369,6 +373,27 @@ impl Primer {
             job.earlier.push(old);
             self.tasks.unwant(old, id);
         }
+    }
+
+    /// The real build has been given the result of an action that nobody predicted: it stands in for
+    /// the job that makes the same, so that what follows from it is adapted to the truth.
+    fn overtake(&mut self, element: ElementNo, action: ActionDigest, store: &dyn Storage) {
+        let Some(task) = self.tasks.get(action).filter(|task| !task.predicted) else {
+            return;
+        };
+        let State::Done(result) = &task.state else {
+            return;
+        };
+        let result = Arc::clone(result);
+        let Some(id) = self.makes_the_same(element, action, store) else {
+            return;
+        };
+        if self.jobs[id as usize].state == JobState::Refuted {
+            // It stays given up, in the account.
+            self.elements.entry(element).or_default().account.refuted += 1;
+        }
+        self.retract(id, JobState::Overtaken(action));
+        self.set_fact(id, ActionFact::Done(Arc::new(Done::new(action, result))));
     }
 
     fn refute(&mut self, id: JobId) {

@@ -48,7 +48,7 @@ impl Primer {
         let known = number.and_then(|number| self.elements.get(&number));
         let jobs = known.map(|known| known.jobs.as_slice()).unwrap_or_default();
         let jobs = jobs.iter().map(|id| &self.jobs[*id as usize]);
-        jobs.map(|job| (job.base, job.adapted())).collect()
+        jobs.map(|job| (job.base, job.predicted())).collect()
     }
 
     fn count_job(&self, job: &Job, account: &mut Account) {

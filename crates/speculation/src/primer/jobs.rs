@@ -47,6 +47,8 @@ pub(crate) enum JobState {
     Cancelled(Option<ActionDigest>),
     /// Its element was built, and it was done by then.
     Settled(ActionDigest),
+    /// The real build has asked for this in its place: it was predicted wrong, or not in time.
+    Overtaken(ActionDigest),
 }
 
 /// What a job's inputs are today.
@@ -65,13 +67,24 @@ impl Job {
         match self.state {
             JobState::Adapted(action) | JobState::Settled(action) => Some(action),
             JobState::Cancelled(action) => action,
-            JobState::Pending | JobState::Refuted => None,
+            JobState::Pending | JobState::Refuted | JobState::Overtaken(_) => None,
         }
     }
 
-    /// Whether its element is still to be built.
+    /// What it was last thought to be, whether or not that was right.
+    pub(crate) fn predicted(&self) -> Option<ActionDigest> {
+        match self.state {
+            JobState::Overtaken(_) => self.earlier.last().copied(),
+            _ => self.adapted(),
+        }
+    }
+
+    /// Whether it is still to be found out what it is today.
     pub(crate) fn is_live(&self) -> bool {
-        !matches!(self.state, JobState::Cancelled(_) | JobState::Settled(_))
+        matches!(
+            self.state,
+            JobState::Pending | JobState::Refuted | JobState::Adapted(_)
+        )
     }
 
     pub(crate) fn inputs(&self, shapes: &Shapes, knowledge: &Knowledge) -> Inputs {

@@ -146,6 +146,28 @@ impl Primer {
         known.by_outputs = Some(index);
     }
 
+    /// The only job of an element that makes the same as `action`, if its own has not been asked for.
+    pub(super) fn makes_the_same(
+        &mut self,
+        element: ElementNo,
+        action: ActionDigest,
+        store: &dyn Storage,
+    ) -> Option<JobId> {
+        if self.elements.get(&element)?.jobs.is_empty() {
+            return None;
+        }
+        let outputs = outputs(action, store)?;
+        self.index_outputs(element, store);
+        let index = self.elements.get(&element)?.by_outputs.as_ref()?;
+        // Configure's tests make the same file again and again: which is which nobody can tell.
+        let [id] = index.get(&outputs)?[..] else {
+            return None;
+        };
+        let job = &self.jobs[id as usize];
+        let task = job.adapted().and_then(|action| self.tasks.get(action));
+        (job.is_live() && !task.is_some_and(|task| task.asked)).then_some(id)
+    }
+
     /// Whether a newer job makes the same as `base`. If there is one only, it stands in for `base`
     /// where others need its outputs.
     fn is_superseded(

@@ -241,3 +241,52 @@ fn what_takes_a_static_library_is_primed_only_while_its_objects_are_as_they_were
     check(&base.replace("main.h one", "main.h two"), [3, 0, 0, 0]);
     check(&base.replace("a.h one", "a.h two"), [2, 1, 1, 0]);
 }
+
+#[test]
+fn what_follows_from_a_wrong_prediction_is_adapted_to_the_truth() {
+    // The source includes a header that no earlier build had: no record knows of it. What is made
+    // of the object is foreseen all the same, once the real build has asked for the object itself.
+    let user = |source: &str, header: &str| {
+        format!(
+            "
+            source a.c {source}
+            source b.c b
+            source new.h new
+            step a.o = a.c : {header}
+            step b.o = b.c
+            step lib.so = a.o b.o
+            install lib.so usr/lib/lib.so
+            "
+        )
+    };
+    let app = "
+        needs 0
+        source app.c app
+        step app = app.c :: usr/lib/lib.so
+    ";
+    let change = Change::new(
+        &project(&[&user("one", ""), app]),
+        &project(&[&user("two", "new.h"), app]),
+        Mode::Full,
+    );
+    let mut session = change.open(4);
+    session.drain();
+    let lib = change.after[0].steps[2].unwrap();
+    assert!(!session.executed.contains(&lib));
+    // The build asks for its first object only.
+    let mut first = change.after[0].clone();
+    first.subactions.truncate(1);
+    session.ask_all(0, &first);
+    session.drain();
+    assert!(session.executed.contains(&lib));
+    assert!(
+        session
+            .executed
+            .contains(&change.after[1].steps[0].unwrap())
+    );
+    let accounts = run(&change, &mut session);
+    assert_eq!(answers(&accounts[1]), [1, 0, 0]);
+    // The wrong prediction and the two that followed from it were executed in vain.
+    assert_eq!(accounts[0].wasted + accounts[1].wasted, 3);
+    assert_eq!((accounts[0].corrected, accounts[1].corrected), (1, 1));
+}
