@@ -119,7 +119,7 @@ fn add_tree<S: BlobStore + ?Sized>(
         let directory = match directories.read_directory(digest) {
             Ok(directory) => directory,
             Err(TreeError::Backend(error)) => match error.downcast::<StoreError>() {
-                Ok(error) if matches!(*error, StoreError::Mismatch { .. }) => return Ok(false),
+                Ok(error) if matches!(*error, StoreError::Damaged { .. }) => return Ok(false),
                 Ok(error) => return Err(*error),
                 Err(_) => return Ok(false),
             },

@@ -8,9 +8,14 @@ use tonic::{Code, Status};
 /// The status for a failed request for an action.
 pub(crate) fn of_execution(error: &ExecutionError) -> Status {
     let code = match error {
-        ExecutionError::Invalid(InvalidAction::Store(StoreError::Missing(_)))
-        | ExecutionError::Sandbox(SandboxError::Store(StoreError::Missing(_)))
-        | ExecutionError::Store(StoreError::Missing(_)) => Code::FailedPrecondition,
+        // Damaged is missing from then on.
+        ExecutionError::Invalid(InvalidAction::Store(error))
+        | ExecutionError::Sandbox(SandboxError::Store(error))
+        | ExecutionError::Store(error)
+            if matches!(error, StoreError::Missing(_) | StoreError::Damaged { .. }) =>
+        {
+            Code::FailedPrecondition
+        }
         ExecutionError::Invalid(InvalidAction::Field { .. })
         | ExecutionError::Sandbox(SandboxError::NoProgram { .. }) => Code::InvalidArgument,
         ExecutionError::Invalid(InvalidAction::Store(error)) | ExecutionError::Store(error) => {
@@ -29,7 +34,7 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Status {
 /// The status for what storage failed to do.
 pub(crate) fn of_store(error: &StoreError) -> Status {
     let code = match error {
-        StoreError::Missing(_) => Code::NotFound,
+        StoreError::Missing(_) | StoreError::Damaged { .. } => Code::NotFound,
         StoreError::Mismatch { .. } | StoreError::Invalid { .. } => Code::InvalidArgument,
         StoreError::Full(_) => Code::ResourceExhausted,
         StoreError::Io { .. } => Code::Internal,

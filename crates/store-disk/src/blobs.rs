@@ -1,8 +1,10 @@
 //! Blobs as files, in the layout of `buildbox-casd`.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -17,6 +19,9 @@ const OBJECT_MODE: u32 = 0o644;
 /// The mode of executable copies.
 const EXECUTABLE_MODE: u32 = 0o755;
 
+/// How much of a file is read at a time.
+const PIECE: usize = 64 * 1024;
+
 /// The time of modification that all files have in a sandbox: 2011-11-11 11:11:11 UTC, BuildStream's
 /// `SOURCE_DATE_EPOCH`. Links share it with the object. What `make` rebuilds depends on it, so it
 /// must not tell when an object came into the store.
@@ -29,6 +34,10 @@ pub struct DiskBlobs {
     objects: PathBuf,
     temporary: PathBuf,
     executables: PathBuf,
+    /// Files whose digests this process has checked: objects, and executable copies.
+    checked: Arc<Mutex<HashSet<(BlobDigest, bool)>>>,
+    /// Objects that this process has set aside, with the digests of what they were.
+    aside: Arc<Mutex<HashMap<BlobDigest, BlobDigest>>>,
 }
 
 impl DiskBlobs {
@@ -40,6 +49,8 @@ impl DiskBlobs {
             objects: layout.objects(),
             temporary: layout.temporary(),
             executables: layout.executables(),
+            checked: Arc::default(),
+            aside: Arc::default(),
         };
         for folder in [&store.objects, &store.temporary, &store.executables] {
             fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
@@ -68,18 +79,41 @@ impl DiskBlobs {
     fn open_file(&self, digest: BlobDigest) -> Result<File, StoreError> {
         let path = self.path(digest);
         File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing(digest),
+            io::ErrorKind::NotFound => self.absent(digest),
             _ => StoreError::io(path, error),
         })
     }
 
-    /// Sets an object aside whose content is not what its name says. It is missing from then on.
+    /// Sets an object aside whose content is not what its name says, and gives the error for it. It
+    /// is missing from then on.
+    fn damaged(&self, expected: BlobDigest, actual: BlobDigest) -> StoreError {
+        match self.set_aside(expected) {
+            Ok(()) => {
+                let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+                aside.insert(expected, actual);
+                StoreError::Damaged { expected, actual }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// The error for an object that is not here: why, if that is known.
+    fn absent(&self, expected: BlobDigest) -> StoreError {
+        let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        match aside.get(&expected) {
+            Some(&actual) => StoreError::Damaged { expected, actual },
+            None => StoreError::Missing(expected),
+        }
+    }
+
     fn set_aside(&self, digest: BlobDigest) -> Result<(), StoreError> {
         let folder = self.layout.corrupt();
         fs::create_dir_all(&folder).map_err(|error| StoreError::io(&folder, error))?;
         let _ = fs::remove_file(sharded(&self.executables, digest));
         let path = self.path(digest);
-        match fs::rename(&path, folder.join(digest.hex())) {
+        let aside = folder.join(digest.hex());
+        tracing::warn!(%digest, aside = %aside.display(), "a stored object is damaged, and is set aside");
+        match fs::rename(&path, aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io(path, error))
             }
@@ -122,11 +156,7 @@ impl BlobStore for DiskBlobs {
             if actual.hash() == digest.hash() {
                 return Err(StoreError::Missing(digest));
             }
-            self.set_aside(digest)?;
-            return Err(StoreError::Mismatch {
-                expected: digest,
-                actual,
-            });
+            return Err(self.damaged(digest, actual));
         }
         Ok(content.into())
     }
@@ -136,7 +166,7 @@ impl BlobStore for DiskBlobs {
             return Ok(Box::new(io::empty()));
         }
         if !self.is_there(digest)? {
-            return Err(StoreError::Missing(digest));
+            return Err(self.absent(digest));
         }
         Ok(Box::new(self.open_file(digest)?))
     }
@@ -167,26 +197,75 @@ impl LocalBlobs for DiskBlobs {
         }
         let object = self.path(digest);
         if !executable {
-            return if is_ready(&object, digest)? {
-                Ok(object)
-            } else {
-                Err(StoreError::Missing(digest))
+            if !is_ready(&object, digest)? {
+                return Err(self.absent(digest));
+            }
+            return match self.check(&object, digest, executable)? {
+                None => Ok(object),
+                Some(actual) => Err(self.damaged(digest, actual)),
             };
         }
         let copy = sharded(&self.executables, digest);
         if is_ready(&copy, digest)? {
-            return Ok(copy);
+            match self.check(&copy, digest, executable)? {
+                None => return Ok(copy),
+                Some(_) => fs::remove_file(&copy).map_err(|error| StoreError::io(&copy, error))?,
+            }
         }
         let mut source = self.open_file(digest)?;
         let mut temporary = Temporary::create(&self.temporary)?;
-        let copied = io::copy(&mut source, temporary.file())
+        let actual = copy_hashing(&mut source, temporary.file())
             .map_err(|error| StoreError::io(&copy, error))?;
-        if copied != digest.size() {
-            return Err(StoreError::Missing(digest));
+        if actual.size() != digest.size() {
+            return Err(self.absent(digest));
+        }
+        if actual != digest {
+            return Err(self.damaged(digest, actual));
         }
         set_modified(&copy, temporary.file())?;
         temporary.place_new(&copy, EXECUTABLE_MODE, digest.size())?;
         Ok(copy)
+    }
+}
+
+impl DiskBlobs {
+    /// Checks a file's digest, once in the life of the process; gives what it is if it is another.
+    ///
+    /// What a disk does to a file leaves no trace in its metadata, and others who share the cache
+    /// directory have their own ways with it.
+    fn check(
+        &self,
+        path: &Path,
+        digest: BlobDigest,
+        executable: bool,
+    ) -> Result<Option<BlobDigest>, StoreError> {
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked().contains(&(digest, executable)) {
+            return Ok(None);
+        }
+        let failed = |error| StoreError::io(path, error);
+        let mut file = File::open(path).map_err(failed)?;
+        let actual = copy_hashing(&mut file, &mut io::sink()).map_err(failed)?;
+        if actual != digest {
+            return Ok(Some(actual));
+        }
+        checked().insert((digest, executable));
+        Ok(None)
+    }
+}
+
+/// Copies a file, and gives the digest of what was in it.
+fn copy_hashing(from: &mut File, to: &mut dyn Write) -> io::Result<BlobDigest> {
+    let mut hasher = Hasher::default();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match from.read(&mut piece)? {
+            0 => return Ok(hasher.finish()),
+            size => {
+                hasher.update(&piece[..size]);
+                to.write_all(&piece[..size])?;
+            }
+        }
     }
 }
 

@@ -54,9 +54,16 @@ fn a_damaged_object_is_reported_and_then_missing() {
     fs::write(&path, b"wrong").unwrap();
     assert!(matches!(
         store.read(digest),
-        Err(StoreError::Mismatch { .. })
+        Err(StoreError::Damaged { .. })
     ));
-    assert!(matches!(store.read(digest), Err(StoreError::Missing(_))));
+    assert_eq!(store.missing(&[digest]).unwrap(), [digest]);
+    // This process still knows why, another does not.
+    assert!(matches!(
+        store.read(digest),
+        Err(StoreError::Damaged { .. })
+    ));
+    let other = DiskBlobs::open(&layout).unwrap();
+    assert!(matches!(other.read(digest), Err(StoreError::Missing(_))));
     assert!(layout.corrupt().join(digest.hex()).exists());
     store.write(Bytes::from_static(b"right")).unwrap();
     assert_eq!(store.read(digest).unwrap(), &b"right"[..]);
@@ -69,6 +76,34 @@ fn a_damaged_object_is_reported_and_then_missing() {
     );
     store.write(Bytes::from_static(b"right")).unwrap();
     assert_eq!(store.read(digest).unwrap(), &b"right"[..]);
+}
+
+#[test]
+fn damaged_files_are_given_to_nobody() {
+    for executable in [false, true] {
+        let (folder, layout, store) = open();
+        let digest = store.write(Bytes::from_static(b"right")).unwrap();
+        let file = |store: &DiskBlobs| store.file(digest, executable);
+        let object = store.file(digest, false).unwrap();
+        // Another process, so to speak: this one has checked it.
+        fs::write(&object, b"wrong").unwrap();
+        let store = DiskBlobs::open(&Layout::new(folder.path())).unwrap();
+        assert!(matches!(file(&store), Err(StoreError::Damaged { .. })));
+        assert!(layout.corrupt().join(digest.hex()).exists());
+        assert_eq!(store.missing(&[digest]).unwrap(), [digest]);
+        store.write(Bytes::from_static(b"right")).unwrap();
+        assert_eq!(fs::read(file(&store).unwrap()).unwrap(), b"right");
+    }
+}
+
+#[test]
+fn a_damaged_executable_copy_is_made_again() {
+    let (folder, _, store) = open();
+    let digest = store.write(Bytes::from_static(b"right")).unwrap();
+    fs::write(store.file(digest, true).unwrap(), b"wrong").unwrap();
+    let store = DiskBlobs::open(&Layout::new(folder.path())).unwrap();
+    let copy = store.file(digest, true).unwrap();
+    assert_eq!(fs::read(copy).unwrap(), b"right");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn present<M: Message + Default, S: BlobStore + ?Sized>(
     };
     match read_message(blobs, digest, what) {
         Ok(message) => Ok(Some(message)),
-        Err(StoreError::Missing(_) | StoreError::Mismatch { .. } | StoreError::Invalid { .. }) => {
+        Err(StoreError::Missing(_) | StoreError::Damaged { .. } | StoreError::Invalid { .. }) => {
             Ok(None)
         }
         Err(error) => Err(error),

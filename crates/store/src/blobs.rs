@@ -14,7 +14,18 @@ pub enum StoreError {
     /// The blob is not here.
     #[error("{0} is not in the store")]
     Missing(BlobDigest),
-    /// What is stored, or was given to be stored, is not what its digest says.
+    /// What is stored is not what its digest says. It is missing from then on.
+    #[error(
+        "the stored object {expected} is damaged, its content has the digest {actual}: it is set aside; \
+         build again, and it is made anew"
+    )]
+    Damaged {
+        /// What it should have been.
+        expected: BlobDigest,
+        /// What it is.
+        actual: BlobDigest,
+    },
+    /// What was given to be stored is not what its digest says.
     #[error("the content of {expected} has the digest {actual}")]
     Mismatch {
         /// What it should have been.
@@ -62,6 +73,9 @@ pub trait BlobStore: Send + Sync {
     fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError>;
 
     /// A whole blob, its digest checked. For what fits in memory: messages, small files.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it is something else.
     fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError>;
 
     /// A blob as a stream. The digest is checked by whoever reads it to its end.
@@ -92,7 +106,10 @@ pub trait BlobWriter: Write + Send {
 pub trait LocalBlobs: BlobStore {
     /// A file with the content of `digest`, executable by its owner if `executable`, and with the
     /// same time of modification as every other: to be read, hard-linked or copied, never written
-    /// to.
+    /// to. Its digest is checked once in the life of the process.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it is something else.
     fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError>;
 }
 
