@@ -1,7 +1,7 @@
 //! Directories of the host: taken into the store, and written out again.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, FileNode, Hasher,
     Name, Node, SymlinkNode,
 };
-use headstart_store::{BlobStore, Directories};
+use headstart_store::{BlobStore, Directories, StoreError};
 use rayon::prelude::*;
 
 use crate::error::SourceError;
@@ -84,12 +84,29 @@ fn capture_file(
     let mut file = File::open(path).map_err(failed)?;
     let digest = digest_of(&mut file).map_err(failed)?;
     if !store.contains(digest)? {
-        let mut writer = store.writer()?;
         let mut file = File::open(path).map_err(failed)?;
-        io::copy(&mut file, &mut writer).map_err(failed)?;
-        writer.finish(Some(digest))?;
+        keep(&mut file, &**store, Some(digest), failed)?;
     }
     Ok(digest)
+}
+
+/// Puts all that a reader gives into the store; `failed` makes the error of reading.
+pub(crate) fn keep(
+    from: &mut dyn Read,
+    store: &dyn BlobStore,
+    expected: Option<BlobDigest>,
+    failed: impl Fn(io::Error) -> SourceError,
+) -> Result<BlobDigest, SourceError> {
+    let mut writer = store.writer()?;
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match from.read(&mut piece).map_err(&failed)? {
+            0 => return Ok(writer.finish(expected)?),
+            size => writer
+                .write_all(&piece[..size])
+                .map_err(|error| StoreError::io("the cache", error))?,
+        }
+    }
 }
 
 /// The digest of all that a reader gives.
@@ -119,12 +136,12 @@ pub fn write_out(root: DirectoryDigest, folder: &Path, store: &Store) -> Result<
                 Node::Symlink(link) => symlink(&*link.target, &path).map_err(failed)?,
                 Node::File(file) => {
                     let mode = if file.executable { 0o755 } else { 0o644 };
-                    let mut content = store.store().open(file.digest)?;
+                    let content = store.store().read(file.digest)?;
                     let mut options = File::options();
                     let created = options.write(true).create_new(true).mode(mode).open(&path);
-                    let mut created = created.map_err(failed)?;
-                    io::copy(&mut content, &mut created).map_err(failed)?;
-                    created.flush().map_err(failed)?;
+                    created
+                        .and_then(|mut created| created.write_all(&content))
+                        .map_err(failed)?;
                 }
             }
         }

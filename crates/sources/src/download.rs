@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use headstart_merkle::BlobDigest;
 use headstart_project::Download;
 
 use crate::capture::digest_of;
@@ -15,14 +16,16 @@ pub(crate) fn fetch(
     download: &Download,
     kind: &str,
     source_dir: &Path,
-    at: &str,
 ) -> Result<PathBuf, SourceError> {
-    let unresolved = || SourceError::Unresolved { at: at.to_owned() };
-    let reference = download.reference.as_ref().ok_or_else(unresolved)?;
+    let reference = download.reference.as_ref();
+    let reference = reference.ok_or(SourceError::Unresolved)?;
     let folder = source_dir.join(kind).join(directory_name(&download.url));
     let path = folder.join(&**reference);
     if path.is_file() {
-        return Ok(path);
+        if digest_of_file(&path)?.hex() == **reference {
+            return Ok(path);
+        }
+        tracing::warn!(path = %path.display(), "a download is damaged, and is fetched again");
     }
     fs::create_dir_all(&folder).map_err(|error| SourceError::io(&folder, error))?;
     let mut reasons = Vec::new();
@@ -58,9 +61,7 @@ fn fetch_from(
     } else if let Some(reason) = fetch_by_curl(address, file.path())? {
         return Ok(Some(reason));
     }
-    let mut fetched =
-        File::open(file.path()).map_err(|error| SourceError::io(file.path(), error))?;
-    let digest = digest_of(&mut fetched).map_err(|error| SourceError::io(file.path(), error))?;
+    let digest = digest_of_file(file.path())?;
     if digest.hex() != reference {
         let found = digest.hex();
         return Ok(Some(format!(
@@ -70,6 +71,11 @@ fn fetch_from(
     file.persist(path)
         .map_err(|error| SourceError::io(path, error.error))?;
     Ok(None)
+}
+
+fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
+    let failed = |error| SourceError::io(path, error);
+    digest_of(&mut File::open(path).map_err(failed)?).map_err(failed)
 }
 
 fn fetch_by_curl(address: &str, to: &Path) -> Result<Option<String>, SourceError> {

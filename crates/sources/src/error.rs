@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use headstart_artifacts::RefError;
 use headstart_merkle::TreeError;
+use headstart_project::Source;
 use headstart_store::StoreError;
 use thiserror::Error;
 
@@ -36,10 +37,15 @@ pub enum SourceError {
         reasons: Vec<String>,
     },
     /// A source has no `ref`.
-    #[error("{at}: the source has no `ref`: track it first")]
-    Unresolved {
-        /// Where it is.
+    #[error("the source has no `ref`: track it first")]
+    Unresolved,
+    /// Something is wrong with what a project says of a source, or with what it leads to.
+    #[error("{at}: {error}")]
+    At {
+        /// Where the source is in the project, as `file:line:column`.
         at: String,
+        /// What is wrong.
+        error: Box<SourceError>,
     },
     /// An archive can't be unpacked.
     #[error("{archive}: {reason}")]
@@ -77,6 +83,22 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Names the source, unless the error is not about it but about this machine.
+    pub(crate) fn of(self, source: &Source) -> Self {
+        match self {
+            Self::Fetch { .. }
+            | Self::Unresolved
+            | Self::Archive { .. }
+            | Self::Patch { .. }
+            | Self::Unusable { .. }
+            | Self::Tree(TreeError::NotADirectory(_) | TreeError::IsADirectory(_)) => Self::At {
+                at: source.at.to_string(),
+                error: Box::new(self),
+            },
+            error => error,
+        }
+    }
+
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull => StoreError::Full(path.to_owned()).into(),

@@ -77,7 +77,8 @@ impl Sources {
         let mut tree = Tree::empty();
         for (index, source) in element.sources.iter().enumerate() {
             let key = keys.source(id, index).map(|key| key.hex());
-            self.add(&mut tree, source, key.as_deref())?;
+            self.add(&mut tree, source, key.as_deref())
+                .map_err(|error| error.of(source))?;
         }
         let tree = tree.write(&*self.directories)?;
         if let Some(key) = &key {
@@ -121,16 +122,15 @@ impl Sources {
             return Ok(tree);
         }
         let store = &*self.directories;
-        let at = source.at.to_string();
         let tree = match &source.config {
             SourceConfig::Local(local) => local::stage(&self.project, &local.path, store)?,
             SourceConfig::Tar(tar) => tarball::stage(
                 tar,
-                &download::fetch(&tar.download, kind, &self.source_dir, &at)?,
+                &download::fetch(&tar.download, kind, &self.source_dir)?,
                 store,
             )?,
             SourceConfig::Remote(remote) => {
-                let file = download::fetch(&remote.download, kind, &self.source_dir, &at)?;
+                let file = download::fetch(&remote.download, kind, &self.source_dir)?;
                 remote::stage(remote, &file, store)?
             }
             // Staged by the caller, onto what comes before it.

@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreePath};
+use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreeError, TreePath};
 use headstart_project::{Pattern, Tar};
 use headstart_store::{BlobStore, Directories};
 use tar::{Archive, Entry, EntryType};
 
+use crate::capture::keep;
 use crate::error::SourceError;
 
 type Store = Directories<dyn BlobStore>;
@@ -20,7 +21,7 @@ type Store = Directories<dyn BlobStore>;
 /// The tree that the archive stages.
 pub(crate) fn stage(tar: &Tar, file: &Path, store: &Store) -> Result<DirectoryDigest, SourceError> {
     let name = &*tar.download.url;
-    let failed = |error: io::Error| archive_error(name, error.to_string());
+    let failed = |error| unreadable(name, &error);
     let base = if tar.base_dir.is_empty() {
         None
     } else {
@@ -45,6 +46,14 @@ fn archive_error(archive: &str, reason: String) -> SourceError {
         archive: archive.to_owned(),
         reason,
     }
+}
+
+/// The error for an archive that can't be read to its end.
+fn unreadable(archive: &str, error: &io::Error) -> SourceError {
+    // Its words may hold some of the archive's bytes: nothing that a terminal would act on.
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let said: String = error.to_string().chars().map(plain).collect();
+    archive_error(archive, format!("it is no tar archive, or damaged: {said}"))
 }
 
 /// The archive's content, uncompressed; by what compression, its first bytes tell.
@@ -79,7 +88,7 @@ fn find_base(
     pattern: &str,
     name: &str,
 ) -> Result<String, SourceError> {
-    let failed = |error: io::Error| archive_error(name, error.to_string());
+    let failed = |error| unreadable(name, &error);
     let mut paths = BTreeSet::new();
     for entry in archive.entries().map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -123,10 +132,13 @@ impl Unpacking<'_> {
         };
         let kind = entry.header().entry_type();
         match kind {
-            EntryType::Directory => Ok(self.tree.make_directory(&path, self.store)?),
+            EntryType::Directory => self
+                .tree
+                .make_directory(&path, self.store)
+                .map_err(|error| self.misplaced(&written, error)),
             EntryType::Symlink => {
                 let target = self.link_target(&entry, &written)?;
-                self.put(&path, Node::Symlink(SymlinkNode::new(&target)))
+                self.put(&path, &written, Node::Symlink(SymlinkNode::new(&target)))
             }
             EntryType::Link => {
                 let target = self.link_target(&entry, &written)?;
@@ -137,16 +149,14 @@ impl Unpacking<'_> {
                     let reason = format!("{written:?} is a link to {target:?}, which is not in it");
                     archive_error(self.archive, reason)
                 })?;
-                self.put(&path, node)
+                self.put(&path, &written, node)
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mode = entry.header().mode().unwrap_or(0o644);
-                let mut writer = self.store.store().writer()?;
-                let failed =
-                    |error: io::Error| archive_error(self.archive, format!("{written:?}: {error}"));
-                io::copy(&mut entry, &mut writer).map_err(failed)?;
-                let digest = writer.finish(None)?;
-                self.put(&path, Node::File(FileNode::new(digest, mode & 0o100 != 0)))
+                let failed = |error| unreadable(self.archive, &error);
+                let digest = keep(&mut entry, &**self.store.store(), None, failed)?;
+                let node = Node::File(FileNode::new(digest, mode & 0o100 != 0));
+                self.put(&path, &written, node)
             }
             // Devices, and headers that say nothing of a file.
             _ => Ok(()),
@@ -193,7 +203,20 @@ impl Unpacking<'_> {
     }
 
     /// A later entry takes the place of an earlier one of the same name.
-    fn put(&mut self, path: &TreePath, node: Node) -> Result<(), SourceError> {
-        Ok(self.tree.insert(path, node, self.store)?)
+    fn put(&mut self, path: &TreePath, written: &str, node: Node) -> Result<(), SourceError> {
+        self.tree
+            .insert(path, node, self.store)
+            .map_err(|error| self.misplaced(written, error))
+    }
+
+    /// The error for an entry that can't stand where it says.
+    fn misplaced(&self, written: &str, error: TreeError) -> SourceError {
+        match error {
+            TreeError::NotADirectory(_) | TreeError::IsADirectory(_) => archive_error(
+                self.archive,
+                format!("{written:?} in it is misplaced: {error}"),
+            ),
+            error => error.into(),
+        }
     }
 }
