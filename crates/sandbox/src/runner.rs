@@ -98,7 +98,7 @@ pub struct NativeSandbox(Arc<Inner>);
 
 struct Inner {
     init: InitProgram,
-    /// This process's own folder; removed at the end.
+    /// This sandbox maker's own folder, below one of the process; removed at the end.
     folder: PathBuf,
     store: Arc<Directories<dyn LocalBlobs>>,
     stager: Stager,
@@ -108,6 +108,10 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         folders::remove(&self.folder);
+        // The process's folder, unless others of this process still have theirs in it.
+        if let Some(parent) = self.folder.parent() {
+            let _ = fs::remove_dir(parent);
+        }
     }
 }
 
