@@ -47,6 +47,11 @@ impl Failure {
         }
     }
 
+    /// Whether people have been told of it.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -54,9 +59,6 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.shown {
-            return Ok(());
-        }
         write!(f, "\x1b[1;31merror:\x1b[0m {}", self.message)?;
         if let Some(excerpt) = &self.excerpt {
             write!(f, "\n{excerpt}")?;
@@ -73,6 +75,8 @@ impl From<&LoadError> for Failure {
         let excerpt = error
             .provenance()
             .and_then(headstart_yaml::Provenance::excerpt)
+            // The end of a file shows nothing.
+            .filter(|(line, _)| !line.trim().is_empty())
             .map(|(line, caret)| format!("    {line}\n    {caret}"));
         Self {
             excerpt,

@@ -34,7 +34,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            anstream::eprintln!("{failure}");
+            if !failure.is_shown() {
+                anstream::eprintln!("{failure}");
+            }
             failure.exit_code()
         }
     }

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod damage;
+mod endings;
 mod modes;
 mod rebuilds;
+mod refusals;
 mod scenarios;
 mod support;

@@ -6,6 +6,6 @@ mod projects;
 mod record;
 mod report;
 
-pub(crate) use place::Place;
+pub(crate) use place::{Place, said};
 pub(crate) use projects::{CHAIN, GENERATED};
 pub(crate) use report::{Calls, Report};

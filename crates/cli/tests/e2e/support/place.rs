@@ -19,17 +19,33 @@ impl Place {
     /// `== PATH`.
     pub(crate) fn new(files: &str) -> Self {
         let compiler = Compiler::shared();
+        let place = Self::empty();
+        copy_links(&compiler.cache, &place.cache());
+        copy_links(&compiler.project, &place.project());
+        place.write_all(files);
+        place
+    }
+
+    /// A project with `files` and nothing else.
+    pub(crate) fn bare(files: &str) -> Self {
+        let place = Self::empty();
+        place.write_all(files);
+        place
+    }
+
+    fn empty() -> Self {
         // On the file system of the compiler, for links.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let place = Self { folder };
         fs::create_dir(place.home()).unwrap();
-        copy_links(&compiler.cache, &place.cache());
-        copy_links(&compiler.project, &place.project());
+        place
+    }
+
+    fn write_all(&self, files: &str) {
         for file in files.split("== ").skip(1) {
             let (path, text) = file.split_once('\n').unwrap();
-            place.write(path, text);
+            self.write(path, text);
         }
-        place
     }
 
     pub(crate) fn project(&self) -> PathBuf {

@@ -14,13 +14,17 @@ use super::report::Report;
 pub(crate) struct Record(SpeculativeActions);
 
 impl Place {
-    /// The record that the artifact of `element` refers to after the build reported by `report`.
-    pub(crate) fn record(&self, report: &Report, element: &str) -> Option<Record> {
+    /// The artifact of `element` after the build reported by `report`.
+    pub(crate) fn artifact(&self, report: &Report, element: &str) -> buildstream::Artifact {
         let name = element.trim_end_matches(".bst");
         let refs = self.cache().join("artifacts/refs/e2e").join(name);
         let artifact = fs::read(refs.join(report.key(element))).unwrap();
-        let artifact = buildstream::Artifact::decode(&*artifact).unwrap();
-        let digest = artifact.speculative_actions?;
+        buildstream::Artifact::decode(&*artifact).unwrap()
+    }
+
+    /// The record that this artifact refers to.
+    pub(crate) fn record(&self, report: &Report, element: &str) -> Option<Record> {
+        let digest = self.artifact(report, element).speculative_actions?;
         let message = fs::read(self.object(&digest.hash)).unwrap();
         Some(Record(SpeculativeActions::decode(&message).unwrap()))
     }
