@@ -180,6 +180,7 @@ impl Driver {
                 tracing::warn!(%element, reason, "speculation could not go on with something");
                 self.problems.push(format!("{element}: {reason}"));
             }
+            Effect::Note(note) => tracing::trace!(?note),
         }
     }
 

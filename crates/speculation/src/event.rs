@@ -8,6 +8,7 @@ use headstart_merkle::{ActionDigest, DirectoryDigest};
 use headstart_store::StoredResult;
 
 use crate::message::SpeculativeActions;
+use crate::note::Note;
 use crate::origin::ElementId;
 
 /// Something that happened. The order of events is free: whatever comes first, what is executed in
@@ -144,4 +145,6 @@ pub enum Effect {
         /// What went wrong.
         reason: String,
     },
+    /// Something happened to an action. To be kept for whoever wants to know why.
+    Note(Note),
 }

@@ -1,14 +1,20 @@
-//! Why a request was not a hit: the prediction that came nearest, and the first difference.
+//! Why a request was not a hit: the prediction that came nearest, and the first difference. And the
+//! other way round: why a prediction was not asked for.
+
+mod calls;
+mod today;
+mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 
 use headstart_execution::ActionSpec;
 use headstart_merkle::{ActionDigest, BlobDigest, TreePath, diff};
 
 use crate::message::SpeculativeActions;
 use crate::origin::Origin;
-use crate::storage::{SpeculationError, Storage, content};
+use crate::storage::{SpeculationError, Storage, content, lookup};
+pub use calls::Calls;
+pub use today::Today;
 
 /// Why a request was not predicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +32,8 @@ pub enum Explanation {
     NotAdapted {
         /// The recorded action.
         base: ActionDigest,
-        /// The first input, by path, that is not what it was when the action was recorded, and
-        /// where it came from.
-        input: Option<(TreePath, Vec<Origin>)>,
+        /// The first input, by path, that is not what it was when the action was recorded.
+        input: Option<InputDifference>,
     },
     /// The nearest recorded action was adapted to something else.
     Differs {
@@ -74,30 +79,44 @@ pub enum Difference {
         asked: Option<String>,
     },
     /// An input.
-    Input {
-        /// Where in the input tree.
-        path: TreePath,
-        /// What was there when the action was recorded.
-        old: Option<BlobDigest>,
-        /// What was predicted to be there.
-        predicted: Option<BlobDigest>,
-        /// What is there.
-        asked: Option<BlobDigest>,
-        /// Where it was thought to come from; nowhere, if it was taken for constant.
-        origins: Vec<Origin>,
-    },
+    Input(InputDifference),
     /// Something else: outputs, working directory, timeout, salt.
     Other,
+}
+
+/// An input that is not what it was predicted to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputDifference {
+    /// Where in the input tree.
+    pub path: TreePath,
+    /// What was there when the action was recorded.
+    pub old: Input,
+    /// What was predicted to be there.
+    pub predicted: Input,
+    /// What is there.
+    pub asked: Input,
+}
+
+/// What is at a path, and where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The content of the file, or of the link's target; `None` if nothing is there.
+    pub content: Option<BlobDigest>,
+    /// Where it came from, best first, as far as is known; nowhere, if it was taken for constant.
+    pub origins: Vec<Origin>,
 }
 
 /// Explains requests of one element's build by what was predicted of it.
 pub struct Explainer<'a> {
     message: &'a SpeculativeActions,
     store: &'a dyn Storage,
+    today: Option<&'a dyn Today>,
+    /// What today's build of the element has left.
+    newest: Option<&'a SpeculativeActions>,
     predicted: HashMap<ActionDigest, ActionDigest>,
     all_predicted: HashSet<ActionDigest>,
     /// Recorded actions by what they make.
-    by_outputs: HashMap<Vec<TreePath>, Vec<(usize, ActionSpec)>>,
+    recorded: Calls,
 }
 
 impl<'a> Explainer<'a> {
@@ -108,26 +127,33 @@ impl<'a> Explainer<'a> {
         predictions: &[(ActionDigest, Option<ActionDigest>)],
         store: &'a dyn Storage,
     ) -> Self {
-        let mut by_outputs: HashMap<_, Vec<_>> = HashMap::new();
-        for (place, action) in message.actions.iter().enumerate() {
-            // What can't be read can't be near.
-            if let Ok(spec) = ActionSpec::read(action.digest, store.blobs()) {
-                by_outputs
-                    .entry(outputs(&spec))
-                    .or_default()
-                    .push((place, spec));
-            }
-        }
         let adapted = predictions.iter();
         let adapted = adapted.filter_map(|(base, today)| Some((*base, (*today)?)));
         let predicted: HashMap<_, _> = adapted.collect();
+        let recorded = message.actions.iter().map(|action| action.digest);
         Self {
             message,
             store,
+            today: None,
+            newest: None,
             all_predicted: predicted.values().copied().collect(),
             predicted,
-            by_outputs,
+            recorded: Calls::read(recorded, store),
         }
+    }
+
+    /// Tells what is known of today's trees and results: where a predicted input came from.
+    #[must_use]
+    pub fn with_today(mut self, today: &'a dyn Today) -> Self {
+        self.today = Some(today);
+        self
+    }
+
+    /// Tells what today's build of the element has left: where an input asked for came from.
+    #[must_use]
+    pub fn with_newest(mut self, newest: Option<&'a SpeculativeActions>) -> Self {
+        self.newest = newest;
+        self
     }
 
     /// Why `asked` was not predicted.
@@ -139,10 +165,11 @@ impl<'a> Explainer<'a> {
             return Ok(Explanation::NothingStored);
         }
         let asked = ActionSpec::read(asked, self.store.blobs())?;
-        let Some((place, base)) = self.nearest(&asked) else {
+        let Some(base) = self.recorded.nearest(&asked) else {
             return Ok(Explanation::Unheard);
         };
-        if !self.message.actions[place].usable {
+        let mut recorded = self.message.actions.iter();
+        if !recorded.any(|action| action.digest == base.digest && action.usable) {
             return Ok(Explanation::Unusable { base: base.digest });
         }
         let Some(predicted) = self.predicted.get(&base.digest) else {
@@ -159,30 +186,36 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The recorded action with the same outputs, of several the one with the most arguments alike.
-    fn nearest(&self, asked: &ActionSpec) -> Option<(usize, &ActionSpec)> {
-        let same = self.by_outputs.get(&outputs(asked))?;
-        let alike = |spec: &ActionSpec| {
-            let pairs = spec.arguments.iter().zip(&asked.arguments);
-            pairs.filter(|(a, b)| a == b).count()
+    /// What of the `calls` of the real build makes the same as `predicted`, to which `base` was
+    /// adapted, and the first difference; `None` if none does.
+    pub fn explain_unasked(
+        &self,
+        base: ActionDigest,
+        predicted: ActionDigest,
+        calls: &Calls,
+    ) -> Result<Option<(ActionDigest, Difference)>, SpeculationError> {
+        let predicted = ActionSpec::read(predicted, self.store.blobs())?;
+        let Some(asked) = calls.nearest(&predicted) else {
+            return Ok(None);
         };
-        // Of those equally alike the first.
-        let nearest = same.iter().rev().max_by_key(|(_, spec)| alike(spec));
-        nearest.map(|(place, spec)| (*place, spec))
+        let base = ActionSpec::read(base, self.store.blobs())?;
+        let difference = self.difference(&base, &predicted, asked)?;
+        Ok(Some((asked.digest, difference)))
     }
 
+    /// The first input that has changed since the action was recorded.
     fn first_changed(
         &self,
         base: &ActionSpec,
         asked: &ActionSpec,
-    ) -> Result<Option<(TreePath, Vec<Origin>)>, SpeculationError> {
+    ) -> Result<Option<InputDifference>, SpeculationError> {
         let differences = diff(self.store, base.input_root, asked.input_root)?;
-        let first = differences.into_iter().next();
-        Ok(first.map(|first| {
-            let content = first.before.as_ref().and_then(content);
-            let origins = self.message.input_origins(&first.path, content);
-            (first.path, origins)
-        }))
+        let Some(first) = differences.into_iter().next() else {
+            return Ok(None);
+        };
+        let old = first.before.as_ref().and_then(content);
+        let asked = first.after.as_ref().and_then(content);
+        Ok(Some(self.input(first.path, old, None, asked)))
     }
 
     fn difference(
@@ -222,25 +255,56 @@ impl<'a> Explainer<'a> {
         let Some(first) = differences.into_iter().next() else {
             return Ok(Difference::Other);
         };
-        let old = crate::storage::lookup(self.store, base.input_root, &first.path, false)?;
-        let old = old.as_ref().and_then(content);
-        Ok(Difference::Input {
-            origins: self.message.input_origins(&first.path, old),
-            old,
-            predicted: first.before.as_ref().and_then(content),
-            asked: first.after.as_ref().and_then(content),
-            path: first.path,
-        })
+        let old = lookup(self.store, base.input_root, &first.path, false)?;
+        Ok(Difference::Input(self.input(
+            first.path,
+            old.as_ref().and_then(content),
+            first.before.as_ref().and_then(content),
+            first.after.as_ref().and_then(content),
+        )))
     }
-}
 
-fn outputs(spec: &ActionSpec) -> Vec<TreePath> {
-    let paths = spec.outputs.paths.iter().filter_map(|path| {
-        TreePath::normalized(&format!("{}/{path}", spec.working_directory.as_str())).ok()
-    });
-    let mut paths: Vec<TreePath> = paths.collect();
-    paths.sort();
-    paths
+    /// An input as it was, as it was predicted and as it is, each with where it came from.
+    fn input(
+        &self,
+        path: TreePath,
+        old: Option<BlobDigest>,
+        predicted: Option<BlobDigest>,
+        asked: Option<BlobDigest>,
+    ) -> InputDifference {
+        let candidates = self.message.input_origins(&path, old);
+        let those_with = |content: Option<BlobDigest>| -> Vec<Origin> {
+            let (Some(content), Some(today)) = (content, self.today) else {
+                return Vec::new();
+            };
+            let has = |origin: &&Origin| {
+                today::content_of(today, origin, self.store).is_some_and(|has| has == content)
+            };
+            candidates.iter().filter(has).cloned().collect()
+        };
+        let recorded_today = self
+            .newest
+            .map(|newest| newest.input_origins(&path, asked))
+            .filter(|origins| !origins.is_empty());
+        let asked = Input {
+            content: asked,
+            origins: recorded_today.unwrap_or_else(|| those_with(asked)),
+        };
+        let predicted = Input {
+            content: predicted,
+            origins: those_with(predicted),
+        };
+        let old = Input {
+            content: old,
+            origins: candidates,
+        };
+        InputDifference {
+            path,
+            old,
+            predicted,
+            asked,
+        }
+    }
 }
 
 /// The first name, in order, whose values differ.
@@ -258,96 +322,4 @@ fn first_pair(
     let mut pairs = both.into_iter();
     let (name, (a, b)) = pairs.find(|(_, (a, b))| a != b)?;
     Some((name.clone(), a.cloned(), b.cloned()))
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingStored => f.write_str("nothing is stored of an earlier build"),
-            Self::Unheard => f.write_str("no recorded action makes these outputs"),
-            Self::Unusable { base } => write!(f, "the recorded action {base} can't be adapted"),
-            Self::NotAdapted { base, input } => {
-                write!(f, "the recorded action {base} was not adapted")?;
-                match input {
-                    Some((path, origins)) => {
-                        write!(f, ": {path} is another, from {}", Listed(origins))
-                    }
-                    None => f.write_str(" in time"),
-                }
-            }
-            Self::Differs {
-                base, difference, ..
-            } => write!(
-                f,
-                "the recorded action {base} was adapted otherwise: {difference}"
-            ),
-            Self::Predicted => f.write_str("it was predicted"),
-        }
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |value: &Option<String>| match value {
-            Some(value) => format!("{value:?}"),
-            None => "none".to_owned(),
-        };
-        match self {
-            Self::Argument {
-                place,
-                predicted,
-                asked,
-            } => {
-                let (predicted, asked) = (text(predicted), text(asked));
-                write!(f, "argument {place} is {asked}, predicted {predicted}")
-            }
-            Self::Variable {
-                name,
-                predicted,
-                asked,
-            } => {
-                let (predicted, asked) = (text(predicted), text(asked));
-                write!(f, "the variable {name} is {asked}, predicted {predicted}")
-            }
-            Self::Platform {
-                name,
-                predicted,
-                asked,
-            } => {
-                let (predicted, asked) = (text(predicted), text(asked));
-                write!(f, "the platform's {name} is {asked}, predicted {predicted}")
-            }
-            Self::Input {
-                path,
-                old,
-                predicted,
-                asked,
-                origins,
-            } => {
-                let text = |digest: &Option<BlobDigest>| match digest {
-                    Some(digest) => digest.to_string(),
-                    None => "none".to_owned(),
-                };
-                let (old, predicted, asked) = (text(old), text(predicted), text(asked));
-                write!(f, "{path} is {asked}, predicted {predicted}, was {old}, ")?;
-                write!(f, "from {}", Listed(origins))
-            }
-            Self::Other => f.write_str("outputs, working directory or limits"),
-        }
-    }
-}
-
-struct Listed<'a>(&'a [Origin]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nowhere known");
-        }
-        for (place, origin) in self.0.iter().enumerate() {
-            let before = if place == 0 { "" } else { ", or " };
-            write!(f, "{before}{origin}")?;
-        }
-        Ok(())
-    }
 }

@@ -12,6 +12,7 @@ mod audit;
 mod group;
 mod jobs;
 mod knowledge;
+mod notes;
 mod plan;
 mod planning;
 mod resolve;
@@ -29,6 +30,7 @@ use headstart_merkle::ActionDigest;
 use crate::account::Account;
 use crate::event::{Effect, Event, Unavailable};
 use crate::mode::Mode;
+use crate::note::{Note, NoteKind};
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
 use jobs::{Inputs, Job, JobState};
@@ -63,6 +65,8 @@ pub struct Primer {
     changed: VecDeque<Key>,
     /// Jobs whose inputs may have changed.
     dirty: BTreeSet<JobId>,
+    /// What happened to actions since the last effects.
+    notes: Vec<Note>,
 }
 
 /// What the primer keeps of an element.
@@ -100,6 +104,7 @@ impl Primer {
             guarded: HashMap::new(),
             changed: VecDeque::new(),
             dirty: BTreeSet::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -114,6 +119,7 @@ impl Primer {
             for (element, reason) in std::mem::take(&mut self.shapes.problems) {
                 self.problem(element, reason, &mut effects);
             }
+            self.take_notes(&mut effects);
             self.tasks.take_effects(&mut effects);
             while let Some(execute) = self.tasks.next(now) {
                 effects.push(execute);
@@ -121,6 +127,8 @@ impl Primer {
         } else if let Event::Asked { element, subaction } = event {
             let element = self.knowledge.number(&element);
             self.account_asked(element, &subaction);
+            // Where nothing is predicted there is nothing to explain.
+            self.notes.clear();
         }
         effects
     }
@@ -229,15 +237,16 @@ impl Primer {
             let adapted = self.jobs[id as usize].adapted();
             let task = adapted.and_then(|action| self.tasks.get(action));
             let done = task.is_some_and(|task| matches!(task.state, State::Done(_)));
-            let state = &mut self.jobs[id as usize].state;
-            if let JobState::Overtaken(_) = state {
-                continue;
-            }
-            *state = match (adapted, *state) {
+            let state = match (adapted, self.jobs[id as usize].state) {
+                (_, JobState::Overtaken(_)) => continue,
                 (_, JobState::Refuted) => JobState::Refuted,
                 (Some(action), _) if done => JobState::Settled(action),
                 _ => JobState::Cancelled(adapted),
             };
+            self.jobs[id as usize].state = state;
+            if let JobState::Cancelled(_) = state {
+                self.note_job(NoteKind::Cancelled, id, adapted);
+            }
             if let Some(action) = adapted {
                 self.tasks.unwant(action, id);
             }
@@ -292,6 +301,9 @@ impl Primer {
                 return Ok(());
             }
             Inputs::Pending => {
+                if let JobState::Adapted(action) = job.state {
+                    self.note_job(NoteKind::Unresolved, id, Some(action));
+                }
                 self.retract(id, JobState::Pending);
                 self.set_fact(id, ActionFact::NotYet);
                 return Ok(());
@@ -348,6 +360,10 @@ impl Primer {
         let element = self.elements.entry(job.element).or_default();
         let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
         element.account.corrected += usize::from(corrected);
+        let kind = match corrected {
+            true => NoteKind::Corrected,
+            false => NoteKind::Resolved,
+        };
         let wish = Wish {
             job: id,
             rank: rank(job, element.height),
@@ -356,6 +372,7 @@ impl Primer {
             hopeless: job.failed && action == job.base,
         };
         self.tasks.want(action, wish);
+        self.note_job(kind, id, Some(action));
         self.inform(id, action);
     }
 
@@ -393,10 +410,14 @@ impl Primer {
             self.elements.entry(element).or_default().account.refuted += 1;
         }
         self.retract(id, JobState::Overtaken(action));
+        self.note_job(NoteKind::Overtaken, id, Some(action));
         self.set_fact(id, ActionFact::Done(Arc::new(Done::new(action, result))));
     }
 
     fn refute(&mut self, id: JobId) {
+        if self.jobs[id as usize].state != JobState::Refuted {
+            self.note_job(NoteKind::Refuted, id, None);
+        }
         self.retract(id, JobState::Refuted);
         self.set_fact(id, ActionFact::Gone);
     }

@@ -8,6 +8,7 @@ use super::jobs::{Job, JobState};
 use super::knowledge::ElementNo;
 use super::tasks::{State, Task};
 use crate::account::Account;
+use crate::note::{Note, NoteKind};
 use crate::origin::ElementId;
 
 impl Primer {
@@ -76,45 +77,63 @@ impl Primer {
     /// Counts a request by how it was answered, and whether it was predicted.
     pub(super) fn account_asked(&mut self, element: ElementNo, asked: &Subaction) {
         let task = self.tasks.get(asked.action);
-        let predicted = task.filter(|task| task.predicted);
         let account = &mut self.elements.entry(element).or_default().account;
-        account.asked += 1;
-        if asked.result.message().exit_code != 0 {
-            account.unsuccessful += 1;
-            return;
-        }
-        let executed = predicted.filter(|task| task.executed);
-        match (asked.answered, predicted, executed) {
-            (Answered::Cached, Some(_), Some(task)) => {
-                account.hit += 1;
-                if !task.asked {
-                    account.hit_primed += 1;
-                    account.saved += task.took.max(asked.duration);
-                }
-            }
-            (Answered::Cached, Some(_), None) => account.hit += 1,
-            (Answered::Cached, None, _) => account.found += 1,
-            // Whoever asks for what is running is told so, or else that it was executed.
-            (Answered::Joined, _, Some(task)) => account.join(task),
-            (Answered::Executed, _, Some(task)) if task.state == State::Running => {
-                account.join(task);
-            }
-            (_, Some(_), _) => account.promoted += 1,
-            (_, None, _) => {
-                account.missed += 1;
-                account.misses.push(asked.action);
-            }
-        }
+        let kind = account.count(asked, task);
+        self.notes.push(Note {
+            kind,
+            element: Some(self.knowledge.id(element).clone()),
+            base: None,
+            action: Some(asked.action),
+            took: asked.duration,
+        });
     }
 }
 
 impl Account {
-    fn join(&mut self, task: &Task) {
+    /// Counts a request, and says as what.
+    fn count(&mut self, asked: &Subaction, task: Option<&Task>) -> NoteKind {
+        self.asked += 1;
+        if asked.result.message().exit_code != 0 {
+            self.unsuccessful += 1;
+            return NoteKind::Unsuccessful;
+        }
+        let predicted = task.filter(|task| task.predicted);
+        let executed = predicted.filter(|task| task.executed);
+        match (asked.answered, predicted, executed) {
+            (Answered::Cached, Some(_), task) => {
+                self.hit += 1;
+                if let Some(task) = task.filter(|task| !task.asked) {
+                    self.hit_primed += 1;
+                    self.saved += task.took.max(asked.duration);
+                }
+                NoteKind::Hit
+            }
+            (Answered::Cached, None, _) => {
+                self.found += 1;
+                NoteKind::Found
+            }
+            // Whoever asks for what is running is told so, or else that it was executed.
+            (Answered::Joined, _, Some(task)) => self.join(task),
+            (Answered::Executed, _, Some(task)) if task.state == State::Running => self.join(task),
+            (_, Some(_), _) => {
+                self.promoted += 1;
+                NoteKind::Promoted
+            }
+            (_, None, _) => {
+                self.missed += 1;
+                self.misses.push(asked.action);
+                NoteKind::Missed
+            }
+        }
+    }
+
+    fn join(&mut self, task: &Task) -> NoteKind {
         self.joined += 1;
         let passed = task
             .wanted
             .map(|wanted| wanted.saturating_sub(task.started));
         self.saved += passed.unwrap_or_default();
+        NoteKind::Joined
     }
 }
 

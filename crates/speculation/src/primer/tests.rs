@@ -1,5 +1,6 @@
 mod exactness;
 mod explanations;
+mod notes;
 mod properties;
 mod scenarios;
 

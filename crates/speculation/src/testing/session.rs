@@ -10,7 +10,7 @@ use headstart_store::StoredResult;
 
 use super::Fixture;
 use super::world::{Built, ElementSpec, id, rebuilt};
-use crate::{Config, Effect, Event, Mode, Primer};
+use crate::{Config, Effect, Event, Mode, Note, Primer};
 
 /// One session: a project is built again after it was changed.
 pub(crate) struct Session<'a> {
@@ -24,6 +24,7 @@ pub(crate) struct Session<'a> {
     pub(crate) executed: Vec<ActionDigest>,
     pub(crate) cancelled: Vec<ActionDigest>,
     pub(crate) problems: Vec<String>,
+    pub(crate) notes: Vec<Note>,
     in_flight: BTreeSet<ActionDigest>,
     pub(crate) most_in_flight: usize,
 }
@@ -42,6 +43,7 @@ impl<'a> Session<'a> {
             executed: Vec::new(),
             cancelled: Vec::new(),
             problems: Vec::new(),
+            notes: Vec::new(),
             in_flight: BTreeSet::new(),
             most_in_flight: 0,
         }
@@ -72,6 +74,7 @@ impl<'a> Session<'a> {
                 Effect::Execute { action, .. } => self.execute(action),
                 Effect::Cancel(action) => self.cancel(action),
                 Effect::Problem { reason, .. } => self.problems.push(reason),
+                Effect::Note(note) => self.notes.push(note),
             }
         }
     }
