@@ -76,6 +76,8 @@ pub(crate) enum Command {
     /// Look at artifacts: what building an element gave
     #[command(subcommand)]
     Artifact(ArtifactCommand),
+    /// Tell why compiler calls of a build were not foreseen, and why predictions were not asked for
+    Explain(ExplainArguments),
     /// Build a stack of real libraries, edit a header, and measure the rebuild with and without
     /// speculation
     Demo(DemoArguments),
@@ -220,6 +222,36 @@ pub(crate) struct LogArguments {
     /// Write each log to a file of its own in this directory
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Element to look at [default: all that were built]
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) element: Option<String>,
+    /// Calls to look at, whatever became of them: the beginning of an action's hash, a path that it
+    /// makes, or an argument of its command
+    #[arg(value_name = "ACTION", requires = "element")]
+    pub(crate) action: Option<String>,
+    /// Session to look at [default: the last one that speculated]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+    /// List the sessions that there is a history of
+    #[arg(long, conflicts_with_all = ["element", "session"])]
+    pub(crate) sessions: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 /// Options of `demo`.

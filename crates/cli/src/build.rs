@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use headstart_execution::CancellationToken;
 use headstart_session::{
-    BuildReport, BuildRequest, BuildScope, ElementState, Mode, Notice, Watcher,
+    BuildReport, BuildRequest, BuildScope, ElementState, Latency, Mode, Notice, Watcher,
 };
 
 use crate::arguments::{BuildArguments, BuildDeps, MainOptions, ModeArgument};
@@ -136,6 +136,7 @@ fn summarize(report: &BuildReport) {
     for problem in &report.problems {
         println!("speculation: {problem}");
     }
+    print_latency(&report.latency);
     println!(
         "{} built, {} cached, {} failed, {} skipped in {:.1} s",
         count(ElementState::Built),
@@ -143,6 +144,19 @@ fn summarize(report: &BuildReport) {
         count(ElementState::Failed),
         count(ElementState::Skipped),
         report.seconds,
+    );
+}
+
+fn print_latency(latency: &Latency) {
+    if latency.count == 0 {
+        return;
+    }
+    let millis = [latency.median, latency.p99, latency.max].map(|seconds| seconds * 1000.0);
+    let [median, p99, max] = millis;
+    println!(
+        "{} executed ahead of need, {median:.1} ms after that became possible (99 %: {p99:.1} ms, at \
+         most {max:.1} ms)",
+        latency.count
     );
 }
 

@@ -7,6 +7,7 @@ mod artifact;
 mod build;
 mod demo;
 mod error;
+mod explain;
 mod open;
 mod show;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             artifact::checkout(main, checkout)
         }
         Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
+        Command::Explain(ref explain) => explain::run(main, explain),
         Command::Demo(ref demo) => demo::run(demo),
     };
     match outcome {

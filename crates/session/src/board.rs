@@ -1,20 +1,20 @@
 //! What is known of the elements of a build, for all who work on it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headstart_artifacts::Artifact;
 use headstart_merkle::{BlobDigest, DirectoryDigest};
 use headstart_project::{Config, ElementGraph, ElementId};
-use headstart_speculation::{ElementId as Subject, SpeculativeActions};
+use headstart_speculation::ElementId as Subject;
 use headstart_store::{BlobStore, Directories};
+
+use crate::records::Records;
 
 /// The elements of a build and what is known of each.
 pub(crate) struct Board {
     facts: Mutex<Vec<Fact>>,
-    messages: Mutex<HashMap<BlobDigest, Option<Arc<SpeculativeActions>>>>,
-    directories: Arc<Directories<dyn BlobStore>>,
+    pub(crate) records: Records,
 }
 
 #[derive(Default, Clone)]
@@ -36,8 +36,7 @@ impl Board {
     pub(crate) fn new(elements: usize, directories: Arc<Directories<dyn BlobStore>>) -> Self {
         Self {
             facts: Mutex::new(vec![Fact::default(); elements]),
-            messages: Mutex::default(),
-            directories,
+            records: Records::new(directories),
         }
     }
 
@@ -61,36 +60,6 @@ impl Board {
     /// Whether an element's artifact is known.
     pub(crate) fn has_artifact(&self, id: ElementId) -> bool {
         self.facts()[id.index()].artifact.is_some()
-    }
-
-    /// A stored record, read once. What can't be read is as good as none; it is logged.
-    pub(crate) fn message(&self, digest: BlobDigest) -> Option<Arc<SpeculativeActions>> {
-        let known = |board: &Self| {
-            board
-                .messages
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&digest)
-                .cloned()
-        };
-        if let Some(message) = known(self) {
-            return message;
-        }
-        let read = self
-            .directories
-            .store()
-            .read(digest)
-            .map_err(|error| error.to_string());
-        let message = read.and_then(|bytes| {
-            SpeculativeActions::decode(&bytes).map_err(|error| error.to_string())
-        });
-        let message = message.map(Arc::new).inspect_err(|error| {
-            tracing::warn!(%digest, error, "a record of subactions can't be used");
-        });
-        let message = message.ok();
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.insert(digest, message.clone());
-        message
     }
 }
 

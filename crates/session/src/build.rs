@@ -11,9 +11,11 @@ use headstart_speculation::Mode;
 use crate::board::Board;
 use crate::driver::Driver;
 use crate::element::Workshop;
+use crate::history::Histories;
+use crate::journal::Journal;
 use crate::report::{BuildReport, seconds};
 use crate::session::{Loaded, Session, SessionError};
-use crate::speculator::SpeculatorThread;
+use crate::speculator::{Equipment, SpeculatorThread};
 
 /// What a build is asked for.
 #[derive(Debug, Clone)]
@@ -93,12 +95,13 @@ impl Session {
     ) -> Result<BuildReport, SessionError> {
         let begun = Instant::now();
         let (executor, slots) = self.executor()?;
-        let thread = SpeculatorThread::start(
-            request.mode,
+        let thread = SpeculatorThread::start(Equipment {
+            mode: request.mode,
             slots,
-            executor.clone(),
-            Arc::clone(&self.directories),
-        );
+            executor: executor.clone(),
+            directories: Arc::clone(&self.directories),
+            journal: self.journal(loaded, request.mode),
+        });
         let thread = thread.map_err(|source| SessionError::Io {
             path: "primer".into(),
             source,
@@ -128,6 +131,22 @@ impl Session {
             source: std::io::Error::other(error),
         })?;
         Ok(self.report(loaded, request.mode, &board, &states, balance, wall))
+    }
+}
+
+impl Session {
+    /// The history of a build that speculates, begun.
+    fn journal(&self, loaded: &Loaded, mode: Mode) -> Option<Journal> {
+        if !mode.primes() {
+            return None;
+        }
+        let targets = loaded.graph.targets().iter();
+        let targets = targets.map(|id| loaded.graph[*id].full_name.to_string());
+        let histories = Histories::new(&self.layout.own());
+        let begun = Journal::begin(&histories, self.project_name(), mode, targets.collect());
+        begun
+            .inspect_err(|error| tracing::warn!(%error, "no history of this session is written"))
+            .ok()
     }
 }
 

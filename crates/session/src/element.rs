@@ -15,11 +15,15 @@ use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest};
 use headstart_pipeline::Graph;
 use headstart_project::ElementId;
 use headstart_reapi::reapi;
-use headstart_speculation::{Dependency, Event, Generation, Mode, NamedTree, Staged, generate};
+use headstart_speculation::{
+    Dependency, Event, Generation, Mode, NamedTree, Note, NoteKind, SpeculativeActions, Staged,
+    generate,
+};
 use headstart_store::BlobStore;
 
 use crate::board::{Board, subject};
 use crate::clock;
+use crate::history::Fact;
 use crate::record::Recorder;
 use crate::session::{Loaded, Session, SessionError, artifact_name};
 use crate::speculator::Speculator;
@@ -219,12 +223,15 @@ impl Workshop {
             if generated.message.is_empty() {
                 return Ok(None);
             }
+            self.note_generated(&generated.message);
             let written = self.session.store.write(generated.message.encode());
             written.map(Some).map_err(|error| error.to_string())
         });
         match stored {
             Ok(None) => recorded,
             Ok(Some(record)) => {
+                let element = subject(graph, id);
+                self.speculator.note_record(element, Fact::Newest, record);
                 self.remember(id, Ancestor { record, built });
                 Some(record)
             }
@@ -232,6 +239,21 @@ impl Workshop {
                 tracing::warn!(element = %graph[id].full_name, error, "subactions could not be recorded");
                 recorded
             }
+        }
+    }
+
+    fn note_generated(&self, message: &SpeculativeActions) {
+        for action in message.actions() {
+            self.speculator.note(Note {
+                kind: match action.usable {
+                    true => NoteKind::Generated,
+                    false => NoteKind::Unusable,
+                },
+                element: Some(message.element().clone()),
+                base: Some(action.digest),
+                action: None,
+                took: action.duration,
+            });
         }
     }
 
@@ -245,9 +267,11 @@ impl Workshop {
     }
 
     /// The record of today's artifact of an element.
-    fn record_of(&self, id: ElementId) -> Option<Arc<headstart_speculation::SpeculativeActions>> {
-        self.board
-            .message(self.board.get(id).artifact?.speculative_actions()?)
+    fn record_of(&self, id: ElementId) -> Option<Arc<SpeculativeActions>> {
+        let artifact = self.board.get(id).artifact?;
+        let element = subject(&self.loaded.graph, id);
+        let record = artifact.speculative_actions()?;
+        self.board.records.get(record, &element, artifact.files())
     }
 
     /// Keeps the artifact, of success or failure, under the element's keys.

@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_artifacts::Ancestor;
+use headstart_artifacts::{Ancestor, Artifact};
 use headstart_assemble::{Trees, digest_tree};
-use headstart_merkle::BlobDigest;
+use headstart_merkle::{BlobDigest, DirectoryDigest};
 use headstart_pipeline::State;
 use headstart_project::ElementId;
 use headstart_speculation::{Event, Unavailable};
 
 use crate::board::{digest_variables, subject};
 use crate::element::Workshop;
+use crate::history::Fact;
 use crate::session::artifact_name;
 
 /// Trees that commands will be told the digests of, each waiting for the artifacts that it is made of.
@@ -134,16 +135,18 @@ impl Workshop {
     pub(crate) fn find_earlier(&self, id: ElementId) {
         let element = subject(&self.loaded.graph, id);
         let mut earlier = self.records(id);
-        earlier.retain(|record| match self.board.message(*record) {
-            Some(message) => {
-                self.speculator.tell(Event::Planned {
-                    element: element.clone(),
-                    message,
-                    height: self.dependencies.height(id),
-                });
-                true
-            }
-            None => false,
+        earlier.retain(|Earlier { record, files }| {
+            let Some(message) = self.board.records.get(*record, &element, *files) else {
+                return false;
+            };
+            self.speculator
+                .note_record(element.clone(), Fact::Earlier, *record);
+            self.speculator.tell(Event::Planned {
+                element: element.clone(),
+                message,
+                height: self.dependencies.height(id),
+            });
+            true
         });
         if earlier.is_empty() {
             self.speculator.tell(Event::Unavailable {
@@ -151,17 +154,18 @@ impl Workshop {
                 what: Unavailable::Actions,
             });
         }
+        let earlier = earlier.iter().map(|earlier| earlier.record).collect();
         self.board.update(id, |fact| fact.earlier = earlier);
     }
 
     /// The record under the element's weak key, and unless that is of a build that came to its end,
     /// those of its lineage until one does: newest first.
-    fn records(&self, id: ElementId) -> Vec<BlobDigest> {
+    fn records(&self, id: ElementId) -> Vec<Earlier> {
         let graph = &self.loaded.graph;
         let name = artifact_name(graph, id);
         let weak = self.loaded.keys.get(id).map(|keys| keys.weak.hex());
         let artifact = weak.and_then(|key| self.session.artifacts.read(&name, &key).ok()?);
-        let weak = artifact.and_then(|artifact| {
+        let weak = artifact.as_ref().and_then(|artifact| {
             Some(Ancestor {
                 record: artifact.speculative_actions()?,
                 built: artifact.message().build_success,
@@ -169,16 +173,16 @@ impl Workshop {
         });
         self.board
             .update(id, |fact| fact.recorded = weak.map(|weak| weak.record));
-        let platform = self.session.platform(&graph[id]);
-        let lineage = self.session.lineages.read(&name, &platform);
-        let lineage = lineage.unwrap_or_else(|error| {
-            tracing::warn!(element = %graph[id].full_name, %error, "its lineage could not be read");
-            Vec::new()
-        });
-        let mut records = Vec::new();
+        let lineage = self.session.lineage(&graph[id], &name);
+        let mut records: Vec<Earlier> = Vec::new();
         for Ancestor { record, built } in weak.into_iter().chain(lineage) {
-            if !records.contains(&record) {
-                records.push(record);
+            if !records.iter().any(|earlier| earlier.record == record) {
+                let of_artifact = weak.is_some_and(|weak| weak.record == record);
+                let artifact = artifact.as_ref().filter(|_| of_artifact);
+                records.push(Earlier {
+                    record,
+                    files: artifact.and_then(Artifact::files),
+                });
             }
             if built {
                 break;
@@ -186,4 +190,11 @@ impl Workshop {
         }
         records
     }
+}
+
+/// What is stored of an earlier build.
+struct Earlier {
+    record: BlobDigest,
+    /// The files of the artifact that it was stored with, if it was.
+    files: Option<DirectoryDigest>,
 }

@@ -13,9 +13,14 @@ mod clock;
 mod config;
 mod driver;
 mod element;
+mod explain;
 mod files;
 mod foresight;
+mod history;
+mod journal;
+mod latency;
 mod record;
+mod records;
 mod report;
 mod session;
 mod speculator;
@@ -23,9 +28,15 @@ mod speculator;
 pub use build::{BuildRequest, BuildScope, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
 pub use config::{ConfigError, UserConfig};
+pub use explain::{
+    BuildState, Call, DifferenceData, ElementExplanation, ExplainError, Hindsight, InputData,
+    OriginData, Question, Reason, SessionExplanation, SideData, TimedEvent,
+};
 pub use files::{DiskFiles, find_project};
 pub use headstart_pipeline::OnError;
 pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
+pub use history::Header;
+pub use latency::Latency;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};

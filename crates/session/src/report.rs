@@ -9,6 +9,7 @@ use headstart_speculation::{Account, Explainer, Explanation, Mode};
 use serde::Serialize;
 
 use crate::board::{Board, subject};
+use crate::latency::Latency;
 use crate::session::{Loaded, Session};
 use crate::speculator::Balance;
 
@@ -27,6 +28,8 @@ pub struct BuildReport {
     pub elements: Vec<ElementReport>,
     /// All elements together.
     pub total: Account,
+    /// How soon what was known was executed ahead of need.
+    pub latency: Latency,
     /// Why speculation could not go on with something. It never concerns the build.
     pub problems: Vec<String>,
 }
@@ -96,7 +99,7 @@ impl Session {
             let messages = fact
                 .earlier
                 .iter()
-                .filter_map(|record| board.message(*record));
+                .filter_map(|record| board.records.get(*record, &subject, None));
             let messages: Vec<_> = messages.collect();
             let explainers = messages
                 .iter()
@@ -134,6 +137,7 @@ impl Session {
             peak_memory: peak_memory(),
             elements,
             total: balance.total,
+            latency: balance.latency,
             problems: balance.problems,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use headstart_artifacts::{
-    ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
+    Ancestor, ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
 };
 use headstart_assemble::AssembleError;
 use headstart_daemon::{LocalExecutor, Resources};
@@ -217,6 +217,15 @@ impl Session {
             }
         }
         platform
+    }
+
+    /// The records of an element's lineage, newest first. That they can't be read is logged.
+    pub(crate) fn lineage(&self, element: &Element, name: &ArtifactName) -> Vec<Ancestor> {
+        let lineage = self.lineages.read(name, &self.platform(element));
+        lineage.unwrap_or_else(|error| {
+            tracing::warn!(element = %element.full_name, %error, "its lineage could not be read");
+            Vec::new()
+        })
     }
 
     /// Whether an element's sources are in the cache.

@@ -5,16 +5,23 @@
 //! comes back as an event.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use headstart_daemon::LocalExecutor;
 use headstart_execution::{CancellationToken, Executor, Priority, Request};
-use headstart_merkle::ActionDigest;
-use headstart_speculation::{Account, Config, Effect, ElementId, Event, Mode, Primer};
+use headstart_merkle::{ActionDigest, BlobDigest};
+use headstart_speculation::{
+    Account, Config, Effect, ElementId, Event, Mode, Note, NoteKind, Primer,
+};
 use headstart_store::{BlobStore, Directories};
 use tokio::runtime::Handle;
+
+use crate::history::Fact;
+use crate::journal::Journal;
+use crate::latency::{Latencies, Latency};
 
 /// Tells the primer what happens. Cheap to clone; telling never waits.
 #[derive(Clone)]
@@ -22,9 +29,21 @@ pub(crate) struct Speculator {
     events: mpsc::Sender<Message>,
 }
 
-enum Message {
+struct Message {
+    /// When it was sent.
+    told: Instant,
+    what: Told,
+}
+
+enum Told {
     Event(Box<Event>),
-    Finish { audit: bool },
+    /// For the history only.
+    Note(Box<Note>),
+    /// For the history only: a record of an element.
+    Record(ElementId, Fact, BlobDigest),
+    Finish {
+        audit: bool,
+    },
 }
 
 /// What speculation came to.
@@ -33,7 +52,19 @@ pub(crate) struct Balance {
     /// What each recorded action of an element was adapted to.
     pub(crate) predictions: HashMap<ElementId, Vec<(ActionDigest, Option<ActionDigest>)>>,
     pub(crate) total: Account,
+    pub(crate) latency: Latency,
     pub(crate) problems: Vec<String>,
+}
+
+/// What the primer works with.
+pub(crate) struct Equipment {
+    pub(crate) mode: Mode,
+    /// How many actions it may have in flight.
+    pub(crate) slots: usize,
+    pub(crate) executor: LocalExecutor,
+    pub(crate) directories: Arc<Directories<dyn BlobStore>>,
+    /// Where what happens is written down, if it is.
+    pub(crate) journal: Option<Journal>,
 }
 
 /// The thread of the primer.
@@ -44,12 +75,14 @@ pub(crate) struct SpeculatorThread {
 
 impl SpeculatorThread {
     /// Starts the primer. Must be called within the runtime that executes.
-    pub(crate) fn start(
-        mode: Mode,
-        slots: usize,
-        executor: LocalExecutor,
-        directories: Arc<Directories<dyn BlobStore>>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(equipment: Equipment) -> std::io::Result<Self> {
+        let Equipment {
+            mode,
+            slots,
+            executor,
+            directories,
+            journal,
+        } = equipment;
         let (events, inbox) = mpsc::channel();
         let speculator = Speculator { events };
         let driver = Driver {
@@ -57,6 +90,9 @@ impl SpeculatorThread {
             begun: Instant::now(),
             executor,
             directories,
+            journal,
+            records: mode.generates(),
+            latencies: Latencies::default(),
             runtime: Handle::current(),
             speculator: speculator.clone(),
             running: HashMap::new(),
@@ -75,12 +111,12 @@ impl SpeculatorThread {
     /// Ends speculation: what still runs is cancelled. With `audit` every input of what was executed
     /// is held against what is known by now, which takes its time.
     pub(crate) fn finish(self, audit: bool) -> Balance {
-        // The thread only ends by this message, so it is there to take it.
-        let _ = self.speculator.events.send(Message::Finish { audit });
+        self.speculator.send(Told::Finish { audit });
         self.thread.join().unwrap_or_else(|_| Balance {
             accounts: HashMap::new(),
             predictions: HashMap::new(),
             total: Account::default(),
+            latency: Latency::default(),
             problems: vec!["the primer panicked; the build went on without it".to_owned()],
         })
     }
@@ -89,8 +125,23 @@ impl SpeculatorThread {
 impl Speculator {
     /// Tells the primer of an event.
     pub(crate) fn tell(&self, event: Event) {
+        self.send(Told::Event(Box::new(event)));
+    }
+
+    /// Has something written down that happened to an action.
+    pub(crate) fn note(&self, note: Note) {
+        self.send(Told::Note(Box::new(note)));
+    }
+
+    /// Has written down which record there is of an element.
+    pub(crate) fn note_record(&self, element: ElementId, what: Fact, record: BlobDigest) {
+        self.send(Told::Record(element, what, record));
+    }
+
+    fn send(&self, what: Told) {
+        let told = Instant::now();
         // After the end of a build nobody listens any more, and nobody needs to.
-        let _ = self.events.send(Message::Event(Box::new(event)));
+        let _ = self.events.send(Message { told, what });
     }
 }
 
@@ -99,6 +150,11 @@ struct Driver {
     begun: Instant,
     executor: LocalExecutor,
     directories: Arc<Directories<dyn BlobStore>>,
+    journal: Option<Journal>,
+    /// Whether what is asked for is recorded for the next build.
+    records: bool,
+    /// From being told of what unblocks an action to handing it to the executor.
+    latencies: Latencies,
     runtime: Handle,
     speculator: Speculator,
     running: HashMap<ActionDigest, CancellationToken>,
@@ -108,10 +164,15 @@ struct Driver {
 impl Driver {
     fn run(mut self, inbox: &mpsc::Receiver<Message>) -> Balance {
         let mut audit = false;
-        while let Ok(message) = inbox.recv() {
-            match message {
-                Message::Event(event) => self.handle(*event),
-                Message::Finish { audit: wanted } => {
+        while let Some(Message { told, what }) = self.next(inbox) {
+            let at = told.saturating_duration_since(self.begun);
+            match what {
+                Told::Event(event) => self.handle(*event, told),
+                Told::Note(note) => self.journal(|journal| journal.note(at, &note)),
+                Told::Record(element, what, record) => {
+                    self.journal(|journal| journal.fact(at, &element, what, record));
+                }
+                Told::Finish { audit: wanted } => {
                     audit = wanted;
                     break;
                 }
@@ -133,28 +194,57 @@ impl Driver {
         let predictions = elements
             .iter()
             .map(|id| (id.clone(), self.primer.predictions(id)));
-        Balance {
+        let balance = Balance {
             accounts: accounts.collect(),
             predictions: predictions.collect(),
             total: self.primer.total(),
+            latency: self.latencies.sum_up(),
             problems: self.problems,
+        };
+        if let Some(mut journal) = self.journal {
+            let now = self.begun.elapsed();
+            for note in self.primer.unasked() {
+                journal.note(now, &note);
+            }
+            journal.end(now);
+        }
+        balance
+    }
+
+    /// The next message; while there is none, all that happened is on its way to the disk.
+    fn next(&mut self, inbox: &mpsc::Receiver<Message>) -> Option<Message> {
+        match inbox.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                self.journal(Journal::flush);
+                inbox.recv().ok()
+            }
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn journal(&mut self, write: impl FnOnce(&mut Journal)) {
+        if let Some(journal) = &mut self.journal {
+            write(journal);
+        }
+    }
+
+    fn handle(&mut self, event: Event, told: Instant) {
         let mut pending = VecDeque::from([event]);
         while let Some(event) = pending.pop_front() {
             if let Event::Finished { action, .. } = &event {
                 self.running.remove(action);
             }
             let now = self.begun.elapsed();
+            let records = self.records;
+            self.journal(|journal| journal.event(now, &event, records));
             for effect in self.primer.handle(now, event, &*self.directories) {
-                self.perform(effect, &mut pending);
+                self.perform(effect, told, &mut pending);
             }
         }
     }
 
-    fn perform(&mut self, effect: Effect, pending: &mut VecDeque<Event>) {
+    fn perform(&mut self, effect: Effect, told: Instant, pending: &mut VecDeque<Event>) {
         match effect {
             Effect::LookUp(actions) => pending.extend(actions.into_iter().map(|action| {
                 let result = self.executor.cache().get(action).unwrap_or_else(|error| {
@@ -170,6 +260,11 @@ impl Driver {
             } => {
                 tracing::debug!(%action, rank, ?expected, "executing ahead of need");
                 self.execute(action);
+                self.latencies.add(told.elapsed());
+                let now = self.begun.elapsed();
+                self.journal(|journal| {
+                    journal.execution(now, NoteKind::Submitted, action, expected);
+                });
             }
             Effect::Cancel(action) => {
                 if let Some(cancel) = self.running.get(&action) {
@@ -180,7 +275,10 @@ impl Driver {
                 tracing::warn!(%element, reason, "speculation could not go on with something");
                 self.problems.push(format!("{element}: {reason}"));
             }
-            Effect::Note(note) => tracing::trace!(?note),
+            Effect::Note(note) => {
+                let now = self.begun.elapsed();
+                self.journal(|journal| journal.note(now, &note));
+            }
         }
     }
 

@@ -71,6 +71,33 @@ pub enum NoteKind {
 }
 
 impl NoteKind {
+    /// Its name, for people and in histories.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Generated => "generated",
+            Self::Unusable => "unusable",
+            Self::Resolved => "resolved",
+            Self::Corrected => "corrected",
+            Self::Unresolved => "unresolved",
+            Self::Refuted => "refuted",
+            Self::Cancelled => "cancelled",
+            Self::Overtaken => "overtaken",
+            Self::Cached => "cached",
+            Self::Submitted => "submitted",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Hit => "hit",
+            Self::Joined => "joined",
+            Self::Promoted => "promoted",
+            Self::Found => "found",
+            Self::Missed => "missed",
+            Self::Unsuccessful => "unsuccessful",
+            Self::Wasted => "wasted",
+            Self::Left => "left",
+        }
+    }
+
     /// Whether it says that the real build asked for the action, and how that was answered.
     pub fn is_request(self) -> bool {
         matches!(

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use headstart_execution::ActionSpec;
 use headstart_merkle::{ActionDigest, BlobDigest, Digest, DirectoryDigest, Name, Node, TreePath};
+use headstart_reapi::Message;
 use headstart_reapi::buildstream::SpeculativeActions as Wire;
 use headstart_reapi::buildstream::speculative_actions::overlay::OverlayType;
 use headstart_reapi::buildstream::speculative_actions::{self as wire, SpeculativeAction};
@@ -90,6 +91,26 @@ impl SpeculativeActions {
             source_path: path.as_str().to_owned(),
             target_digest: Some(target.into()),
         })
+    }
+
+    /// Reads stored bytes in either layout: ours, which has a version, or the prototype's, which has
+    /// none. See [`decode`](Self::decode) and [`from_prototype`](Self::from_prototype).
+    ///
+    /// # Errors
+    /// When they are neither.
+    pub fn read(
+        bytes: &[u8],
+        element: &ElementId,
+        artifact: Option<DirectoryDigest>,
+        store: &dyn Storage,
+    ) -> Result<Self, SpeculationError> {
+        let wire =
+            Wire::decode(bytes).map_err(|error| SpeculationError::Message(error.to_string()))?;
+        let listed = !wire.actions.is_empty() || !wire.artifact_overlays.is_empty();
+        if wire.version == 0 && listed {
+            return Self::from_prototype(&wire, element, artifact, store);
+        }
+        Self::from_wire(&wire)
     }
 
     /// Reads a message in the prototype's layout, stored for `element`. Other elements are taken to
@@ -331,5 +352,14 @@ mod tests {
         let again = read.to_prototype(Some(built.artifact), store).unwrap();
         assert_eq!(again, wire);
         assert_eq!(SpeculativeActions::decode(&read.encode()).unwrap(), read);
+
+        // Which layout stored bytes have is seen from the bytes.
+        let either = |bytes: &[u8]| {
+            SpeculativeActions::read(bytes, &id(1), Some(built.artifact), store).unwrap()
+        };
+        assert_eq!(either(&wire.encode_to_vec()), read);
+        assert_eq!(either(&built.message.encode()), *built.message);
+        let unknown = SpeculativeActions::read(&[], &id(1), None, store).unwrap_err();
+        assert!(unknown.to_string().contains("version 0"), "{unknown}");
     }
 }

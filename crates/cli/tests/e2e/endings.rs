@@ -146,6 +146,11 @@ fn a_killed_build_goes_on_where_it_was() {
     end(&child, Signal::KILL);
     child.wait_with_output().unwrap();
     assert_nothing_left(&place, &started);
+    let history = place.explain(&["second.bst"]);
+    assert_eq!(history["seconds"], serde_json::Value::Null);
+    let second = &history["elements"][0];
+    assert_eq!(second["state"], "broken-off");
+    assert_eq!(second["counts"]["missed"], 1, "{history:#}");
     let again = place.build("second.bst", "full");
     assert_eq!(again.state("first.bst"), "cached");
     assert_eq!(again.state("second.bst"), "built");

@@ -5,6 +5,7 @@
 
 mod damage;
 mod endings;
+mod explain;
 mod modes;
 mod rebuilds;
 mod refusals;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::compiler::{Compiler, copy_links};
@@ -109,6 +110,20 @@ impl Place {
         let (output, report) = self.try_build(element, mode);
         assert!(output.status.success(), "{}", said(&output));
         report.unwrap().sound()
+    }
+
+    /// What is said of a session, as text.
+    pub(crate) fn explain_text(&self, arguments: &[&str]) -> String {
+        let mut explain = self.headstart();
+        let output = explain.arg("explain").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What is said of a session, as data.
+    pub(crate) fn explain(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--format", "json"]].concat();
+        serde_json::from_str(&self.explain_text(&arguments)).unwrap()
     }
 
     /// A file of an element's artifact.
