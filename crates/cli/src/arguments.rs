@@ -78,6 +78,9 @@ pub(crate) enum Command {
     Artifact(ArtifactCommand),
     /// Tell why compiler calls of a build were not foreseen, and why predictions were not asked for
     Explain(ExplainArguments),
+    /// Look at what is stored for speculation
+    #[command(subcommand)]
+    Speculation(SpeculationCommand),
     /// Build a stack of real libraries, edit a header, and measure the rebuild with and without
     /// speculation
     Demo(DemoArguments),
@@ -243,6 +246,39 @@ pub(crate) struct ExplainArguments {
     /// How to print it
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,
+}
+
+/// The commands of `speculation`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpeculationCommand {
+    /// Print the recorded compiler calls of an element, and where their inputs came from
+    Show(SpeculationShowArguments),
+}
+
+/// Options of `speculation show`.
+#[derive(Debug, Args)]
+pub(crate) struct SpeculationShowArguments {
+    /// Element to show
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) element: String,
+    /// Calls to show with each of their inputs: the beginning of an action's hash, or a path that it
+    /// makes
+    #[arg(value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = RecordFormat::Text)]
+    pub(crate) format: RecordFormat,
+}
+
+/// How a record is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecordFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// As a protobuf message in the layout of BuildStream's prototype
+    Prototype,
 }
 
 /// How a report is printed.

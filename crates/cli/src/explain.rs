@@ -30,11 +30,16 @@ pub(crate) fn run(main: &MainOptions, arguments: &ExplainArguments) -> Result<()
     })?;
     match arguments.format {
         ReportFormat::Text => print(&explanation),
-        ReportFormat::Json => {
-            let text = serde_json::to_string_pretty(&explanation);
-            println!("{}", text.map_err(|error| Failure::new(error.to_string()))?);
-        }
+        ReportFormat::Json => print_json(&explanation)?,
     }
+    Ok(())
+}
+
+/// Prints data for programs.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| Failure::new(error.to_string()))?;
+    println!("{text}");
     Ok(())
 }
 
@@ -89,7 +94,7 @@ fn print_call(call: &Call) {
 }
 
 /// A command that fits a line or two.
-fn shortened(command: &[String]) -> String {
+pub(crate) fn shortened(command: &[String]) -> String {
     const MOST: usize = 160;
     let text = command.join(" ");
     match text.char_indices().nth(MOST) {

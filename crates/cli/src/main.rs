@@ -10,12 +10,13 @@ mod error;
 mod explain;
 mod open;
 mod show;
+mod speculation;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, ArtifactCommand, Command};
+use arguments::{Arguments, ArtifactCommand, Command, SpeculationCommand};
 
 fn main() -> ExitCode {
     // First of all: this process may be the init of a sandbox.
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         }
         Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
         Command::Explain(ref explain) => explain::run(main, explain),
+        Command::Speculation(SpeculationCommand::Show(ref show)) => speculation::show(main, show),
         Command::Demo(ref demo) => demo::run(demo),
     };
     match outcome {

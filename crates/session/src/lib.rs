@@ -24,6 +24,7 @@ mod records;
 mod report;
 mod session;
 mod speculator;
+mod stored;
 
 pub use build::{BuildRequest, BuildScope, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
@@ -40,3 +41,4 @@ pub use history::Header;
 pub use latency::Latency;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};
+pub use stored::{ActionData, FoundUnder, OverlayData, RecordData, StoredError, StoredRecord};

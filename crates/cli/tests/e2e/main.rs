@@ -10,4 +10,5 @@ mod modes;
 mod rebuilds;
 mod refusals;
 mod scenarios;
+mod stored;
 mod support;
