@@ -9,7 +9,7 @@ mod tar;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance};
+use headstart_yaml::{Mapping, Provenance, Scalar};
 
 pub use local::Local;
 pub use patch::Patch;
@@ -18,10 +18,11 @@ pub use tar::Tar;
 
 use crate::aliases::Aliases;
 use crate::error::{LoadError, Problem, Warning};
-use crate::files::Files;
+use crate::files::Below;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
 use crate::kinds::PLUGINS_PACKAGE;
+use crate::path::{self, Expect};
 
 /// Keys that every source may have; they are taken out before a kind sees the rest.
 const COMMON_KEYS: [&str; 3] = ["kind", "directory", "provenance"];
@@ -95,11 +96,20 @@ pub enum SourceConfig {
 
 /// What sources are made with.
 pub(crate) struct SourceContext<'a> {
-    pub(crate) files: &'a dyn Files,
+    pub(crate) files: &'a Below,
     pub(crate) aliases: &'a Aliases,
     /// Whether an address without an alias is an error.
     pub(crate) unaliased_is_fatal: bool,
     pub(crate) warnings: &'a RefCell<Vec<Warning>>,
+}
+
+impl SourceContext<'_> {
+    /// Checks a path that a source names, relative to its project's directory, and gives it
+    /// relative to the top-level project's.
+    pub(crate) fn path(&self, path: &Scalar, expect: Expect) -> Result<Arc<str>, LoadError> {
+        let inside = path::check(self.files, path, expect)?;
+        Ok(self.files.path(&inside).into())
+    }
 }
 
 impl Source {

@@ -19,6 +19,7 @@ mod foresight;
 mod history;
 mod journal;
 mod latency;
+mod outside;
 mod record;
 mod records;
 mod report;

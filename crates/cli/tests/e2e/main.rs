@@ -6,6 +6,7 @@
 mod damage;
 mod endings;
 mod explain;
+mod joined;
 mod modes;
 mod rebuilds;
 mod refusals;

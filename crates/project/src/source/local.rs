@@ -8,12 +8,12 @@ use super::{COMMON_KEYS, SourceContext};
 use crate::error::LoadError;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::path::{self, Expect};
+use crate::path::Expect;
 
 /// Files of the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
-    /// The file or directory, relative to the project's directory.
+    /// The file or directory, relative to the top-level project's directory.
     pub path: Arc<str>,
 }
 
@@ -23,7 +23,7 @@ impl Local {
         config.expect_keys(&["path", kind, directory, provenance])?;
         let path = config.required_scalar("path")?;
         Ok(Self {
-            path: path::check(context.files, path, Expect::Anything)?.into(),
+            path: context.path(path, Expect::Anything)?,
         })
     }
 
