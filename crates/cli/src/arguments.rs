@@ -1,4 +1,5 @@
 //! The command line: BuildStream's commands and options where they mean the same.
+pub(crate) mod source;
 
 use std::path::PathBuf;
 
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Show elements of a project, with their keys and states
     Show(ShowArguments),
+    /// Fetch, track or look at sources
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Look at artifacts: what building an element gave
     #[command(subcommand)]
     Artifact(ArtifactCommand),

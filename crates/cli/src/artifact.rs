@@ -53,7 +53,7 @@ fn scope(loaded: &Loaded, deps: ShowDeps) -> Vec<headstart_project::ElementId> {
     }
 }
 
-fn create(path: &Path, force: bool) -> Result<File, Failure> {
+pub(crate) fn create(path: &Path, force: bool) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.write(true);
     if force {

@@ -1,22 +1,16 @@
 //! `headstart build`.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use headstart_execution::CancellationToken;
-use headstart_session::{
-    BuildReport, BuildRequest, BuildScope, ElementState, Latency, Mode, Notice, Watcher,
-};
+use headstart_session::{BuildReport, BuildRequest, BuildScope, ElementState, Latency, Mode};
 
 use crate::arguments::{BuildArguments, BuildDeps, MainOptions, ModeArgument};
 use crate::error::{Failure, io};
 use crate::open;
-
-/// Lines of a failed build's log that are shown.
-const LOG_LINES: usize = 20;
+use crate::screen::Screen;
 
 impl From<ModeArgument> for Mode {
     fn from(mode: ModeArgument) -> Self {
@@ -158,115 +152,4 @@ fn print_latency(latency: &Latency) {
          most {max:.1} ms)",
         latency.count
     );
-}
-
-/// Shows how a build goes: a line for each thing that ended, and on a terminal one that moves.
-struct Screen {
-    begun: Instant,
-    moving: Option<Mutex<Moving>>,
-}
-
-#[derive(Default)]
-struct Moving {
-    building: Vec<String>,
-    progress: String,
-    drawn: Option<Instant>,
-}
-
-impl Screen {
-    fn new() -> Self {
-        let moving = std::io::stderr().is_terminal().then(Mutex::default);
-        Self {
-            begun: Instant::now(),
-            moving,
-        }
-    }
-
-    fn line(&self, text: &str) {
-        self.clear();
-        let seconds = self.begun.elapsed().as_secs();
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        eprintln!("[{hours:02}:{minutes:02}:{seconds:02}] {text}");
-    }
-
-    /// Takes the moving line away.
-    fn clear(&self) {
-        if self.moving.is_some() {
-            eprint!("\r\x1b[2K");
-        }
-    }
-
-    fn moving(&self, change: impl FnOnce(&mut Moving)) {
-        let Some(moving) = &self.moving else { return };
-        let mut moving = moving.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut moving);
-        // At most five times a second.
-        if moving
-            .drawn
-            .is_some_and(|drawn| drawn.elapsed() < Duration::from_millis(200))
-        {
-            return;
-        }
-        moving.drawn = Some(Instant::now());
-        eprint!(
-            "\r\x1b[2K{}  {}",
-            moving.progress,
-            moving.building.join(" ")
-        );
-        let _ = std::io::stderr().flush();
-    }
-}
-
-impl Watcher for Screen {
-    fn notice(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::Fetching(_) => {}
-            Notice::Building(element) => {
-                if self.moving.is_none() {
-                    self.line(&format!("building {element}"));
-                }
-                self.moving(|moving| moving.building.push((*element).to_owned()));
-            }
-            Notice::Built {
-                element,
-                seconds,
-                warnings,
-            } => {
-                self.moving(|moving| moving.building.retain(|name| name != element));
-                self.line(&format!("built    {element} in {seconds:.1} s"));
-                for warning in *warnings {
-                    self.line(&format!("warning  {element}: {warning}"));
-                }
-            }
-            Notice::Failed {
-                element,
-                error,
-                log,
-            } => {
-                self.moving(|moving| moving.building.retain(|name| name != element));
-                self.line(&format!("failed   {element}: {error}"));
-                if let Some(log) = log {
-                    self.clear();
-                    show_end(log);
-                }
-            }
-            Notice::Progress(progress) => self.moving(|moving| {
-                moving.progress = format!(
-                    "{} cached, {} built, {} failed, {} to go",
-                    progress.cached, progress.built, progress.failed, progress.left
-                );
-            }),
-        }
-    }
-}
-
-/// Shows the last lines of a log.
-fn show_end(log: &Path) {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
-        eprintln!("    {line}");
-    }
-    eprintln!("    (all of it: {})", log.display());
 }

@@ -9,13 +9,17 @@ mod demo;
 mod error;
 mod explain;
 mod open;
+mod screen;
+mod selection;
 mod show;
+mod source;
 mod speculation;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use arguments::source::SourceCommand;
 use arguments::{Arguments, ArtifactCommand, Command, SpeculationCommand};
 
 fn main() -> ExitCode {
@@ -27,6 +31,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Build(ref build) => build::run(main, build),
         Command::Show(ref show) => show::run(main, show),
+        Command::Source(SourceCommand::Fetch(ref fetch)) => source::fetch(main, fetch),
+        Command::Source(SourceCommand::Track(ref track)) => source::track(main, track),
+        Command::Source(SourceCommand::Checkout(ref checkout)) => source::checkout(main, checkout),
         Command::Artifact(ArtifactCommand::Checkout(ref checkout)) => {
             artifact::checkout(main, checkout)
         }

@@ -101,7 +101,7 @@ impl Shown<'_> {
             "state" => self.state()?.to_owned(),
             "description" => element.description.to_string(),
             "vars" => lines(element.variables.iter()),
-            "env" => lines(element.environment.iter()),
+            "env" => lines(&element.environment),
             "public" => element.public_data(None),
             "deps" => {
                 let mut all = element.build_dependencies.clone();
@@ -145,7 +145,7 @@ impl Shown<'_> {
             .element()
             .sources
             .iter()
-            .all(|source| source.download().is_none())
+            .all(|source| !source.is_fetched())
             || self.session.has_sources(self.loaded, self.id)?;
         if !fetched {
             return Ok("fetch needed");

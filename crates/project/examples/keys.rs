@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use headstart_project::{Keys, Nothing, Projects};
+use headstart_project::{Keys, Project};
 
 #[path = "../tests/support/disk.rs"]
 mod disk;
@@ -17,12 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut targets: Vec<String> = args.collect();
     let start = Instant::now();
     let settings = disk::settings(&root);
-    let files = Arc::new(disk::Disk(root.clone()));
-    let projects = Projects::load(files, Arc::new(Nothing), settings)?;
+    let project = Project::load(Arc::new(disk::Disk(root.clone())), &settings)?;
     if targets.is_empty() {
-        targets = projects.top().default_targets()?;
+        targets = project.default_targets()?;
     }
-    let graph = projects.load_elements(&targets)?;
+    let graph = project.load_elements(&targets)?;
     let loaded = start.elapsed();
     let contents = disk::digest(&root, &graph.contents())?;
     let digested = start.elapsed();

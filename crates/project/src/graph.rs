@@ -1,13 +1,12 @@
 //! The loaded elements and the order in which BuildStream looks at them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Index;
 use std::sync::Arc;
 
 use crate::element::{Element, ElementId};
 use crate::error::Warning;
 use crate::keys::Content;
-use crate::project::{Project, ProjectId};
 use crate::source::Source;
 
 /// The targets that were asked for, with all that they depend on.
@@ -19,15 +18,15 @@ pub struct ElementGraph {
     elements: Vec<Element>,
     targets: Vec<ElementId>,
     by_name: HashMap<Arc<str>, ElementId>,
-    projects: BTreeMap<ProjectId, Arc<Project>>,
+    fatal_warnings: Vec<Arc<str>>,
     warnings: Vec<Warning>,
 }
 
 impl ElementGraph {
     pub(crate) fn new(
-        targets: Vec<ElementId>,
         elements: Vec<Element>,
-        projects: BTreeMap<ProjectId, Arc<Project>>,
+        targets: Vec<ElementId>,
+        fatal_warnings: Vec<Arc<str>>,
         warnings: Vec<Warning>,
     ) -> Self {
         let names = elements.iter().map(|element| element.full_name.clone());
@@ -36,7 +35,7 @@ impl ElementGraph {
             elements,
             targets,
             by_name,
-            projects,
+            fatal_warnings,
             warnings,
         }
     }
@@ -74,14 +73,9 @@ impl ElementGraph {
         self.by_name.get(full_name).copied()
     }
 
-    /// The project of an element, as the element sees it; none if the element is of another graph.
-    pub fn project(&self, id: ElementId) -> Option<&Arc<Project>> {
-        self.projects.get(&self.get(id)?.project_id)
-    }
-
-    /// The projects of all elements.
-    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
-        self.projects.values()
+    /// The project's `fatal-warnings`, as written.
+    pub fn fatal_warnings(&self) -> &[Arc<str>] {
+        &self.fatal_warnings
     }
 
     /// What was doubtful when the elements were loaded.
@@ -92,7 +86,7 @@ impl ElementGraph {
     /// What of the project's files must be digested before keys can be computed, each once.
     pub fn contents(&self) -> Vec<Content> {
         let sources = self.elements.iter().flat_map(|element| &element.sources);
-        let mut contents: Vec<Content> = sources.filter_map(Source::content).collect();
+        let mut contents: Vec<Content> = sources.flat_map(Source::contents).collect();
         contents.sort();
         contents.dedup();
         contents

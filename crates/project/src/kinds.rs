@@ -5,7 +5,6 @@ mod build;
 mod compose;
 mod filter;
 mod import;
-mod junction;
 mod script;
 mod stack;
 
@@ -19,7 +18,6 @@ pub use build::{Build, STEPS};
 pub use compose::Compose;
 pub use filter::Filter;
 pub use import::Import;
-pub use junction::Junction;
 pub use script::Script;
 
 use crate::element::ElementId;
@@ -53,12 +51,10 @@ pub enum ElementKind {
     Filter,
     /// Commands on other elements' artifacts.
     Script,
-    /// A way into another project.
-    Junction,
 }
 
 impl ElementKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 10] = [
         Self::Manual,
         Self::Autotools,
         Self::Cmake,
@@ -69,7 +65,6 @@ impl ElementKind {
         Self::Compose,
         Self::Filter,
         Self::Script,
-        Self::Junction,
     ];
 
     /// The kind of a name.
@@ -90,7 +85,6 @@ impl ElementKind {
             Self::Compose => "compose",
             Self::Filter => "filter",
             Self::Script => "script",
-            Self::Junction => "junction",
         }
     }
 
@@ -112,7 +106,6 @@ impl ElementKind {
             Self::Meson => ("meson.yaml", include_str!("../data/meson.yaml")),
             Self::Import => ("import.yaml", include_str!("../data/import.yaml")),
             Self::Stack => ("stack.yaml", ""),
-            Self::Junction => ("junction.yaml", ""),
             Self::Compose => ("compose.yaml", include_str!("../data/compose.yaml")),
             Self::Filter => ("filter.yaml", include_str!("../data/filter.yaml")),
             Self::Script => ("script.yaml", include_str!("../data/script.yaml")),
@@ -134,13 +127,13 @@ impl ElementKind {
 
     /// Whether its artifact has files of its own.
     pub fn has_artifact(self) -> bool {
-        !matches!(self, Self::Stack | Self::Junction)
+        self != Self::Stack
     }
 
     pub(crate) fn takes_dependency_config(self) -> bool {
         !matches!(
             self,
-            Self::Import | Self::Stack | Self::Compose | Self::Filter | Self::Junction
+            Self::Import | Self::Stack | Self::Compose | Self::Filter
         )
     }
 
@@ -177,8 +170,6 @@ pub enum Config {
     Filter(Filter),
     /// Runs commands on its dependencies.
     Script(Script),
-    /// Leads into another project.
-    Junction(Junction),
 }
 
 impl Config {
@@ -197,15 +188,13 @@ impl Config {
             ElementKind::Compose => Self::Compose(Compose::load(input)?),
             ElementKind::Filter => Self::Filter(Filter::load(input)?),
             ElementKind::Script => Self::Script(Script::load(input)?),
-            ElementKind::Junction => Self::Junction(Junction::load(input)?),
         })
     }
 
     /// Whether the element runs commands in a sandbox.
     pub fn runs_commands(&self) -> bool {
         match self {
-            // A junction runs none, but its key is made as if it did.
-            Self::Build(_) | Self::Script(_) | Self::Junction(_) => true,
+            Self::Build(_) | Self::Script(_) => true,
             Self::Compose(compose) => compose.integrate,
             Self::Import(_) | Self::Stack | Self::Filter(_) => false,
         }
@@ -216,7 +205,7 @@ impl Config {
         match self {
             Self::Build(build) => build.unique_key(),
             Self::Import(import) => import.unique_key(),
-            Self::Stack | Self::Junction(_) => Json::Int(1),
+            Self::Stack => Json::Int(1),
             Self::Compose(compose) => compose.unique_key(),
             Self::Filter(filter) => filter.unique_key(),
             Self::Script(script) => script.unique_key(),

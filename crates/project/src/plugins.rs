@@ -1,15 +1,15 @@
 //! Where kinds come from: the plugin origins of project.conf.
 //!
-//! No plugin is ever run. The kinds of BuildStream itself and of well-known packages are built in; a
-//! project must name where it takes theirs from, as BuildStream demands: from the package, from a
-//! project that it is joined to, or from a directory of its own.
+//! No plugin is ever run. The kinds of BuildStream itself and of the package `buildstream-plugins`
+//! are built in; a project must name that package to use its kinds, as BuildStream demands. A kind
+//! that a project takes from elsewhere is not supported, even if it has a built-in name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Node, Provenance, Scalar};
+use headstart_yaml::{Mapping, Node, Scalar};
 
-use crate::error::LoadError;
+use crate::error::{LoadError, Problem};
 
 /// The kinds that a project declares, with their origins.
 #[derive(Clone, Debug, Default)]
@@ -18,32 +18,12 @@ pub(crate) struct Plugins {
     sources: HashMap<Arc<str>, Origin>,
 }
 
-/// What plugins there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum PluginType {
-    Element,
-    Source,
-}
-
-impl PluginType {
-    /// Its word in messages.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Element => "element",
-            Self::Source => "source",
-        }
-    }
-}
-
-/// Where a kind comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+enum Origin {
     /// A Python package, by its name without a version.
-    Package(Arc<str>),
-    /// A directory of the project.
-    Local(Arc<str>),
-    /// Wherever the project behind a junction takes it from.
-    Junction { path: Arc<str>, at: Provenance },
+    Package(String),
+    /// A directory of the project, or another project.
+    Other(&'static str),
 }
 
 impl Plugins {
@@ -66,13 +46,52 @@ impl Plugins {
         Ok(plugins)
     }
 
-    /// Where the project takes a kind from, if it says so.
-    pub(crate) fn origin(&self, plugin_type: PluginType, kind: &str) -> Option<&Origin> {
-        match plugin_type {
-            PluginType::Element => self.elements.get(kind),
-            PluginType::Source => self.sources.get(kind),
-        }
+    /// Checks that an element's kind is the one that is built in. `built_in` is none if there is no
+    /// such kind, else the package that it imitates, if that is not BuildStream.
+    pub(crate) fn check_element(
+        &self,
+        name: &Scalar,
+        built_in: Option<Option<&'static str>>,
+    ) -> Result<(), LoadError> {
+        check("element", name, self.elements.get(&name.value), built_in)
     }
+
+    /// As [`Plugins::check_element`], for sources.
+    pub(crate) fn check_source(
+        &self,
+        name: &Scalar,
+        built_in: Option<Option<&'static str>>,
+    ) -> Result<(), LoadError> {
+        check("source", name, self.sources.get(&name.value), built_in)
+    }
+}
+
+fn check(
+    what: &'static str,
+    name: &Scalar,
+    origin: Option<&Origin>,
+    built_in: Option<Option<&'static str>>,
+) -> Result<(), LoadError> {
+    let kind = &name.value;
+    let problem = match (origin, built_in) {
+        (Some(Origin::Package(package)), Some(Some(imitated))) if package == imitated => {
+            return Ok(());
+        }
+        (None, Some(None)) => return Ok(()),
+        (None, Some(Some(package))) => Problem::NotRegistered {
+            what,
+            kind: kind.to_string(),
+            package,
+        },
+        (Some(Origin::Package(package)), _) => Problem::Unsupported(format!(
+            "the {what} kind '{kind}' of the package '{package}' is"
+        )),
+        (Some(Origin::Other(origin)), _) => Problem::Unsupported(format!(
+            "the {what} kind '{kind}', a plugin of {origin}, is"
+        )),
+        (None, None) => return Ok(()),
+    };
+    Err(LoadError::at(&name.at, problem))
 }
 
 fn origin(node: &Mapping) -> Result<Origin, LoadError> {
@@ -92,18 +111,17 @@ fn origin(node: &Mapping) -> Result<Origin, LoadError> {
             let end = package.find([' ', '<', '>', '=', '!', '~', '[', ';', '@']);
             let name = &package[..end.unwrap_or(package.len())];
             // Names of Python packages are compared like this.
-            let name = name.to_lowercase().replace(['_', '.'], "-");
-            Ok(Origin::Package(name.into()))
+            Ok(Origin::Package(
+                name.to_lowercase().replace(['_', '.'], "-"),
+            ))
         }
         "local" => {
             expect("path")?;
-            let path = node.required_scalar("path")?.value.clone();
-            Ok(Origin::Local(path))
+            Ok(Origin::Other("the project itself"))
         }
         "junction" => {
             expect("junction")?;
-            let Scalar { at, value } = node.required_scalar("junction")?.clone();
-            Ok(Origin::Junction { path: value, at })
+            Ok(Origin::Other("another project"))
         }
         _ => Err(kind.unlike("'pip', 'local' or 'junction'").into()),
     }

@@ -1,47 +1,105 @@
 //! The sources of elements: what each kind reads, needs digested and puts into cache keys. One file
 //! a kind.
 
+mod address;
+mod archive;
+mod crates;
+mod git;
+mod git_repo;
+mod git_tag;
 mod local;
+mod lock;
 mod patch;
+mod patch_queue;
+mod pypi;
 mod remote;
-mod tar;
+mod tools;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance, Scalar};
+use headstart_yaml::{Mapping, Provenance};
 
+pub use address::{Address, Download};
+pub use archive::Archive;
+pub use crates::{Crate, CrateOrigin, Crates};
+pub use git::{Git, Submodules, Tag};
+pub use git_repo::{DescribedRef, GitRepo};
+pub use git_tag::{GitClone, GitModule, GitTag};
 pub use local::Local;
+pub use lock::GeneratedLock;
 pub use patch::Patch;
+pub use patch_queue::PatchQueue;
+pub use pypi::{PyPi, PyPiFile};
 pub use remote::Remote;
-pub use tar::Tar;
+pub use tools::{Bazaar, OsTree};
 
 use crate::aliases::Aliases;
 use crate::error::{LoadError, Problem, Warning};
-use crate::files::Below;
+use crate::files::Files;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
 use crate::kinds::PLUGINS_PACKAGE;
-use crate::path::{self, Expect};
 
 /// Keys that every source may have; they are taken out before a kind sees the rest.
 const COMMON_KEYS: [&str; 3] = ["kind", "directory", "provenance"];
+
+/// The package with the kinds that are kept apart from BuildStream's own.
+const COMMUNITY_PACKAGE: &str = "buildstream-plugins-community";
 
 /// The kind of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKind {
     /// Files of the project.
     Local,
-    /// An archive.
+    /// A tar archive.
     Tar,
+    /// A zip archive.
+    Zip,
     /// A file as it is.
     Remote,
     /// A change to the sources before it.
     Patch,
+    /// All changes in a directory of the project, in the order of their names.
+    PatchQueue,
+    /// A commit of a Git repository, with its submodules and without its history.
+    Git,
+    /// A commit of a Git repository, with as much history as describing it takes.
+    GitRepo,
+    /// A commit of a Git repository, with its submodules and history.
+    GitTag,
+    /// A submodule of a source before it.
+    GitModule,
+    /// The crates that a Cargo.lock names.
+    Crates,
+    /// A Cargo.lock.
+    GeneratedLock,
+    /// A package of the Python package index.
+    PyPi,
+    /// A revision of a Bazaar branch.
+    Bazaar,
+    /// A commit of an OSTree repository.
+    OsTree,
 }
 
 impl SourceKind {
-    const ALL: [Self; 4] = [Self::Local, Self::Tar, Self::Remote, Self::Patch];
+    const ALL: [Self; 15] = [
+        Self::Local,
+        Self::Tar,
+        Self::Zip,
+        Self::Remote,
+        Self::Patch,
+        Self::PatchQueue,
+        Self::Git,
+        Self::GitRepo,
+        Self::GitTag,
+        Self::GitModule,
+        Self::Crates,
+        Self::GeneratedLock,
+        Self::PyPi,
+        Self::Bazaar,
+        Self::OsTree,
+    ];
 
     /// The kind of a name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -53,16 +111,28 @@ impl SourceKind {
         match self {
             Self::Local => "local",
             Self::Tar => "tar",
+            Self::Zip => "zip",
             Self::Remote => "remote",
             Self::Patch => "patch",
+            Self::PatchQueue => "patch_queue",
+            Self::Git => "git",
+            Self::GitRepo => "git_repo",
+            Self::GitTag => "git_tag",
+            Self::GitModule => "git_module",
+            Self::Crates => "cargo2",
+            Self::GeneratedLock => "gen_cargo_lock",
+            Self::PyPi => "pypi",
+            Self::Bazaar => "bzr",
+            Self::OsTree => "ostree",
         }
     }
 
     /// The package that BuildStream takes it from, or none if it is its own.
     pub(crate) fn package(self) -> Option<&'static str> {
         match self {
-            Self::Patch => Some(PLUGINS_PACKAGE),
-            _ => None,
+            Self::Local | Self::Tar | Self::Remote => None,
+            Self::Patch | Self::Git | Self::Bazaar => Some(PLUGINS_PACKAGE),
+            _ => Some(COMMUNITY_PACKAGE),
         }
     }
 }
@@ -86,30 +156,64 @@ pub struct Source {
 pub enum SourceConfig {
     /// Files of the project.
     Local(Local),
-    /// An archive.
-    Tar(Tar),
+    /// A tar archive.
+    Tar(Archive),
+    /// A zip archive.
+    Zip(Archive),
     /// A file as it is.
     Remote(Remote),
     /// A change to the sources before it.
     Patch(Patch),
+    /// All changes in a directory of the project.
+    PatchQueue(PatchQueue),
+    /// A commit of a Git repository without its history.
+    Git(Git),
+    /// A commit of a Git repository with some of its history.
+    GitRepo(GitRepo),
+    /// A commit of a Git repository with its history.
+    GitTag(GitTag),
+    /// A submodule of a source before it.
+    GitModule(GitModule),
+    /// The crates that a Cargo.lock names.
+    Crates(Crates),
+    /// A Cargo.lock.
+    GeneratedLock(GeneratedLock),
+    /// A package of the Python package index.
+    PyPi(PyPi),
+    /// A revision of a Bazaar branch.
+    Bazaar(Bazaar),
+    /// A commit of an OSTree repository.
+    OsTree(OsTree),
+}
+
+/// What each kind of source says of itself.
+trait Behaviour {
+    /// What it puts into keys; none as long as it has no `ref`, or its content is not digested.
+    fn unique_key(&self, contents: &Contents) -> Option<Json>;
+
+    /// Whether it is known what exactly is fetched.
+    fn is_resolved(&self) -> bool {
+        true
+    }
+
+    /// Whether anything is fetched from elsewhere.
+    fn is_fetched(&self) -> bool {
+        true
+    }
+
+    /// What of the project's files must be digested for its key.
+    fn contents(&self) -> Vec<Content> {
+        Vec::new()
+    }
 }
 
 /// What sources are made with.
 pub(crate) struct SourceContext<'a> {
-    pub(crate) files: &'a Below,
+    pub(crate) files: &'a dyn Files,
     pub(crate) aliases: &'a Aliases,
     /// Whether an address without an alias is an error.
     pub(crate) unaliased_is_fatal: bool,
     pub(crate) warnings: &'a RefCell<Vec<Warning>>,
-}
-
-impl SourceContext<'_> {
-    /// Checks a path that a source names, relative to its project's directory, and gives it
-    /// relative to the top-level project's.
-    pub(crate) fn path(&self, path: &Scalar, expect: Expect) -> Result<Arc<str>, LoadError> {
-        let inside = path::check(self.files, path, expect)?;
-        Ok(self.files.path(&inside).into())
-    }
 }
 
 impl Source {
@@ -121,46 +225,78 @@ impl Source {
         at: &Provenance,
         context: &SourceContext<'_>,
     ) -> Result<Self, LoadError> {
+        use SourceConfig as Loaded;
+        use SourceKind as Kind;
         Ok(Self {
             kind,
             directory,
             at: at.clone(),
             config: match kind {
-                SourceKind::Local => SourceConfig::Local(Local::load(config, context)?),
-                SourceKind::Tar => SourceConfig::Tar(Tar::load(config, context)?),
-                SourceKind::Remote => SourceConfig::Remote(Remote::load(config, context)?),
-                SourceKind::Patch => SourceConfig::Patch(Patch::load(config, context)?),
+                Kind::Local => Loaded::Local(Local::load(config, context)?),
+                Kind::Tar => Loaded::Tar(Archive::load(config, context)?),
+                Kind::Zip => Loaded::Zip(Archive::load(config, context)?),
+                Kind::Remote => Loaded::Remote(Remote::load(config, context)?),
+                Kind::Patch => Loaded::Patch(Patch::load(config, context)?),
+                Kind::PatchQueue => Loaded::PatchQueue(PatchQueue::load(config, context)?),
+                Kind::Git => Loaded::Git(Git::load(config, context)?),
+                Kind::GitRepo => Loaded::GitRepo(GitRepo::load(config, context)?),
+                Kind::GitTag => Loaded::GitTag(GitTag::load(config, context)?),
+                Kind::GitModule => Loaded::GitModule(GitModule::load(config, context)?),
+                Kind::Crates => Loaded::Crates(Crates::load(config, context)?),
+                Kind::GeneratedLock => Loaded::GeneratedLock(GeneratedLock::load(config)?),
+                Kind::PyPi => Loaded::PyPi(PyPi::load(config, context)?),
+                Kind::Bazaar => Loaded::Bazaar(Bazaar::load(config, context)?),
+                Kind::OsTree => Loaded::OsTree(OsTree::load(config, context)?),
             },
         })
     }
 
-    /// Whether it is known what exactly is fetched.
-    pub fn is_resolved(&self) -> bool {
-        self.download()
-            .is_none_or(|download| download.reference.is_some())
+    fn behaviour(&self) -> &dyn Behaviour {
+        match &self.config {
+            SourceConfig::Local(local) => local,
+            SourceConfig::Tar(archive) | SourceConfig::Zip(archive) => archive,
+            SourceConfig::Remote(remote) => remote,
+            SourceConfig::Patch(patch) => patch,
+            SourceConfig::PatchQueue(queue) => queue,
+            SourceConfig::Git(git) => git,
+            SourceConfig::GitRepo(git) => git,
+            SourceConfig::GitTag(git) => git,
+            SourceConfig::GitModule(module) => module,
+            SourceConfig::Crates(crates) => crates,
+            SourceConfig::GeneratedLock(lock) => lock,
+            SourceConfig::PyPi(pypi) => pypi,
+            SourceConfig::Bazaar(bazaar) => bazaar,
+            SourceConfig::OsTree(ostree) => ostree,
+        }
     }
 
-    /// What is downloaded, if anything is.
-    pub fn download(&self) -> Option<&Download> {
-        match &self.config {
-            SourceConfig::Tar(tar) => Some(&tar.download),
-            SourceConfig::Remote(remote) => Some(&remote.download),
-            SourceConfig::Local(_) | SourceConfig::Patch(_) => None,
-        }
+    /// Whether it is known what exactly is fetched.
+    pub fn is_resolved(&self) -> bool {
+        self.behaviour().is_resolved()
+    }
+
+    /// Whether anything of it is fetched from elsewhere.
+    pub fn is_fetched(&self) -> bool {
+        self.behaviour().is_fetched()
     }
 
     /// Whether it can only be staged onto the sources before it; such a source is not cached alone.
     pub fn needs_previous(&self) -> bool {
-        matches!(self.config, SourceConfig::Patch(_))
+        let config = &self.config;
+        matches!(config, SourceConfig::Patch(_) | SourceConfig::PatchQueue(_))
+    }
+
+    /// Whether it can only be tracked when the sources before it are staged.
+    pub fn tracks_previous(&self) -> bool {
+        matches!(
+            self.config,
+            SourceConfig::GitModule(_) | SourceConfig::Crates(_) | SourceConfig::GeneratedLock(_)
+        )
     }
 
     /// What of the project's files must be digested for its key.
-    pub fn content(&self) -> Option<Content> {
-        match &self.config {
-            SourceConfig::Local(local) => Some(Content::Tree(local.path.clone())),
-            SourceConfig::Patch(patch) => Some(Content::File(patch.path.clone())),
-            SourceConfig::Tar(_) | SourceConfig::Remote(_) => None,
-        }
+    pub fn contents(&self) -> Vec<Content> {
+        self.behaviour().contents()
     }
 
     /// What it puts into keys; none as long as it is not resolved or its content not digested.
@@ -168,19 +304,14 @@ impl Source {
         if !self.is_resolved() {
             return None;
         }
-        match &self.config {
-            SourceConfig::Local(local) => local.unique_key(contents),
-            SourceConfig::Tar(tar) => Some(tar.unique_key()),
-            SourceConfig::Remote(remote) => Some(remote.unique_key()),
-            SourceConfig::Patch(patch) => patch.unique_key(contents),
-        }
+        self.behaviour().unique_key(contents)
     }
 }
 
 /// Checks what holds for all sources of an element together.
 pub(crate) fn check(sources: &[Source]) -> Result<(), LoadError> {
     match sources.first() {
-        Some(first) if first.needs_previous() => {
+        Some(first) if first.needs_previous() || first.tracks_previous() => {
             let problem = Problem::FirstSource(first.kind.name());
             Err(LoadError::at(&first.at, problem))
         }
@@ -188,56 +319,32 @@ pub(crate) fn check(sources: &[Source]) -> Result<(), LoadError> {
     }
 }
 
-/// A file that is downloaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
-    /// The address as written, perhaps with an alias: what keys and caches hold.
-    pub url: Arc<str>,
-    /// Where to try to get it, in order: mirrors, then the alias' own address.
-    pub addresses: Vec<String>,
-    /// The SHA-256 of the file, as 64 hexadecimal digits.
-    pub reference: Option<Arc<str>>,
-    /// The version, or the pattern to guess it by; only keys see it.
-    version: Option<Arc<str>>,
+/// Checks a source's keys: the common ones and those of its kind.
+fn expect_keys(config: &Mapping, own: &[&str]) -> Result<(), LoadError> {
+    Ok(config.expect_keys(&[&COMMON_KEYS[..], own].concat())?)
 }
 
-impl Download {
-    const KEYS: [&str; 4] = ["url", "ref", "version", "version-guess-pattern"];
+/// The text of a key, if it is there.
+fn text(config: &Mapping, key: &str) -> Result<Option<Arc<str>>, LoadError> {
+    Ok(config.scalar(key)?.map(|scalar| scalar.value.clone()))
+}
 
-    fn load(
-        config: &Mapping,
-        further_keys: &[&str],
-        context: &SourceContext<'_>,
-    ) -> Result<Self, LoadError> {
-        let mut keys = COMMON_KEYS.to_vec();
-        keys.extend(Self::KEYS);
-        keys.extend(further_keys);
-        config.expect_keys(&keys)?;
-        let url = config.required_scalar("url")?;
-        if !context.aliases.check(url)? {
-            if context.unaliased_is_fatal {
-                let problem = Problem::Unaliased(url.value.to_string());
-                return Err(LoadError::at(&url.at, problem));
-            }
-            context.warnings.borrow_mut().push(Warning {
-                at: url.at.clone(),
-                text: format!("the address '{}' has no alias", url.value),
-            });
+/// The version of what is fetched, or the pattern to guess it by. Only keys see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    key: &'static str,
+    value: Arc<str>,
+}
+
+impl Version {
+    const KEYS: [&str; 2] = ["version", "version-guess-pattern"];
+
+    fn load(config: &Mapping) -> Result<Option<Self>, LoadError> {
+        let mut version = None;
+        for key in Self::KEYS.into_iter().rev() {
+            let value = text(config, key)?;
+            version = value.map(|value| Self { key, value }).or(version);
         }
-        let text = |key| Ok::<_, LoadError>(config.scalar(key)?.map(|scalar| scalar.value.clone()));
-        let pattern = text("version-guess-pattern")?;
-        Ok(Self {
-            addresses: context.aliases.addresses(&url.value),
-            url: url.value.clone(),
-            reference: text("ref")?,
-            version: text("version")?.or(pattern),
-        })
-    }
-
-    fn unique_key(&self) -> Vec<Json> {
-        let reference = self.reference.as_ref().map_or(Json::Null, Json::from);
-        let mut key = vec![(&self.url).into(), reference];
-        key.extend(self.version.as_ref().map(Json::from));
-        key
+        Ok(version)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headstart_project::{ElementGraph, Host, LoadError, MemoryFiles, Nothing, Projects, Settings};
+use headstart_project::{ElementGraph, Host, LoadError, MemoryFiles, Project, Settings};
 
 fn load(fixture: &str, options: &[(&str, &str)]) -> Result<ElementGraph, LoadError> {
     let mut files = MemoryFiles::from_fixture(fixture);
@@ -14,16 +14,17 @@ fn load(fixture: &str, options: &[(&str, &str)]) -> Result<ElementGraph, LoadErr
         files.insert("e/other.bst", "kind: stack\n");
     }
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let host = Host {
-        system: "Linux".to_owned(),
-        machine: "x86_64".to_owned(),
-        max_jobs: 2,
-    };
     let settings = Settings {
+        host: Host {
+            system: "Linux".to_owned(),
+            machine: "x86_64".to_owned(),
+            max_jobs: 2,
+        },
+        directory: "/p".to_owned(),
         options: options.iter().map(owned).collect(),
-        ..Settings::new(host, "/p")
+        user_options: None,
     };
-    Projects::load(Arc::new(files), Arc::new(Nothing), settings)?.load_elements(&["a.bst"])
+    Project::load(Arc::new(files), &settings)?.load_elements(&["a.bst"])
 }
 
 /// Loads `a.bst` of a project and compares the message, with the line it shows below it.
@@ -77,8 +78,12 @@ fn kinds_that_are_not_there() {
          plugin origin 'pip' with the package 'buildstream-plugins' in project.conf",
     );
     check(
-        "//- e/a.bst\nkind: import\nsources:\n- kind: zip\n",
-        "e/a.bst:3:9: there is no source kind 'zip'\n- kind: zip\n        ^^^",
+        "//- e/a.bst\nkind: junction\n",
+        "e/a.bst:1:7: the element kind 'junction' is not supported by this version\nkind: junction\n      ^^^^^^^^",
+    );
+    check(
+        "//- e/a.bst\nkind: import\nsources:\n- kind: zap\n",
+        "e/a.bst:3:9: there is no source kind 'zap'\n- kind: zap\n        ^^^",
     );
     check(
         "//- project.conf\nname: p\nmin-version: 2.0\nplugins:\n- {origin: local, path: x, elements: [own, manual]}\n\
@@ -117,7 +122,7 @@ fn elements_and_files_that_are_not_there() {
     );
     check(
         "//- e/a.bst\nkind: stack\ndepends: ['sub.bst:b.bst']\n",
-        "e/a.bst:2:11: there is no element 'sub.bst' in 'e'\n\
+        "e/a.bst:2:11: depending on elements of other projects is not supported by this version\n\
          depends: ['sub.bst:b.bst']\n          ^^^^^^^^^^^^^^^",
     );
     check(
@@ -324,6 +329,11 @@ fn projects_that_are_wrong() {
         "project.conf:3:15: the path 'no' does not exist\nelement-path: no\n              ^^",
     );
     check_conf(
+        "name: p\nmin-version: 2.0\nref-storage: project.refs\n",
+        "project.conf:3:14: the ref-storage 'project.refs' is not supported by this version\n\
+         ref-storage: project.refs\n             ^^^^^^^^^^^^",
+    );
+    check_conf(
         "name: p\nmin-version: 2.0\nelments: {}\n",
         &format!(
             "project.conf:3:1: unexpected key 'elments': expected one of '{}'\nelments: {{}}\n^^^^^^^",
@@ -349,17 +359,18 @@ fn projects_that_are_wrong() {
          \"%{element-name}\"}\n             ^^^^^^^^^^^^^^^^^",
     );
     assert_eq!(
-        Projects::load(
+        Project::load(
             Arc::new(MemoryFiles::default()),
-            Arc::new(Nothing),
-            Settings::new(
-                Host {
+            &Settings {
+                host: Host {
                     system: "Linux".to_owned(),
                     machine: "x86_64".to_owned(),
                     max_jobs: 2
                 },
-                "/p"
-            )
+                directory: "/p".to_owned(),
+                options: Vec::new(),
+                user_options: None,
+            }
         )
         .err()
         .unwrap()

@@ -54,6 +54,17 @@ pub enum BuildScope {
 pub enum Notice<'a> {
     /// An element's sources are being fetched.
     Fetching(&'a str),
+    /// An element's sources are there.
+    Fetched(&'a str),
+    /// A source has a new `ref`.
+    Tracked {
+        /// Of which element.
+        element: &'a str,
+        /// The source's kind.
+        source: &'a str,
+        /// The `ref`.
+        reference: &'a str,
+    },
     /// An element is being built.
     Building(&'a str),
     /// An element was built.
@@ -143,7 +154,7 @@ impl Session {
         let targets = loaded.graph.targets().iter();
         let targets = targets.map(|id| loaded.graph[*id].full_name.to_string());
         let histories = Histories::new(&self.layout.own());
-        let begun = Journal::begin(&histories, self.project().name(), mode, targets.collect());
+        let begun = Journal::begin(&histories, self.project_name(), mode, targets.collect());
         begun
             .inspect_err(|error| tracing::warn!(%error, "no history of this session is written"))
             .ok()

@@ -69,19 +69,28 @@ impl Session {
                 path,
                 hardlinks,
                 force,
-            } => {
-                let io = |source| CheckoutError::Io {
-                    path: path.to_owned(),
-                    source,
-                };
-                fs::create_dir_all(path).map_err(io)?;
-                if !force && fs::read_dir(path).map_err(io)?.next().is_some() {
-                    return Err(CheckoutError::NotEmpty(path.to_owned()));
-                }
-                self.write_directory(tree, path, hardlinks)
-            }
+            } => self.write_to(tree, path, hardlinks, force),
             CheckoutTarget::Tar(writer) => self.write_tar(tree, writer),
         }
+    }
+
+    /// Writes a tree to a folder, which must be empty unless `force` is given.
+    pub(crate) fn write_to(
+        &self,
+        tree: DirectoryDigest,
+        path: &Path,
+        hardlinks: bool,
+        force: bool,
+    ) -> Result<(), CheckoutError> {
+        let io = |source| CheckoutError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(io)?;
+        if !force && fs::read_dir(path).map_err(io)?.next().is_some() {
+            return Err(CheckoutError::NotEmpty(path.to_owned()));
+        }
+        self.write_directory(tree, path, hardlinks)
     }
 
     fn checkout_tree(
@@ -140,7 +149,7 @@ impl Session {
         Ok(())
     }
 
-    fn write_tar(
+    pub(crate) fn write_tar(
         &self,
         tree: DirectoryDigest,
         writer: &mut dyn Write,

@@ -3,6 +3,7 @@
 //! What this program does not act on is accepted, because the file is shared with BuildStream;
 //! [`UserConfig::unused`] names it, so that nobody waits for a remote cache in vain.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io;
@@ -32,8 +33,8 @@ pub struct UserConfig {
     pub max_jobs: Option<u32>,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
-    /// What is said of projects, by their names: options, mirrors and more.
-    pub projects: Mapping,
+    /// Options of projects, by project name.
+    pub project_options: BTreeMap<String, Vec<(String, String)>>,
     /// Keys that BuildStream acts on and this program does not.
     pub unused: Vec<String>,
 }
@@ -80,17 +81,6 @@ const KEYS: &[&str] = &[
     "sourcedir",
     "track",
     "workspacedir",
-];
-
-/// What `buildstream.conf` can say of a project.
-const PROJECT_KEYS: &[&str] = &[
-    "artifacts",
-    "source-caches",
-    "options",
-    "strict",
-    "default-mirror",
-    "remote-execution",
-    "mirrors",
 ];
 
 impl UserConfig {
@@ -144,7 +134,7 @@ impl UserConfig {
                 jobs => u32::try_from(jobs).ok(),
             },
             retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
-            projects: projects(mapping)?,
+            project_options: project_options(mapping)?,
             unused: UNUSED
                 .iter()
                 .filter(|key| mapping.contains(key))
@@ -171,16 +161,30 @@ fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
     }
 }
 
-fn projects(mapping: &Mapping) -> Result<Mapping, YamlError> {
+fn project_options(
+    mapping: &Mapping,
+) -> Result<BTreeMap<String, Vec<(String, String)>>, YamlError> {
+    let mut all = BTreeMap::new();
     let Some(projects) = mapping.mapping("projects")? else {
-        return Ok(Mapping::default());
+        return Ok(all);
     };
     for (name, _) in projects.iter() {
-        if let Some(project) = projects.mapping(&name.text)? {
-            project.expect_keys(PROJECT_KEYS)?;
+        let Some(project) = projects.mapping(&name.text)? else {
+            continue;
+        };
+        let Some(options) = project.mapping("options")? else {
+            continue;
+        };
+        let mut values = Vec::new();
+        for (option, _) in options.iter() {
+            values.push((
+                option.text.to_string(),
+                options.required_string(&option.text)?.to_owned(),
+            ));
         }
+        all.insert(name.text.to_string(), values);
     }
-    Ok(projects.clone())
+    Ok(all)
 }
 
 fn default_file() -> Option<PathBuf> {
@@ -237,9 +241,10 @@ mod tests {
             (2, 10, Some(3))
         );
         assert_eq!(config.on_error, OnError::Continue);
-        let demo = config.projects.mapping("demo").unwrap().unwrap();
-        let options = demo.mapping("options").unwrap().unwrap();
-        assert_eq!(options.string("recc").unwrap(), Some("false"));
+        assert_eq!(
+            config.project_options["demo"],
+            [("recc".into(), "false".into())]
+        );
         assert_eq!(config.unused, ["artifacts"]);
     }
 

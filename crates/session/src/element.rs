@@ -164,7 +164,7 @@ impl Workshop {
             "Build of {} with the key {key}\n\nEnvironment:\n",
             element.full_name
         );
-        for (name, value) in element.environment.iter() {
+        for (name, value) in &element.environment {
             text.push_str(&format!("    {name}: {value}\n"));
         }
         text.push('\n');
@@ -260,7 +260,7 @@ impl Workshop {
     fn remember(&self, id: ElementId, newest: Ancestor) {
         let element = &self.loaded.graph[id];
         let name = artifact_name(&self.loaded.graph, id);
-        let platform = self.session.platform(&self.loaded, id);
+        let platform = self.session.platform(element);
         if let Err(error) = self.session.lineages.add(&name, &platform, newest) {
             tracing::warn!(element = %element.full_name, %error, "the lineage could not be written");
         }

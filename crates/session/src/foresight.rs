@@ -173,7 +173,7 @@ impl Workshop {
         });
         self.board
             .update(id, |fact| fact.recorded = weak.map(|weak| weak.record));
-        let lineage = self.session.lineage(&self.loaded, id, &name);
+        let lineage = self.session.lineage(&graph[id], &name);
         let mut records: Vec<Earlier> = Vec::new();
         for Ancestor { record, built } in weak.into_iter().chain(lineage) {
             if !records.iter().any(|earlier| earlier.record == record) {

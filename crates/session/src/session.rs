@@ -11,18 +11,17 @@ use headstart_assemble::AssembleError;
 use headstart_daemon::{LocalExecutor, Resources};
 use headstart_execution::ExecutionError;
 use headstart_project::{
-    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Projects,
-    Settings,
+    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Settings,
 };
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{SourceError, Sources};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
+use headstart_yaml::{Mapping, Scalar};
 use thiserror::Error;
 
 use crate::config::UserConfig;
 use crate::files::{DiskFiles, find_project};
-use crate::outside::SessionOutside;
 
 /// What a session is opened with.
 #[derive(Debug, Clone)]
@@ -70,6 +69,14 @@ pub enum SessionError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of the project can't be changed.
+    #[error(transparent)]
+    Edit(#[from] headstart_yaml::EditError),
+    /// A new `ref` was written, but it is not what counts.
+    #[error(
+        "{0}: the new `ref` has been written here, but another file or a condition sets it: write it there"
+    )]
+    RefElsewhere(String),
     /// An element has no key.
     #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
     NoKey(String),
@@ -93,7 +100,8 @@ pub struct Loaded {
 
 /// A project with its caches.
 pub struct Session {
-    projects: Projects,
+    pub(crate) root: PathBuf,
+    pub(crate) project: Project,
     pub(crate) config: UserConfig,
     pub(crate) layout: Layout,
     pub(crate) store: Arc<DiskBlobs>,
@@ -101,7 +109,7 @@ pub struct Session {
     pub(crate) artifacts: ArtifactCache,
     pub(crate) lineages: LineageCache,
     pub(crate) source_cache: SourceCache,
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) sources: Sources,
 }
 
 impl Session {
@@ -120,33 +128,30 @@ impl Session {
             .canonicalize()
             .map_err(|error| io(&directory, error))?;
         let root = find_project(&directory).ok_or(SessionError::NoProject(directory))?;
+        let settings = Settings {
+            host: host(config.max_jobs),
+            directory: root.display().to_string(),
+            options,
+            user_options: None,
+        };
+        let project = load_project(&root, settings, &config)?;
+
         let layout = Layout::new(&config.cache_dir);
         let store = Arc::new(DiskBlobs::open(&layout)?);
         let shared: Arc<dyn BlobStore> = store.clone();
         let directories = Arc::new(Directories::new(shared));
         let source_cache = SourceCache::new(&config.cache_dir);
-        let sources = Arc::new(Sources::new(
+        let sources = Sources::new(
             &root,
             &config.source_dir,
             source_cache.clone(),
             Arc::clone(&directories),
-        ));
-        let outside = SessionOutside {
-            root: root.clone(),
-            sources: Arc::clone(&sources),
-            directories: Arc::clone(&directories),
-        };
-        let settings = Settings {
-            options,
-            user: config.projects.clone(),
-            ..Settings::new(host(config.max_jobs), root.display().to_string())
-        };
-        let files = Arc::new(DiskFiles::new(&root));
-        let projects = Projects::load(files, Arc::new(outside), settings)?;
+        );
         let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
-            projects,
+            root,
+            project,
             config,
             layout,
             store,
@@ -162,20 +167,25 @@ impl Session {
     pub fn load(&self, targets: &[String]) -> Result<Loaded, SessionError> {
         let defaults;
         let targets = if targets.is_empty() {
-            defaults = self.project().default_targets()?;
+            defaults = self.default_targets()?;
             &defaults
         } else {
             targets
         };
-        let graph = self.projects.load_elements(targets)?;
+        let graph = self.project.load_elements(targets)?;
         let contents = self.sources.contents(&graph)?;
         let keys = Keys::compute(&graph, &contents);
         Ok(Loaded { graph, keys })
     }
 
-    /// The top-level project.
-    pub fn project(&self) -> &Project {
-        self.projects.top()
+    /// The elements that are meant if none are named.
+    pub fn default_targets(&self) -> Result<Vec<String>, SessionError> {
+        Ok(self.project.default_targets()?)
+    }
+
+    /// The project's name.
+    pub fn project_name(&self) -> &str {
+        self.project.name()
     }
 
     /// Directories of the store.
@@ -212,13 +222,11 @@ impl Session {
     }
 
     /// The platform that an element is built for, as far as it tells one lineage from another: that of
-    /// its sandbox, and the values of its project's options that name one.
-    pub(crate) fn platform(&self, loaded: &Loaded, id: ElementId) -> String {
-        let Element { sandbox, .. } = &loaded.graph[id];
+    /// its sandbox, and the values of the project's options that name one.
+    pub(crate) fn platform(&self, element: &Element) -> String {
+        let sandbox = &element.sandbox;
         let mut platform = format!("{}-{}", sandbox.build_os, sandbox.build_arch);
-        let project = loaded.graph.project(id);
-        let options = project.into_iter().flat_map(|it| it.options().iter());
-        for (name, option) in options {
+        for (name, option) in self.project.options().iter() {
             if matches!(option.option_type, OptionType::Arch(_) | OptionType::Os(_)) {
                 platform.push_str(&format!("-{name}-{}", option.value.to_text()));
             }
@@ -227,15 +235,10 @@ impl Session {
     }
 
     /// The records of an element's lineage, newest first. That they can't be read is logged.
-    pub(crate) fn lineage(
-        &self,
-        loaded: &Loaded,
-        id: ElementId,
-        name: &ArtifactName,
-    ) -> Vec<Ancestor> {
-        let lineage = self.lineages.read(name, &self.platform(loaded, id));
+    pub(crate) fn lineage(&self, element: &Element, name: &ArtifactName) -> Vec<Ancestor> {
+        let lineage = self.lineages.read(name, &self.platform(element));
         lineage.unwrap_or_else(|error| {
-            tracing::warn!(element = %loaded.graph[id].full_name, %error, "its lineage could not be read");
+            tracing::warn!(element = %element.full_name, %error, "its lineage could not be read");
             Vec::new()
         })
     }
@@ -299,4 +302,23 @@ fn host(max_jobs: Option<u32>) -> Host {
         machine: names.machine().to_string_lossy().into_owned(),
         max_jobs: max_jobs.unwrap_or(u32::try_from(processors).unwrap_or(8)),
     }
+}
+
+/// Loads project.conf; the options that the user's configuration sets for it need its name first.
+fn load_project(
+    root: &Path,
+    mut settings: Settings,
+    config: &UserConfig,
+) -> Result<Project, SessionError> {
+    let files = Arc::new(DiskFiles::new(root));
+    let project = Project::load(files.clone(), &settings)?;
+    let Some(options) = config.project_options.get(project.name()) else {
+        return Ok(project);
+    };
+    let mut mapping = Mapping::default();
+    for (name, value) in options {
+        mapping.insert(name.as_str(), Scalar::synthetic(value.as_str()));
+    }
+    settings.user_options = Some(mapping);
+    Ok(Project::load(files, &settings)?)
 }

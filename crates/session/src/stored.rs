@@ -164,7 +164,7 @@ impl Session {
                 }
             }
         }
-        let lineage = self.lineage(loaded, id, &name);
+        let lineage = self.lineage(&loaded.graph[id], &name);
         let newest = lineage.first().map(|ancestor| ancestor.record);
         Ok(newest.map(|record| (FoundUnder::Lineage, record, None)))
     }

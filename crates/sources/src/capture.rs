@@ -10,15 +10,14 @@ use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, FileNode, Hasher,
     Name, Node, SymlinkNode,
 };
-use headstart_store::{BlobStore, Directories, StoreError};
+use headstart_store::{BlobStore, StoreError};
 use rayon::prelude::*;
 
+use crate::Store;
 use crate::error::SourceError;
 
 /// Files up to this size are read into memory once; larger ones are read twice unless they are new.
 const SMALL: u64 = 4 * 1024 * 1024;
-
-type Store = Directories<dyn BlobStore>;
 
 /// Takes a directory with all below it into the store. Only names, contents, symbolic links and the
 /// owner's `x` count.
@@ -160,7 +159,7 @@ fn unusable(path: &Path, reason: &str) -> SourceError {
 mod tests {
     use std::sync::Arc;
 
-    use headstart_store::MemoryBlobs;
+    use headstart_store::{Directories, MemoryBlobs};
 
     use super::*;
 

@@ -6,71 +6,83 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use headstart_merkle::BlobDigest;
-use headstart_project::Download;
+use headstart_project::Address;
 
 use crate::capture::digest_of;
 use crate::error::SourceError;
 
-/// The file of a download, fetched if it is not there yet.
+/// The file behind an address whose SHA-256 is `sha256`, fetched if it is not in `folder` yet.
 pub(crate) fn fetch(
-    download: &Download,
-    kind: &str,
-    source_dir: &Path,
+    address: &Address,
+    sha256: &str,
+    folder: &Path,
 ) -> Result<PathBuf, SourceError> {
-    let reference = download.reference.as_ref();
-    let reference = reference.ok_or(SourceError::Unresolved)?;
-    let folder = source_dir.join(kind).join(directory_name(&download.url));
-    let path = folder.join(&**reference);
+    let path = folder.join(sha256);
     if path.is_file() {
-        if digest_of_file(&path)?.hex() == **reference {
+        if digest_of_file(&path)?.hex() == sha256 {
             return Ok(path);
         }
         tracing::warn!(path = %path.display(), "a download is damaged, and is fetched again");
     }
-    fs::create_dir_all(&folder).map_err(|error| SourceError::io(&folder, error))?;
+    download(address, Some(sha256), folder)?;
+    Ok(path)
+}
+
+/// Fetches what is behind an address now, and gives its SHA-256, by which it is kept in `folder`.
+pub(crate) fn fetch_newest(address: &Address, folder: &Path) -> Result<String, SourceError> {
+    download(address, None, folder)
+}
+
+/// Tries all places of an address; `expected` is the SHA-256 that the file must have.
+fn download(
+    address: &Address,
+    expected: Option<&str>,
+    folder: &Path,
+) -> Result<String, SourceError> {
+    fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))?;
     let mut reasons = Vec::new();
-    for address in &download.addresses {
-        match fetch_from(address, reference, &folder, &path)? {
-            None => return Ok(path),
-            Some(reason) => reasons.push(format!("{address}: {reason}")),
+    for place in &address.places {
+        match fetch_from(place, expected, folder)? {
+            Ok(sha256) => return Ok(sha256),
+            Err(reason) => reasons.push(format!("{place}: {reason}")),
         }
     }
     Err(SourceError::Fetch {
-        url: download.url.to_string(),
+        url: address.url.to_string(),
         reasons,
     })
 }
 
-/// Tries one address; gives the reason if the file can't be had there.
+/// Tries one place; gives the file's SHA-256, or the reason if it can't be had there.
 fn fetch_from(
-    address: &str,
-    reference: &str,
+    place: &str,
+    expected: Option<&str>,
     folder: &Path,
-    path: &Path,
-) -> Result<Option<String>, SourceError> {
+) -> Result<Result<String, String>, SourceError> {
     let mut file = tempfile::Builder::new()
         .prefix(".headstart-")
         .tempfile_in(folder)
         .map_err(|error| SourceError::io(folder, error))?;
-    if let Some(local) = address.strip_prefix("file://") {
+    if let Some(local) = place.strip_prefix("file://") {
         let copied = File::open(percent_decoded(local))
             .and_then(|mut from| io::copy(&mut from, file.as_file_mut()));
         if let Err(error) = copied {
-            return Ok(Some(error.to_string()));
+            return Ok(Err(error.to_string()));
         }
-    } else if let Some(reason) = fetch_by_curl(address, file.path())? {
-        return Ok(Some(reason));
+    } else if let Some(reason) = fetch_by_curl(place, file.path())? {
+        return Ok(Err(reason));
     }
-    let digest = digest_of_file(file.path())?;
-    if digest.hex() != reference {
-        let found = digest.hex();
-        return Ok(Some(format!(
-            "its SHA-256 is {found}, expected the `ref` {reference}"
-        )));
+    let sha256 = digest_of_file(file.path())?.hex();
+    if let Some(expected) = expected
+        && sha256 != expected
+    {
+        let reason = format!("its SHA-256 is {sha256}, expected the `ref` {expected}");
+        return Ok(Err(reason));
     }
-    file.persist(path)
-        .map_err(|error| SourceError::io(path, error.error))?;
-    Ok(None)
+    let path = folder.join(&sha256);
+    file.persist(&path)
+        .map_err(|error| SourceError::io(&path, error.error))?;
+    Ok(Ok(sha256))
 }
 
 fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
@@ -114,14 +126,14 @@ fn fetch_by_curl(address: &str, to: &Path) -> Result<Option<String>, SourceError
 }
 
 /// The folder of an address: all but letters, digits and `%` become `_`.
-fn directory_name(url: &str) -> String {
+pub(crate) fn directory_name(url: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '%';
     url.chars()
         .map(|c| if plain(c) { c } else { '_' })
         .collect()
 }
 
-fn percent_decoded(text: &str) -> PathBuf {
+pub(crate) fn percent_decoded(text: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -63,6 +63,22 @@ pub enum SourceError {
         /// What `patch` said.
         reason: String,
     },
+    /// A tool that fetches or stages a source failed.
+    #[error("{doing}: {said}")]
+    Tool {
+        /// What could not be done.
+        doing: String,
+        /// What the tool said.
+        said: String,
+    },
+    /// A repository does not have a commit.
+    #[error("{url} has no commit '{name}'")]
+    NoCommit {
+        /// As the project names the commit.
+        name: String,
+        /// The repository, as the project writes its address.
+        url: String,
+    },
     /// A program that a source needs is not there.
     #[error("`{program}` is needed to {purpose}: apt-get install {program}")]
     NoProgram {
@@ -90,6 +106,8 @@ impl SourceError {
             | Self::Unresolved
             | Self::Archive { .. }
             | Self::Patch { .. }
+            | Self::Tool { .. }
+            | Self::NoCommit { .. }
             | Self::Unusable { .. }
             | Self::Tree(TreeError::NotADirectory(_) | TreeError::IsADirectory(_)) => Self::At {
                 at: source.at.to_string(),

@@ -5,14 +5,40 @@
 //! downloads are kept where BuildStream keeps them, under the same keys.
 
 mod capture;
+mod crates;
 mod download;
 mod error;
+mod git;
+mod glob;
 mod local;
+mod lock;
 mod patch;
+mod patch_queue;
+mod pypi;
 mod remote;
 mod staging;
-mod tarball;
+mod tar;
+mod toml;
+mod tools;
+mod tracking;
+mod unpacking;
+mod zip;
+
+use headstart_merkle::TreePath;
+use headstart_store::{BlobStore, Directories};
 
 pub use capture::{capture_directory, write_out};
 pub use error::SourceError;
 pub use staging::Sources;
+pub use tracking::NewRef;
+
+/// Where trees and files are put.
+type Store = Directories<dyn BlobStore>;
+
+/// A path below the root of staged sources.
+fn tree_path(text: &str) -> Result<TreePath, SourceError> {
+    TreePath::normalized(text).map_err(|error| SourceError::Tool {
+        doing: format!("{text:?} can't be staged"),
+        said: error.to_string(),
+    })
+}

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use headstart_merkle::{Directory, DirectoryDigest, DirectoryWriter, Name, Node};
-use headstart_store::{BlobStore, Directories};
 
+use crate::Store;
 use crate::capture::capture_node;
 use crate::error::SourceError;
 
@@ -12,7 +12,7 @@ use crate::error::SourceError;
 pub(crate) fn stage(
     project: &Path,
     path: &str,
-    store: &Directories<dyn BlobStore>,
+    store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let full = project.join(path);
     match capture_node(&full, store)? {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use headstart_merkle::DirectoryDigest;
-use headstart_store::{BlobStore, Directories};
 
+use crate::Store;
 use crate::capture::{capture_directory, write_out};
 use crate::error::SourceError;
 
@@ -15,7 +15,7 @@ pub(crate) fn apply(
     before: DirectoryDigest,
     patch: &Path,
     strip_level: i64,
-    store: &Directories<dyn BlobStore>,
+    store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let failed = |reason: String| SourceError::Patch {
         patch: patch.to_owned(),

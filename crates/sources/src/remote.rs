@@ -5,15 +5,15 @@ use std::path::Path;
 
 use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree, TreePath};
 use headstart_project::Remote;
-use headstart_store::{BlobStore, Directories};
 
+use crate::Store;
 use crate::error::SourceError;
 
 /// The tree that holds just the file.
 pub(crate) fn stage(
     remote: &Remote,
     file: &Path,
-    store: &Directories<dyn BlobStore>,
+    store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let content = fs::read(file).map_err(|error| SourceError::io(file, error))?;
     let digest = store.store().write(content.into())?;

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use headstart_artifacts::{SourceCache, is_tree_complete};
 use headstart_merkle::{DirectoryDigest, Node, Tree, TreePath};
 use headstart_project::{
-    Content, Contents, Element, ElementGraph, ElementId, Keys, Source, SourceConfig,
+    Archive, Content, Contents, Download, Element, ElementGraph, ElementId, Keys, Source,
+    SourceConfig, Submodules,
 };
 use headstart_store::{BlobStore, Directories};
 
 use crate::capture::digest_of;
+use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
-use crate::{download, local, patch, remote, tarball};
+use crate::{
+    Store, crates, git, local, lock, patch, patch_queue, pypi, remote, tar, tools, tree_path, zip,
+};
 
 /// Fetches and stages the sources of one project's elements.
 pub struct Sources {
@@ -74,17 +78,28 @@ impl Sources {
         {
             return Ok(tree);
         }
-        let mut tree = Tree::empty();
-        for (index, source) in element.sources.iter().enumerate() {
-            let key = keys.source(id, index).map(|key| key.hex());
-            self.add(&mut tree, source, key.as_deref())
-                .map_err(|error| error.of(source))?;
-        }
-        let tree = tree.write(&*self.directories)?;
+        let tree = self.stage_first(element, id, keys, element.sources.len())?;
         if let Some(key) = &key {
             self.cache.write_element_sources(key, tree)?;
         }
         Ok(tree)
+    }
+
+    /// The tree of an element's first `count` sources, fetched and staged.
+    pub fn stage_first(
+        &self,
+        element: &Element,
+        id: ElementId,
+        keys: &Keys,
+        count: usize,
+    ) -> Result<DirectoryDigest, SourceError> {
+        let mut tree = Tree::empty();
+        for (index, source) in element.sources.iter().enumerate().take(count) {
+            let key = keys.source(id, index).map(|key| key.hex());
+            self.add(&mut tree, source, key.as_deref())
+                .map_err(|error| error.of(source))?;
+        }
+        Ok(tree.write(&*self.directories)?)
     }
 
     fn add(&self, tree: &mut Tree, source: &Source, key: Option<&str>) -> Result<(), SourceError> {
@@ -94,18 +109,27 @@ impl Sources {
             path: directory.into(),
             reason: error.to_string(),
         })?;
-        if let SourceConfig::Patch(patch) = &source.config {
-            let before = match tree.get(&at, store)? {
-                Some(Node::Directory(digest)) => digest,
-                _ => return Err(headstart_merkle::TreeError::NotADirectory(at).into()),
-            };
-            let file = self.project.join(&*patch.path);
-            let after = patch::apply(before, &file, patch.strip_level, store)?;
-            return Ok(tree.insert(&at, Node::Directory(after), store)?);
+        if !source.needs_previous() {
+            let staged = self.stage_alone(source, key)?;
+            tree.merge(&at, staged, store)?;
+            return Ok(());
         }
-        let staged = self.stage_alone(source, key)?;
-        tree.merge(&at, staged, store)?;
-        Ok(())
+        let before = match tree.get(&at, store)? {
+            Some(Node::Directory(digest)) => digest,
+            _ => return Err(headstart_merkle::TreeError::NotADirectory(at).into()),
+        };
+        let after = match &source.config {
+            SourceConfig::Patch(patch) => {
+                let file = self.project.join(&*patch.path);
+                patch::apply(before, &file, patch.strip_level, store)?
+            }
+            SourceConfig::PatchQueue(queue) => {
+                patch_queue::apply(before, queue, &self.project, store)?
+            }
+            // The others are staged alone.
+            _ => before,
+        };
+        Ok(tree.insert(&at, Node::Directory(after), store)?)
     }
 
     /// The tree of a source that does not need those before it.
@@ -121,24 +145,89 @@ impl Sources {
         {
             return Ok(tree);
         }
-        let store = &*self.directories;
-        let tree = match &source.config {
-            SourceConfig::Local(local) => local::stage(&self.project, &local.path, store)?,
-            SourceConfig::Tar(tar) => tarball::stage(
-                tar,
-                &download::fetch(&tar.download, kind, &self.source_dir)?,
-                store,
-            )?,
-            SourceConfig::Remote(remote) => {
-                let file = download::fetch(&remote.download, kind, &self.source_dir)?;
-                remote::stage(remote, &file, store)?
-            }
-            // Staged by the caller, onto what comes before it.
-            SourceConfig::Patch(_) => Tree::empty().write(store)?,
-        };
+        let tree = self.fetch_and_stage(source)?;
         if let Some(key) = key {
             self.cache.write_source(kind, key, tree)?;
         }
         Ok(tree)
     }
+
+    fn fetch_and_stage(&self, source: &Source) -> Result<DirectoryDigest, SourceError> {
+        let store = &*self.directories;
+        let folder = self.folder(source);
+        match &source.config {
+            SourceConfig::Local(local) => local::stage(&self.project, &local.path, store),
+            SourceConfig::Tar(archive) => stage_archive(archive, &folder, tar::stage, store),
+            SourceConfig::Zip(archive) => stage_archive(archive, &folder, zip::stage, store),
+            SourceConfig::Remote(remote) => {
+                remote::stage(remote, &fetch_file(&remote.download, &folder)?, store)
+            }
+            SourceConfig::Git(source) => {
+                git::fetch_mirror(source, &folder)?;
+                git::stage_mirror(source, &folder, store)
+            }
+            SourceConfig::GitRepo(source) => {
+                git::fetch_repo(source, &folder)?;
+                git::stage_repo(source, &folder, store)
+            }
+            SourceConfig::GitTag(source) => {
+                git::fetch_clone(&source.clone, &source.submodules, &folder)?;
+                git::stage_clone(&source.clone, &source.submodules, &folder, store)
+            }
+            SourceConfig::GitModule(source) => {
+                git::fetch_clone(&source.clone, &Submodules::none(), &folder)?;
+                let files = git::stage_clone(&source.clone, &Submodules::none(), &folder, store)?;
+                let mut tree = Tree::empty();
+                tree.merge(&tree_path(&source.path)?, files, store)?;
+                Ok(tree.write(store)?)
+            }
+            SourceConfig::Crates(source) => {
+                crates::download(source, &folder)?;
+                crates::stage(source, &folder, store)
+            }
+            SourceConfig::GeneratedLock(source) => lock::stage(source, store),
+            SourceConfig::PyPi(source) => pypi::stage(source, &folder, store),
+            SourceConfig::Bazaar(source) => tools::stage_bazaar(source, &folder, store),
+            SourceConfig::OsTree(source) => {
+                tools::stage_ostree(source, &self.project, &folder, store)
+            }
+            // Staged by the caller, onto what comes before them.
+            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => Ok(Tree::empty().write(store)?),
+        }
+    }
+
+    /// Where the downloads of a source's kind are kept.
+    pub(crate) fn folder(&self, source: &Source) -> PathBuf {
+        self.source_dir.join(source.kind.name())
+    }
+
+    pub(crate) fn project(&self) -> &Path {
+        &self.project
+    }
+
+    pub(crate) fn directories(&self) -> &Store {
+        &self.directories
+    }
+}
+
+fn fetch_file(download: &Download, folder: &Path) -> Result<PathBuf, SourceError> {
+    let reference = download.reference.as_deref();
+    let reference = reference.ok_or(SourceError::Unresolved)?;
+    let folder = folder.join(directory_name(&download.address.url));
+    fetch(&download.address, reference, &folder)
+}
+
+fn stage_archive(
+    archive: &Archive,
+    folder: &Path,
+    stage: fn(&Path, &str, &str, &Store) -> Result<DirectoryDigest, SourceError>,
+    store: &Store,
+) -> Result<DirectoryDigest, SourceError> {
+    let file = fetch_file(&archive.download, folder)?;
+    stage(
+        &file,
+        &archive.base_dir,
+        &archive.download.address.url,
+        store,
+    )
 }

@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("artifacts", &["reapi", "merkle", "store", "store-disk"]),
     (
         "sources",
-        &["reapi", "merkle", "store", "artifacts", "project"],
+        &["reapi", "merkle", "store", "artifacts", "project", "yaml"],
     ),
     (
         "assemble",

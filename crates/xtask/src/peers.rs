@@ -6,7 +6,14 @@ use std::process::Command;
 use crate::run;
 
 /// The releases that keys, formats and protocols are compared with.
-const PACKAGES: [&str; 2] = ["BuildStream==2.8.1", "buildstream-plugins==2.8.0"];
+const PACKAGES: [&str; 5] = [
+    "BuildStream==2.8.1",
+    "buildstream-plugins==2.8.0",
+    "buildstream-plugins-community==2.4.0",
+    // What its kinds of sources need, and it does not ask for.
+    "dulwich==1.2.21",
+    "tomlkit==0.15.2",
+];
 
 /// Where the peers are.
 pub(crate) struct Peers {

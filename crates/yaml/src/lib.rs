@@ -13,12 +13,14 @@
 
 mod access;
 mod compose;
+mod edit;
 mod error;
 mod node;
 mod parse;
 mod provenance;
 mod write;
 
+pub use edit::{EditError, set_keys};
 pub use error::{Error, Problem};
 pub use node::{Key, Mapping, Node, Scalar, Sequence};
 pub use parse::{MAX_DEPTH, MAX_SIZE, parse, strip};

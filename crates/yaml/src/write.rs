@@ -33,7 +33,7 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-fn write_mapping(text: &mut String, mapping: &Mapping, indent: usize) {
+pub(crate) fn write_mapping(text: &mut String, mapping: &Mapping, indent: usize) {
     for (index, (key, value)) in mapping.iter().enumerate() {
         // The first entry of a list's item stands behind its dash.
         if index > 0 || !text.ends_with("- ") {
@@ -61,7 +61,7 @@ fn write_mapping(text: &mut String, mapping: &Mapping, indent: usize) {
     }
 }
 
-fn write_items(text: &mut String, items: &[Node], indent: usize) {
+pub(crate) fn write_items(text: &mut String, items: &[Node], indent: usize) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 || !text.ends_with("- ") {
             text.push_str(&" ".repeat(indent));
@@ -88,10 +88,22 @@ fn is_plain(text: &str) -> bool {
     let Some(first) = chars.next() else {
         return false;
     };
+    if first.is_ascii_digit() {
+        return is_code(text);
+    }
     (first.is_alphabetic() || matches!(first, '/' | '_' | '('))
         && chars.all(|char| char.is_alphanumeric() || " /_-.()=+$<>?".contains(char))
         && !text.ends_with(' ')
         && !WORDS.contains(&&*text.to_ascii_lowercase())
+}
+
+/// Whether a text that begins with a digit is no number for any reader, such as a hash or `1.2.3`.
+fn is_code(text: &str) -> bool {
+    let based = ["0x", "0o", "0b"].iter().any(|base| text.starts_with(base));
+    let digits = |char: char| char.is_ascii_digit() || "_-.+eE".contains(char);
+    let number = text.chars().all(digits) && text.matches('.').count() < 2;
+    let word = |char: char| char.is_ascii_alphanumeric() || "_-.+".contains(char);
+    !number && !based && text.chars().all(word)
 }
 
 fn double_quoted(text: &str) -> String {

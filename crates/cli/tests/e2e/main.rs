@@ -6,10 +6,10 @@
 mod damage;
 mod endings;
 mod explain;
-mod joined;
 mod modes;
 mod rebuilds;
 mod refusals;
 mod scenarios;
+mod sources;
 mod stored;
 mod support;

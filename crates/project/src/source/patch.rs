@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use headstart_yaml::Mapping;
 
-use super::{COMMON_KEYS, SourceContext};
+use super::{Behaviour, SourceContext, expect_keys};
 use crate::error::LoadError;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::path::Expect;
+use crate::path::{self, Expect};
 
 /// A change to the sources before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// The patch file, relative to the top-level project's directory.
+    /// The patch file, relative to the project's directory.
     pub path: Arc<str>,
     /// As written, which is what the key holds.
     written: Arc<str>,
@@ -23,17 +23,18 @@ pub struct Patch {
 
 impl Patch {
     pub(super) fn load(config: &Mapping, context: &SourceContext<'_>) -> Result<Self, LoadError> {
-        let [kind, directory, provenance] = COMMON_KEYS;
-        config.expect_keys(&["path", "strip-level", kind, directory, provenance])?;
+        expect_keys(config, &["path", "strip-level"])?;
         let path = config.required_scalar("path")?;
         Ok(Self {
-            path: context.path(path, Expect::File)?,
+            path: path::check(context.files, path, Expect::File)?.into(),
             written: path.value.clone(),
             strip_level: config.integer("strip-level")?.unwrap_or(1),
         })
     }
+}
 
-    pub(super) fn unique_key(&self, contents: &Contents) -> Option<Json> {
+impl Behaviour for Patch {
+    fn unique_key(&self, contents: &Contents) -> Option<Json> {
         let hash = contents.get(&Content::File(self.path.clone()))?;
         let written = (&self.written).into();
         Some(Json::List(vec![
@@ -41,5 +42,13 @@ impl Patch {
             hash.into(),
             Json::Int(self.strip_level),
         ]))
+    }
+
+    fn is_fetched(&self) -> bool {
+        false
+    }
+
+    fn contents(&self) -> Vec<Content> {
+        vec![Content::File(self.path.clone())]
     }
 }

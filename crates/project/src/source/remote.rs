@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use headstart_yaml::Mapping;
 
-use super::{Download, SourceContext};
+use super::{Behaviour, Download, SourceContext};
 use crate::error::{LoadError, Problem};
 use crate::json::Json;
+use crate::keys::Contents;
 
 /// A file as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Remote {
             Some(name) => name.value.clone(),
             // Of the address behind the alias: the one place where an alias enters keys.
             None => {
-                let address = context.aliases.translate(&download.url);
+                let address = context.aliases.translate(&download.address.url);
                 address.rsplit('/').next().unwrap_or_default().into()
             }
         };
@@ -41,10 +42,16 @@ impl Remote {
             executable: config.boolean("executable")?.unwrap_or(false),
         })
     }
+}
 
-    pub(super) fn unique_key(&self) -> Json {
+impl Behaviour for Remote {
+    fn unique_key(&self, _: &Contents) -> Option<Json> {
         let mut key = self.download.unique_key();
         key.extend([(&self.filename).into(), self.executable.into()]);
-        Json::List(key)
+        Some(Json::List(key))
+    }
+
+    fn is_resolved(&self) -> bool {
+        self.download.reference.is_some()
     }
 }

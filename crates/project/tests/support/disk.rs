@@ -61,12 +61,16 @@ fn error(error: io::Error) -> FileError {
 
 /// This machine, with a fixed number of jobs.
 pub(crate) fn settings(directory: &Path) -> Settings {
-    let host = Host {
-        system: "Linux".to_owned(),
-        machine: std::env::consts::ARCH.to_owned(),
-        max_jobs: 3,
-    };
-    Settings::new(host, directory.display().to_string())
+    Settings {
+        host: Host {
+            system: "Linux".to_owned(),
+            machine: std::env::consts::ARCH.to_owned(),
+            max_jobs: 3,
+        },
+        directory: directory.display().to_string(),
+        options: Vec::new(),
+        user_options: None,
+    }
 }
 
 /// Digests what keys need.

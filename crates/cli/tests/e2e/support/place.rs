@@ -82,22 +82,6 @@ impl Place {
         headstart(&self.project(), &self.cache(), &self.home())
     }
 
-    /// The real BuildStream, with a cache of its own, to be given a command.
-    pub(crate) fn bst(&self) -> Command {
-        let bst = std::env::var_os("HEADSTART_BST").expect(
-            "HEADSTART_BST must be the path of a `bst` of BuildStream 2.8.1 (`cargo xtask test` \
-             installs one)",
-        );
-        let mut command = Command::new(bst);
-        command
-            .args(["--no-interactive", "--no-colors"])
-            .env("HOME", self.home())
-            .env("XDG_CACHE_HOME", self.home().join(".cache"))
-            .env("XDG_CONFIG_HOME", self.home().join(".config"))
-            .current_dir(self.project());
-        command
-    }
-
     /// Where the store keeps an object.
     pub(crate) fn object(&self, hash: &str) -> PathBuf {
         let (folder, name) = hash.split_at(2);
@@ -172,6 +156,7 @@ pub(crate) fn headstart(project: &Path, cache: &Path, home: &Path) -> Command {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", home)
+        .env("GIT_CONFIG_GLOBAL", home.join("gitconfig"))
         .env("XDG_CACHE_HOME", home.join(".cache"))
         .current_dir(project)
         .arg("--cache-dir")

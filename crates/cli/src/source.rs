@@ -1,0 +1,82 @@
+//! `headstart source fetch`, `track` and `checkout`.
+
+use std::io::{self, BufWriter, Write};
+
+use headstart_session::{Compression, SourceTarget};
+
+use crate::arguments::MainOptions;
+use crate::arguments::source::{
+    CompressionArgument, FetchArguments, SourceCheckoutArguments, TrackArguments,
+};
+use crate::artifact::create;
+use crate::error::{Failure, io as io_failure};
+use crate::open;
+use crate::screen::Screen;
+use crate::selection::{Selection, select, with_exceptions};
+
+pub(crate) fn fetch(main: &MainOptions, arguments: &FetchArguments) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let Selection { loaded, elements } = Selection::load(
+        &session,
+        &arguments.elements,
+        arguments.deps,
+        &arguments.except,
+    )?;
+    let screen = Screen::new();
+    let failed = session.fetch_sources(&loaded, &elements, &screen)?;
+    screen.clear();
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::shown()),
+    }
+}
+
+pub(crate) fn track(main: &MainOptions, arguments: &TrackArguments) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let targets = with_exceptions(&session, &arguments.elements, &arguments.except)?;
+    let screen = Screen::new();
+    let chosen = |loaded: &_| select(loaded, arguments.deps, &arguments.except);
+    let report = session.track_sources(&targets, &chosen, &screen)?;
+    screen.clear();
+    println!(
+        "{} new refs, {} elements failed",
+        report.changed, report.failed
+    );
+    match report.failed {
+        0 => Ok(()),
+        _ => Err(Failure::shown()),
+    }
+}
+
+pub(crate) fn checkout(
+    main: &MainOptions,
+    arguments: &SourceCheckoutArguments,
+) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let Selection { loaded, elements } = Selection::load(
+        &session,
+        std::slice::from_ref(&arguments.element),
+        arguments.deps,
+        &arguments.except,
+    )?;
+    let Some(path) = &arguments.tar else {
+        let path = &arguments.directory;
+        let force = arguments.force;
+        session.checkout_sources(&loaded, &elements, SourceTarget::Directory { path, force })?;
+        println!("checked out sources to {}", path.display());
+        return Ok(());
+    };
+    let mut writer: Box<dyn Write> = match path.as_os_str() == "-" {
+        true => Box::new(BufWriter::new(io::stdout())),
+        false => Box::new(BufWriter::new(create(path, arguments.force)?)),
+    };
+    let compression = match arguments.compression {
+        None => Compression::None,
+        Some(CompressionArgument::Gz) => Compression::Gzip,
+        Some(CompressionArgument::Xz) => Compression::Xz,
+        Some(CompressionArgument::Bz2) => Compression::Bzip2,
+    };
+    let target = SourceTarget::Tar(&mut writer, compression);
+    session.checkout_sources(&loaded, &elements, target)?;
+    writer.flush().map_err(|error| io_failure(path, &error))
+}

@@ -1,0 +1,159 @@
+//! `git_repo`: a bare repository for each address, `sources/git_repo/ADDRESS.git`, with what was
+//! asked for: commits with as much history as there is since their tags.
+
+use std::path::{Path, PathBuf};
+
+use headstart_merkle::{DirectoryDigest, Node, Tree};
+use headstart_project::{Address, DescribedRef, GitRepo};
+
+use super::checkout::checkout;
+use super::history::History;
+use super::mirror::Mirror;
+use super::{Git, require, resolve};
+use crate::download::directory_name;
+use crate::error::SourceError;
+use crate::{Store, tree_path};
+
+/// Fetches a source into `folder`, if it is not there.
+pub(crate) fn fetch_repo(source: &GitRepo, folder: &Path) -> Result<(), SourceError> {
+    let reference = source.reference.as_ref().ok_or(SourceError::Unresolved)?;
+    fetch(&source.address, reference, folder)
+}
+
+fn fetch(address: &Address, reference: &DescribedRef, folder: &Path) -> Result<(), SourceError> {
+    let mirror = Mirror::open_at(path(address, folder))?;
+    if is_cached(&mirror.path, reference)? {
+        return Ok(());
+    }
+    let mut reasons = Vec::new();
+    for place in &address.places {
+        match fetch_from(&mirror, place, reference) {
+            Ok(()) if is_cached(&mirror.path, reference)? => return Ok(()),
+            Ok(()) => reasons.push(format!("{place}: it has no {}", reference.written)),
+            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
+            Err(error) => return Err(error),
+        }
+    }
+    if has_commits(&mirror.path, reference)? {
+        tracing::warn!(
+            url = %address.url,
+            "the history between a tag and the commit can't be fetched: `git describe` will not work"
+        );
+        return Ok(());
+    }
+    Err(SourceError::Fetch {
+        url: address.url.to_string(),
+        reasons,
+    })
+}
+
+/// The tree of a fetched source.
+pub(crate) fn stage_repo(
+    source: &GitRepo,
+    folder: &Path,
+    store: &Store,
+) -> Result<DirectoryDigest, SourceError> {
+    let reference = source.reference.as_ref().ok_or(SourceError::Unresolved)?;
+    let mirror = path(&source.address, folder);
+    let commit = require(&mirror, &reference.commit, &source.address.url)?;
+    let mut tree = Tree::stored(checkout(&mirror, &commit, true, store)?);
+    let tag = reference.tag.as_ref().map(|(tag, _)| &**tag);
+    let history = History::since(&mirror, &commit, tag)?.stage(store)?;
+    tree.insert(&tree_path(".git")?, Node::Directory(history), store)?;
+    Ok(tree.write(store)?)
+}
+
+/// Fetches one commit into `folder`, if it is not there.
+pub(crate) fn fetch_commit(
+    address: &Address,
+    commit: &str,
+    folder: &Path,
+) -> Result<(), SourceError> {
+    let reference = DescribedRef {
+        written: commit.into(),
+        tag: None,
+        commit: commit.into(),
+    };
+    fetch(address, &reference, folder)
+}
+
+/// The tree of a fetched commit, with a repository that has nothing else.
+pub(crate) fn stage_commit(
+    address: &Address,
+    commit: &str,
+    folder: &Path,
+    store: &Store,
+) -> Result<DirectoryDigest, SourceError> {
+    let mirror = path(address, folder);
+    let commit = require(&mirror, commit, &address.url)?;
+    let mut tree = Tree::stored(checkout(&mirror, &commit, true, store)?);
+    let history = History::alone(&mirror, &commit)?.stage(store)?;
+    tree.insert(&tree_path(".git")?, Node::Directory(history), store)?;
+    Ok(tree.write(store)?)
+}
+
+/// Fetches all that an address has; gives the mirror.
+pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
+    let mirror = Mirror::open_at(path(address, folder))?;
+    fetch_everything(&mirror, &address.translated)?;
+    Ok(mirror.path)
+}
+
+fn path(address: &Address, folder: &Path) -> PathBuf {
+    let url = address.url.strip_suffix(".git").unwrap_or(&address.url);
+    folder.join(format!("{}.git", directory_name(url)))
+}
+
+fn is_cached(mirror: &Path, reference: &DescribedRef) -> Result<bool, SourceError> {
+    if !has_commits(mirror, reference)? {
+        return Ok(false);
+    }
+    let Some((tag, _)) = &reference.tag else {
+        return Ok(true);
+    };
+    // A later fetch of an older commit may have cut the history off.
+    let git = Git::of(mirror).args(["merge-base", "--is-ancestor", "--end-of-options"]);
+    let leads = git
+        .arg(format!("refs/tags/{tag}^{{commit}}"))
+        .arg(&*reference.commit);
+    Ok(leads.ask()?.is_some())
+}
+
+/// Whether the commit and the tag are there, whatever is between them.
+fn has_commits(mirror: &Path, reference: &DescribedRef) -> Result<bool, SourceError> {
+    if let Some((tag, _)) = &reference.tag
+        && resolve(mirror, &format!("refs/tags/{tag}"))?.is_none()
+    {
+        return Ok(false);
+    }
+    Ok(resolve(mirror, &reference.commit)?.is_some())
+}
+
+/// Asks for just the commit first. A server may give only what its branches and tags lead to, and
+/// history may turn out to be longer than the ref says: then all is fetched.
+fn fetch_from(mirror: &Mirror, place: &str, reference: &DescribedRef) -> Result<(), SourceError> {
+    let mut git =
+        Git::of(&mirror.path).args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]);
+    if let Some((tag, commits)) = &reference.tag {
+        git = git.arg(format!("--depth={}", u64::from(*commits) + 1));
+        git = git.args(["--", place, &*reference.commit]);
+        git = git.arg(format!("+refs/tags/{tag}:refs/tags/{tag}"));
+    } else {
+        git = git.args(["--depth=1", "--", place, &*reference.commit]);
+    }
+    if git.ask()?.is_some() && is_cached(&mirror.path, reference)? {
+        return Ok(());
+    }
+    fetch_everything(mirror, place)
+}
+
+fn fetch_everything(mirror: &Mirror, place: &str) -> Result<(), SourceError> {
+    let mut git = Git::of(&mirror.path).args(["fetch", "--quiet", "--no-write-fetch-head"]);
+    if mirror.path.join("shallow").is_file() {
+        git = git.arg("--unshallow");
+    }
+    git.args(["--", place])
+        .args(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
+        .run("it can't be fetched")
+        .map(|_| ())
+}

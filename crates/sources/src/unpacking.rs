@@ -1,0 +1,154 @@
+//! What the kinds of archives have in common: entries that become a tree in the store, and that
+//! can't stand anywhere but below its root.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreeError, TreePath};
+use headstart_project::Pattern;
+
+use crate::Store;
+use crate::capture::keep;
+use crate::error::SourceError;
+
+/// What of an archive is unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// All of it.
+    All,
+    /// What is below a directory, which has a slash at its end.
+    Below(String),
+    /// What is in any directory, without the first name of each path.
+    InAny,
+}
+
+impl Base {
+    /// The directory to unpack: the first of `directories`, in the order of characters, that
+    /// matches `pattern`.
+    pub(crate) fn find(
+        directories: &BTreeSet<String>,
+        pattern: &str,
+        archive: &str,
+    ) -> Result<Self, SourceError> {
+        let matcher = Pattern::new(&format!("/{}", pattern.trim_start_matches('/')));
+        let mut matching = directories.iter();
+        let base = matching.find(|path| matcher.matches(&format!("/{path}")));
+        let reason = || format!("nothing in it matches the base-dir {pattern:?}");
+        let base = base.ok_or_else(|| archive_error(archive, reason()))?;
+        Ok(Self::Below(format!("{}/", base.trim_end_matches('/'))))
+    }
+
+    /// An entry's path below the base, or none if it is not there.
+    pub(crate) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match self {
+            Self::All => Some(path),
+            Self::Below(base) => {
+                let path = path.strip_prefix("./").unwrap_or(path);
+                path.strip_prefix(base.as_str())
+            }
+            Self::InAny => path.split_once('/').map(|(_, below)| below),
+        }
+    }
+}
+
+/// The directories that a path leads through.
+pub(crate) fn parents(path: &str) -> impl Iterator<Item = String> + '_ {
+    let parents = path.match_indices('/').map(|(at, _)| path[..at].to_owned());
+    parents.filter(|parent| !parent.is_empty())
+}
+
+/// An archive on its way into the store.
+pub(crate) struct Unpacking<'a> {
+    /// As the project writes its address.
+    pub(crate) archive: &'a str,
+    tree: Tree,
+    store: &'a Store,
+}
+
+impl<'a> Unpacking<'a> {
+    pub(crate) fn new(archive: &'a str, store: &'a Store) -> Self {
+        Self {
+            archive,
+            tree: Tree::empty(),
+            store,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<DirectoryDigest, SourceError> {
+        Ok(self.tree.write(self.store)?)
+    }
+
+    pub(crate) fn directory(&mut self, path: &TreePath, written: &str) -> Result<(), SourceError> {
+        let made = self.tree.make_directory(path, self.store);
+        made.map_err(|error| self.misplaced(written, error))
+    }
+
+    /// Puts a file's content into the store; a later entry of the same name takes its place.
+    pub(crate) fn file(
+        &mut self,
+        path: &TreePath,
+        written: &str,
+        content: &mut dyn Read,
+        executable: bool,
+    ) -> Result<(), SourceError> {
+        let failed = |error| unreadable(self.archive, &error);
+        let digest = keep(content, &**self.store.store(), None, failed)?;
+        self.put(path, written, Node::File(FileNode::new(digest, executable)))
+    }
+
+    pub(crate) fn symlink(
+        &mut self,
+        path: &TreePath,
+        written: &str,
+        target: &str,
+    ) -> Result<(), SourceError> {
+        self.put(path, written, Node::Symlink(SymlinkNode::new(target)))
+    }
+
+    /// Another name for what stands at `target`.
+    pub(crate) fn link(
+        &mut self,
+        path: &TreePath,
+        written: &str,
+        target: Option<&TreePath>,
+    ) -> Result<(), SourceError> {
+        let node = target.map(|target| self.tree.get(target, self.store));
+        let node = node.transpose()?.flatten().ok_or_else(|| {
+            let reason = format!("{written:?} is a link to something that is not in it");
+            archive_error(self.archive, reason)
+        })?;
+        self.put(path, written, node)
+    }
+
+    fn put(&mut self, path: &TreePath, written: &str, node: Node) -> Result<(), SourceError> {
+        self.tree
+            .insert(path, node, self.store)
+            .map_err(|error| self.misplaced(written, error))
+    }
+
+    /// The error for an entry that can't stand where it says.
+    fn misplaced(&self, written: &str, error: TreeError) -> SourceError {
+        match error {
+            TreeError::NotADirectory(_) | TreeError::IsADirectory(_) => archive_error(
+                self.archive,
+                format!("{written:?} in it is misplaced: {error}"),
+            ),
+            error => error.into(),
+        }
+    }
+}
+
+pub(crate) fn archive_error(archive: &str, reason: String) -> SourceError {
+    SourceError::Archive {
+        archive: archive.to_owned(),
+        reason,
+    }
+}
+
+/// The error for an archive that can't be read to its end.
+pub(crate) fn unreadable(archive: &str, error: &io::Error) -> SourceError {
+    // Its words may hold some of the archive's bytes: nothing that a terminal would act on.
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let said: String = error.to_string().chars().map(plain).collect();
+    archive_error(archive, format!("it is no archive, or damaged: {said}"))
+}
