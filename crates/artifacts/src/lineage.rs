@@ -2,7 +2,9 @@
 //!
 //! A lineage is what an element is whatever it is made of: its project, its name, its platform. The
 //! file has a line for each of the last records, newest first: the digest of the record, a space, and
-//! `built` or `failed`. BuildStream knows nothing of it.
+//! `built` or `failed`. What was learned of a lineage's predictions is in
+//! `headstart/odds/PROJECT/ELEMENT/PLATFORM`, as text that is none of this crate's business.
+//! BuildStream knows nothing of either.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub struct Ancestor {
 #[derive(Debug, Clone)]
 pub struct LineageCache {
     root: PathBuf,
+    odds: PathBuf,
 }
 
 impl LineageCache {
@@ -35,12 +38,13 @@ impl LineageCache {
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.join("headstart/lineage"),
+            odds: root.join("headstart/odds"),
         }
     }
 
     /// The last records of a lineage, newest first. Lines that can't be read are passed over.
     pub fn read(&self, name: &ArtifactName, platform: &str) -> Result<Vec<Ancestor>, RefError> {
-        let content = files::read(&self.path(name, platform))?.unwrap_or_default();
+        let content = files::read(&path(&self.root, name, platform))?.unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
         let ancestors = text.lines().filter_map(|line| {
             let (record, state) = line.split_once(' ')?;
@@ -76,24 +80,39 @@ impl LineageCache {
             // Writing to a string can't fail.
             let _ = writeln!(text, "{record} {state}");
         }
-        files::write(&self.path(name, platform), text.as_bytes())
+        files::write(&path(&self.root, name, platform), text.as_bytes())
     }
 
-    fn path(&self, name: &ArtifactName, platform: &str) -> PathBuf {
-        // Names of options' values may hold anything.
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        };
-        let platform: String = platform.chars().map(plain).collect();
-        self.root
-            .join(&name.project)
-            .join(&name.element)
-            .join(platform)
+    /// What was learned of the predictions of a lineage; empty, if nothing was.
+    pub fn read_odds(&self, name: &ArtifactName, platform: &str) -> Result<String, RefError> {
+        let content = files::read(&path(&self.odds, name, platform))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&content).into_owned())
     }
+
+    /// Keeps what was learned of the predictions of a lineage.
+    ///
+    /// Of two builds that do so at the same moment one has learned in vain.
+    pub fn write_odds(
+        &self,
+        name: &ArtifactName,
+        platform: &str,
+        odds: &str,
+    ) -> Result<(), RefError> {
+        files::write(&path(&self.odds, name, platform), odds.as_bytes())
+    }
+}
+
+fn path(root: &Path, name: &ArtifactName, platform: &str) -> PathBuf {
+    // Names of options' values may hold anything.
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    let platform: String = platform.chars().map(plain).collect();
+    root.join(&name.project).join(&name.element).join(platform)
 }
 
 #[cfg(test)]
@@ -126,6 +145,14 @@ mod tests {
         let expected = [good, failed[5], failed[4], failed[3]];
         assert_eq!(lineages.read(&name, "linux-x86-64").unwrap(), expected);
         assert_eq!(lineages.read(&name, "linux/aarch64").unwrap(), []);
+        lineages
+            .write_odds(&name, "linux-x86-64", "1 2 gcc")
+            .unwrap();
+        assert_eq!(
+            lineages.read_odds(&name, "linux-x86-64").unwrap(),
+            "1 2 gcc"
+        );
+        assert_eq!(lineages.read_odds(&name, "linux/aarch64").unwrap(), "");
     }
 
     #[test]

@@ -104,9 +104,10 @@ pub(crate) struct BuildArguments {
     pub(crate) retry_failed: bool,
     /// What to speculate on
     ///
-    /// Each mode includes those above it. Speculation never changes what is built.
-    #[arg(long, value_enum, default_value_t = ModeArgument::Full, env = "HEADSTART_SPECULATION")]
-    pub(crate) speculation: ModeArgument,
+    /// Each mode includes those above it. Speculation never changes what is built. [default: what
+    /// headstart.conf says, or full]
+    #[arg(long, value_enum, env = "HEADSTART_SPECULATION")]
+    pub(crate) speculation: Option<ModeArgument>,
     /// Check at the end, input by input, that nothing was executed with a stale one
     #[arg(long)]
     pub(crate) audit: bool,

@@ -33,7 +33,9 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
             BuildDeps::Run => BuildScope::Run,
             BuildDeps::All => BuildScope::All,
         },
-        mode: arguments.speculation.into(),
+        mode: arguments
+            .speculation
+            .map_or(config.speculation.mode, Into::into),
         fetchers: config.fetchers,
         builders: config.builders,
         on_error: config.on_error,
@@ -123,6 +125,9 @@ fn summarize(report: &BuildReport) {
             account.wasted,
             account.saved.as_secs_f64(),
         );
+        if account.withheld > 0 {
+            println!("    {} withheld by limits", account.withheld);
+        }
         for miss in element.misses.iter().take(3) {
             println!("    missed {miss}");
         }
@@ -131,6 +136,12 @@ fn summarize(report: &BuildReport) {
         println!("speculation: {problem}");
     }
     print_latency(&report.latency);
+    if report.paused > 0.0 {
+        println!(
+            "nothing was executed ahead of need for {:.1} s, while other programs kept the machine busy",
+            report.paused
+        );
+    }
     println!(
         "{} built, {} cached, {} failed, {} skipped in {:.1} s",
         count(ElementState::Built),

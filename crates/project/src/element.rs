@@ -183,6 +183,9 @@ pub struct Public {
     pub integration_commands: Vec<Arc<str>>,
     /// `bst.overlap-whitelist`: patterns of the paths that may hide other elements' files.
     pub overlap_whitelist: Vec<Arc<str>>,
+    /// `headstart.speculation`: how much may be speculated on the element at most. A domain of its
+    /// own, which BuildStream takes as it takes any other.
+    pub speculation: Option<Scalar>,
 }
 
 impl Public {
@@ -197,6 +200,10 @@ impl Public {
             }
             public.integration_commands = bst.strings("integration-commands")?;
             public.overlap_whitelist = bst.strings("overlap-whitelist")?;
+        }
+        if let Some(headstart) = data.mapping("headstart")? {
+            headstart.expect_keys(&["speculation"])?;
+            public.speculation = headstart.scalar("speculation")?.cloned();
         }
         public.data = data;
         Ok(public)

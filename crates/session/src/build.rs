@@ -7,6 +7,7 @@ use std::time::Instant;
 use headstart_execution::CancellationToken;
 use headstart_pipeline::{Graph, OnError};
 use headstart_speculation::Mode;
+use headstart_store_disk::Guesses;
 
 use crate::board::Board;
 use crate::driver::Driver;
@@ -112,6 +113,8 @@ impl Session {
             executor: executor.clone(),
             directories: Arc::clone(&self.directories),
             journal: self.journal(loaded, request.mode),
+            guesses: Guesses::open(&self.layout),
+            config: self.config.speculation.clone(),
         });
         let thread = thread.map_err(|source| SessionError::Io {
             path: "primer".into(),

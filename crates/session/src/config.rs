@@ -1,7 +1,9 @@
-//! The user's configuration: `buildstream.conf`, as BuildStream reads it.
+//! The user's configuration: `buildstream.conf`, as BuildStream reads it, and `headstart.conf`.
 //!
 //! What this program does not act on is accepted, because the file is shared with BuildStream;
 //! [`UserConfig::unused`] names it, so that nobody waits for a remote cache in vain.
+
+mod speculation;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,8 +16,11 @@ use thiserror::Error;
 
 use headstart_pipeline::OnError;
 
+pub use speculation::SpeculationConfig;
+pub(crate) use speculation::mode_of;
+
 /// The user's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UserConfig {
     /// Where artifacts, sources and logs are kept.
     pub cache_dir: PathBuf,
@@ -35,6 +40,8 @@ pub struct UserConfig {
     pub retry_failed: bool,
     /// Options of projects, by project name.
     pub project_options: BTreeMap<String, Vec<(String, String)>>,
+    /// What the user's `headstart.conf` says.
+    pub speculation: SpeculationConfig,
     /// Keys that BuildStream acts on and this program does not.
     pub unused: Vec<String>,
 }
@@ -85,8 +92,15 @@ const KEYS: &[&str] = &[
 
 impl UserConfig {
     /// The configuration in `file`, or else in the user's `buildstream2.conf` or
-    /// `buildstream.conf`, or else the defaults.
+    /// `buildstream.conf`, or else the defaults; and what the user's `headstart.conf` says.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            speculation: SpeculationConfig::load()?,
+            ..Self::load_buildstreams(file)?
+        })
+    }
+
+    fn load_buildstreams(file: Option<&Path>) -> Result<Self, ConfigError> {
         let path = match file {
             Some(file) => Some(file.to_owned()),
             None => default_file(),
@@ -135,6 +149,7 @@ impl UserConfig {
             },
             retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
             project_options: project_options(mapping)?,
+            speculation: SpeculationConfig::default(),
             unused: UNUSED
                 .iter()
                 .filter(|key| mapping.contains(key))

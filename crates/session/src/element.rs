@@ -73,6 +73,11 @@ impl RunAction for ParentRunner<'_> {
 }
 
 impl Workshop {
+    /// How much is speculated on an element.
+    pub(crate) fn mode(&self, id: ElementId) -> Mode {
+        self.session.speculation(&self.loaded.graph[id], self.mode)
+    }
+
     /// Builds an element whose dependencies and sources are there, and keeps its artifact.
     pub(crate) async fn build(
         &self,
@@ -182,7 +187,8 @@ impl Workshop {
         subactions: Vec<headstart_execution::Subaction>,
     ) -> Option<BlobDigest> {
         let recorded = self.board.get(id).recorded;
-        if !self.mode.generates() {
+        let mode = self.mode(id);
+        if !mode.generates() {
             return recorded;
         }
         let (files, built) = match &assembled.verdict {
@@ -190,7 +196,7 @@ impl Workshop {
             Verdict::Failure(_) => (None, false),
         };
         let graph = &self.loaded.graph;
-        let mut generation = Generation::new(subject(graph, id), self.mode);
+        let mut generation = Generation::new(subject(graph, id), mode);
         generation.subactions = subactions;
         generation.sources = Some(Staged {
             tree: sources,

@@ -135,6 +135,16 @@ impl Workshop {
     pub(crate) fn find_earlier(&self, id: ElementId) {
         let element = subject(&self.loaded.graph, id);
         let mut earlier = self.records(id);
+        if !self.mode(id).primes() {
+            earlier.clear();
+        }
+        if !earlier.is_empty() {
+            let graph = &self.loaded.graph;
+            let odds = self.session.odds(&graph[id], &artifact_name(graph, id));
+            let odds = Arc::new(odds);
+            let element = element.clone();
+            self.speculator.tell(Event::Learned { element, odds });
+        }
         earlier.retain(|Earlier { record, files }| {
             let Some(message) = self.board.records.get(*record, &element, *files) else {
                 return false;

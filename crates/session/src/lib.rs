@@ -20,6 +20,8 @@ mod foresight;
 mod history;
 mod journal;
 mod latency;
+mod load;
+mod marks;
 mod record;
 mod records;
 mod report;
@@ -31,7 +33,7 @@ mod track;
 
 pub use build::{BuildRequest, BuildScope, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
-pub use config::{ConfigError, UserConfig};
+pub use config::{ConfigError, SpeculationConfig, UserConfig};
 pub use explain::{
     BuildState, Call, DifferenceData, ElementExplanation, ExplainError, Hindsight, InputData,
     OriginData, Question, Reason, SessionExplanation, SideData, TimedEvent,
@@ -42,6 +44,7 @@ pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
 pub use history::Header;
 pub use latency::Latency;
+pub use load::LoadLimits;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};
 pub use source_checkout::{Compression, SourceTarget};

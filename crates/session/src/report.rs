@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::board::{Board, subject};
 use crate::latency::Latency;
-use crate::session::{Loaded, Session};
+use crate::session::{Loaded, Session, artifact_name};
 use crate::speculator::Balance;
 
 /// What a build did.
@@ -30,6 +30,9 @@ pub struct BuildReport {
     pub total: Account,
     /// How soon what was known was executed ahead of need.
     pub latency: Latency,
+    /// How long nothing was executed ahead of need because other programs kept the machine busy, in
+    /// seconds.
+    pub paused: f64,
     /// Why speculation could not go on with something. It never concerns the build.
     pub problems: Vec<String>,
 }
@@ -91,6 +94,13 @@ impl Session {
             };
             let fact = board.get(id);
             let subject = subject(&loaded.graph, id);
+            if let Some(odds) = balance
+                .odds
+                .get(&subject)
+                .filter(|_| state == ElementState::Built)
+            {
+                self.keep_odds(element, &artifact_name(&loaded.graph, id), odds);
+            }
             let account = balance.accounts.get(&subject).cloned().unwrap_or_default();
             let predictions = balance
                 .predictions
@@ -138,6 +148,7 @@ impl Session {
             elements,
             total: balance.total,
             latency: balance.latency,
+            paused: seconds(balance.paused),
             problems: balance.problems,
         }
     }

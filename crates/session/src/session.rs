@@ -17,10 +17,12 @@ use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{SourceError, Sources};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
-use headstart_yaml::{Mapping, Scalar};
+use headstart_yaml::{Error as YamlError, Mapping, Scalar};
 use thiserror::Error;
 
-use crate::config::UserConfig;
+use headstart_speculation::{Mode, Odds};
+
+use crate::config::{UserConfig, mode_of};
 use crate::files::{DiskFiles, find_project};
 
 /// What a session is opened with.
@@ -77,6 +79,9 @@ pub enum SessionError {
         "{0}: the new `ref` has been written here, but another file or a condition sets it: write it there"
     )]
     RefElsewhere(String),
+    /// An element says something of speculation that can't be used.
+    #[error(transparent)]
+    Public(#[from] YamlError),
     /// An element has no key.
     #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
     NoKey(String),
@@ -173,6 +178,9 @@ impl Session {
             targets
         };
         let graph = self.project.load_elements(targets)?;
+        for (_, element) in graph.iter() {
+            self.most_speculation(element)?;
+        }
         let contents = self.sources.contents(&graph)?;
         let keys = Keys::compute(&graph, &contents);
         Ok(Loaded { graph, keys })
@@ -181,6 +189,25 @@ impl Session {
     /// The elements that are meant if none are named.
     pub fn default_targets(&self) -> Result<Vec<String>, SessionError> {
         Ok(self.project.default_targets()?)
+    }
+
+    /// How much may be speculated on an element at most: as its public data and the user say.
+    fn most_speculation(&self, element: &Element) -> Result<Mode, YamlError> {
+        let its_own = element
+            .public
+            .speculation
+            .as_ref()
+            .map(mode_of)
+            .transpose()?;
+        let users = &self.config.speculation;
+        let users = users.most_for(&element.project, &element.full_name);
+        Ok(its_own.unwrap_or(Mode::Full).min(users))
+    }
+
+    /// How much is speculated on an element where `mode` is what is wanted of the whole build.
+    pub(crate) fn speculation(&self, element: &Element, mode: Mode) -> Mode {
+        // Loading has looked at it already.
+        mode.min(self.most_speculation(element).unwrap_or(Mode::None))
     }
 
     /// The project's name.
@@ -241,6 +268,27 @@ impl Session {
             tracing::warn!(element = %element.full_name, %error, "its lineage could not be read");
             Vec::new()
         })
+    }
+
+    /// What was learned of predictions of an element. That it can't be read is logged.
+    pub(crate) fn odds(&self, element: &Element, name: &ArtifactName) -> Odds {
+        let text = self.lineages.read_odds(name, &self.platform(element));
+        let text = text.unwrap_or_else(|error| {
+            let element = &element.full_name;
+            tracing::warn!(%element, %error, "what was learned of it could not be read");
+            String::new()
+        });
+        Odds::from_text(&text)
+    }
+
+    /// Keeps what was learned of predictions of an element. That it can't be kept is logged.
+    pub(crate) fn keep_odds(&self, element: &Element, name: &ArtifactName, odds: &Odds) {
+        let platform = self.platform(element);
+        let kept = self.lineages.write_odds(name, &platform, &odds.to_text());
+        if let Err(error) = kept {
+            let element = &element.full_name;
+            tracing::warn!(%element, %error, "what was learned of it could not be kept");
+        }
     }
 
     /// Whether an element's sources are in the cache.

@@ -6,22 +6,26 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{self, TryRecvError};
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headstart_daemon::LocalExecutor;
 use headstart_execution::{CancellationToken, Executor, Priority, Request};
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_speculation::{
-    Account, Config, Effect, ElementId, Event, Mode, Note, NoteKind, Primer,
+    Account, Config, Effect, ElementId, Event, Mode, Note, NoteKind, Odds, Primer,
 };
 use headstart_store::{BlobStore, Directories};
+use headstart_store_disk::Guesses;
 use tokio::runtime::Handle;
 
+use crate::config::SpeculationConfig;
 use crate::history::Fact;
 use crate::journal::Journal;
 use crate::latency::{Latencies, Latency};
+use crate::load::{AGAIN, Load, ProcessorTime};
+use crate::marks::{Marks, tell_quota};
 
 /// Tells the primer what happens. Cheap to clone; telling never waits.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ struct Message {
 
 enum Told {
     Event(Box<Event>),
+    /// It is time to look around.
+    Nothing,
     /// For the history only.
     Note(Box<Note>),
     /// For the history only: a record of an element.
@@ -53,6 +59,10 @@ pub(crate) struct Balance {
     pub(crate) predictions: HashMap<ElementId, Vec<(ActionDigest, Option<ActionDigest>)>>,
     pub(crate) total: Account,
     pub(crate) latency: Latency,
+    /// How long the load of the machine held everything back.
+    pub(crate) paused: Duration,
+    /// What is known now of how predictions come true, for those elements that there were any of.
+    pub(crate) odds: HashMap<ElementId, Odds>,
     pub(crate) problems: Vec<String>,
 }
 
@@ -65,6 +75,9 @@ pub(crate) struct Equipment {
     pub(crate) directories: Arc<Directories<dyn BlobStore>>,
     /// Where what happens is written down, if it is.
     pub(crate) journal: Option<Journal>,
+    /// Where results that nobody has asked for are marked.
+    pub(crate) guesses: Guesses,
+    pub(crate) config: SpeculationConfig,
 }
 
 /// The thread of the primer.
@@ -82,6 +95,8 @@ impl SpeculatorThread {
             executor,
             directories,
             journal,
+            guesses,
+            config,
         } = equipment;
         let (events, inbox) = mpsc::channel();
         let speculator = Speculator { events };
@@ -92,12 +107,23 @@ impl SpeculatorThread {
             directories,
             journal,
             records: mode.generates(),
+            slots,
+            load: config.load.map(Load::new),
+            guesses: Marks::new(guesses),
+            odds: HashMap::new(),
             latencies: Latencies::default(),
             runtime: Handle::current(),
             speculator: speculator.clone(),
             running: HashMap::new(),
             problems: Vec::new(),
         };
+        if mode.primes() {
+            speculator.tell(Event::Limits {
+                session: config.session,
+                element: config.element,
+            });
+            tell_quota(&driver.guesses, &config, &speculator);
+        }
         let thread = std::thread::Builder::new()
             .name("primer".to_owned())
             .spawn(move || driver.run(&inbox))?;
@@ -117,6 +143,8 @@ impl SpeculatorThread {
             predictions: HashMap::new(),
             total: Account::default(),
             latency: Latency::default(),
+            paused: Duration::ZERO,
+            odds: HashMap::new(),
             problems: vec!["the primer panicked; the build went on without it".to_owned()],
         })
     }
@@ -145,12 +173,29 @@ impl Speculator {
     }
 }
 
+/// The next message, or after a while none.
+fn wait_a_while(inbox: &mpsc::Receiver<Message>) -> Option<Message> {
+    match inbox.recv_timeout(AGAIN) {
+        Ok(message) => Some(message),
+        Err(RecvTimeoutError::Timeout) => Some(Message {
+            told: Instant::now(),
+            what: Told::Nothing,
+        }),
+        Err(RecvTimeoutError::Disconnected) => None,
+    }
+}
+
 struct Driver {
     primer: Primer,
     begun: Instant,
     executor: LocalExecutor,
     directories: Arc<Directories<dyn BlobStore>>,
     journal: Option<Journal>,
+    slots: usize,
+    load: Option<Load>,
+    guesses: Marks,
+    /// What was learned before of the elements that are going to be built.
+    odds: HashMap<ElementId, Arc<Odds>>,
     /// Whether what is asked for is recorded for the next build.
     records: bool,
     /// From being told of what unblocks an action to handing it to the executor.
@@ -167,7 +212,8 @@ impl Driver {
         while let Some(Message { told, what }) = self.next(inbox) {
             let at = told.saturating_duration_since(self.begun);
             match what {
-                Told::Event(event) => self.handle(*event, told),
+                Told::Event(event) => self.handle(Some(*event), told),
+                Told::Nothing => self.handle(None, told),
                 Told::Note(note) => self.journal(|journal| journal.note(at, &note)),
                 Told::Record(element, what, record) => {
                     self.journal(|journal| journal.fact(at, &element, what, record));
@@ -194,15 +240,27 @@ impl Driver {
         let predictions = elements
             .iter()
             .map(|id| (id.clone(), self.primer.predictions(id)));
+        let mut odds = HashMap::new();
+        for (element, known) in &self.odds {
+            let mut known = Odds::clone(known);
+            self.primer
+                .learn_odds(element, &mut known, &*self.directories);
+            odds.insert(element.clone(), known);
+        }
+        let now = self.begun.elapsed();
         let balance = Balance {
             accounts: accounts.collect(),
             predictions: predictions.collect(),
             total: self.primer.total(),
             latency: self.latencies.sum_up(),
+            paused: self
+                .load
+                .map(|load| load.paused_for(now))
+                .unwrap_or_default(),
+            odds,
             problems: self.problems,
         };
         if let Some(mut journal) = self.journal {
-            let now = self.begun.elapsed();
             for note in self.primer.unasked() {
                 journal.note(now, &note);
             }
@@ -218,7 +276,10 @@ impl Driver {
             Err(TryRecvError::Disconnected) => None,
             Err(TryRecvError::Empty) => {
                 self.journal(Journal::flush);
-                inbox.recv().ok()
+                match &self.load {
+                    Some(load) if load.is_paused() => wait_a_while(inbox),
+                    _ => inbox.recv().ok(),
+                }
             }
         }
     }
@@ -229,12 +290,16 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, event: Event, told: Instant) {
-        let mut pending = VecDeque::from([event]);
+    fn handle(&mut self, event: Option<Event>, told: Instant) {
+        let mut pending: VecDeque<Event> = self.look_at_load().into_iter().chain(event).collect();
         while let Some(event) = pending.pop_front() {
             if let Event::Finished { action, .. } = &event {
                 self.running.remove(action);
             }
+            if let Event::Learned { element, odds } = &event {
+                self.odds.insert(element.clone(), Arc::clone(odds));
+            }
+            self.guesses.note(&event);
             let now = self.begun.elapsed();
             let records = self.records;
             self.journal(|journal| journal.event(now, &event, records));
@@ -242,6 +307,14 @@ impl Driver {
                 self.perform(effect, told, &mut pending);
             }
         }
+    }
+
+    /// Whether anything more may be executed ahead of need, if that has changed.
+    fn look_at_load(&mut self) -> Option<Event> {
+        let now = self.begun.elapsed();
+        let load = self.load.as_mut().filter(|load| load.is_due(now))?;
+        let changed = load.measured(now, ProcessorTime::now()?);
+        changed.then(|| Event::Slots(if load.is_paused() { 0 } else { self.slots }))
     }
 
     fn perform(&mut self, effect: Effect, told: Instant, pending: &mut VecDeque<Event>) {

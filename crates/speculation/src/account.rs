@@ -18,6 +18,8 @@ pub struct Account {
     pub cached: usize,
     /// Handed out to be executed ahead of need.
     pub primed: usize,
+    /// Not handed out, because all that may be spent was spent.
+    pub withheld: usize,
     /// Ended with a result that others can use.
     pub succeeded: usize,
     /// Ended without one.
@@ -68,6 +70,7 @@ impl Account {
         self.unchanged += other.unchanged;
         self.cached += other.cached;
         self.primed += other.primed;
+        self.withheld += other.withheld;
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.cancelled += other.cancelled;

@@ -9,7 +9,9 @@ use headstart_store::StoredResult;
 
 use crate::message::SpeculativeActions;
 use crate::note::Note;
+use crate::odds::Odds;
 use crate::origin::ElementId;
+use crate::primer::Limits;
 
 /// Something that happened. The order of events is free: whatever comes first, what is executed in
 /// the end is the same.
@@ -80,6 +82,20 @@ pub enum Event {
     },
     /// How many actions may be in flight has changed.
     Slots(usize),
+    /// How much may be spent on executions has changed. Nothing is limited at first.
+    Limits {
+        /// By the whole session.
+        session: Limits,
+        /// For each element.
+        element: Limits,
+    },
+    /// What was learned of an element in earlier sessions. To be told before [`Event::Planned`].
+    Learned {
+        /// The element.
+        element: ElementId,
+        /// How often predictions came true.
+        odds: Arc<Odds>,
+    },
     /// The real build of an element has started.
     ElementStarted {
         /// The element.

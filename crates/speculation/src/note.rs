@@ -46,6 +46,8 @@ pub enum NoteKind {
     Overtaken,
     /// The action cache has its result already.
     Cached,
+    /// Not handed out to be executed: all that may be spent is spent.
+    Withheld,
     /// Handed out to be executed ahead of need.
     Submitted,
     /// Executed ahead of need, with a result that others can use.
@@ -84,6 +86,7 @@ impl NoteKind {
             Self::Cancelled => "cancelled",
             Self::Overtaken => "overtaken",
             Self::Cached => "cached",
+            Self::Withheld => "withheld",
             Self::Submitted => "submitted",
             Self::Finished => "finished",
             Self::Failed => "failed",

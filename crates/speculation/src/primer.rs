@@ -9,9 +9,11 @@
 mod adapt;
 mod asked;
 mod audit;
+mod budget;
 mod group;
 mod jobs;
 mod knowledge;
+mod learn;
 mod notes;
 mod plan;
 mod planning;
@@ -31,9 +33,11 @@ use crate::account::Account;
 use crate::event::{Effect, Event, Unavailable};
 use crate::mode::Mode;
 use crate::note::{Note, NoteKind};
+use crate::odds::Odds;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
-use jobs::{Inputs, Job, JobState};
+pub use budget::Limits;
+use jobs::{GIVE_UP, Inputs, Job, JobState};
 use knowledge::{ActionFact, Done, ElementNo, Key, Knowledge, Known};
 use planning::ByOutputs;
 use shapes::{JobId, Shapes};
@@ -78,6 +82,8 @@ struct Element {
     /// Jobs by what they make, once that is needed.
     by_outputs: Option<ByOutputs>,
     height: u32,
+    /// What was learned of its predictions before.
+    odds: Arc<Odds>,
     built: bool,
     account: Account,
 }
@@ -124,6 +130,7 @@ impl Primer {
             while let Some(execute) = self.tasks.next(now) {
                 effects.push(execute);
             }
+            self.tasks.take_withheld(&mut effects);
         } else if let Event::Asked { element, subaction } = event {
             let element = self.knowledge.number(&element);
             self.account_asked(element, &subaction);
@@ -181,6 +188,11 @@ impl Primer {
                 }
             }
             Event::Slots(slots) => self.tasks.set_slots(slots),
+            Event::Limits { session, element } => self.tasks.set_limits(session, element),
+            Event::Learned { element, odds } => {
+                let element = self.knowledge.number(&element);
+                self.elements.entry(element).or_default().odds = odds;
+            }
             Event::ElementStarted { .. } => {}
             Event::ElementBuilt { element } => self.built(&element),
             Event::Wanted { element, action } => {
@@ -322,7 +334,7 @@ impl Primer {
             texts: &texts,
         };
         let action = adapt::adapt(job.base, &change, store)?;
-        self.predict(id, action);
+        self.predict(id, action, store);
         Ok(())
     }
 
@@ -351,12 +363,13 @@ impl Primer {
     }
 
     /// A job's action is `action` today.
-    fn predict(&mut self, id: JobId, action: ActionDigest) {
+    fn predict(&mut self, id: JobId, action: ActionDigest, store: &dyn Storage) {
         if self.jobs[id as usize].state == JobState::Adapted(action) {
             return;
         }
         self.retract(id, JobState::Adapted(action));
         let job = &self.jobs[id as usize];
+        let probability = self.probability(job, store);
         let element = self.elements.entry(job.element).or_default();
         let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
         element.account.corrected += usize::from(corrected);
@@ -366,10 +379,11 @@ impl Primer {
         };
         let wish = Wish {
             job: id,
-            rank: rank(job, element.height),
+            element: job.element,
+            rank: job.rank(element.height, probability),
             order: u64::from(id),
             expected: job.duration,
-            hopeless: job.failed && action == job.base,
+            hopeless: job.failed && action == job.base || probability < GIVE_UP,
         };
         self.tasks.want(action, wish);
         self.note_job(kind, id, Some(action));
@@ -456,16 +470,4 @@ impl Primer {
             reason,
         });
     }
-}
-
-/// Along the critical path first: what is lowest in the build, and there what the longest chain of
-/// actions follows from. What failed before is worth trying last.
-fn rank(job: &Job, height: u32) -> u64 {
-    const CHAIN_BITS: u32 = 40;
-    if job.failed {
-        return 0;
-    }
-    let micros = u64::try_from(job.chain.as_micros()).unwrap_or(u64::MAX);
-    u64::from(height.min((1 << (64 - CHAIN_BITS)) - 1)) << CHAIN_BITS
-        | micros.min((1 << CHAIN_BITS) - 1)
 }

@@ -11,9 +11,11 @@
 
 mod action_cache;
 mod blobs;
+mod guesses;
 mod layout;
 mod temporary;
 
 pub use action_cache::DiskActionCache;
 pub use blobs::DiskBlobs;
+pub use guesses::{Guess, Guesses};
 pub use layout::Layout;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod economy;
 mod endings;
 mod explain;
 mod modes;

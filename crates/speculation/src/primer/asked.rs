@@ -139,6 +139,7 @@ impl Account {
 
 fn count_task(task: &Task, account: &mut Account) {
     account.cached += usize::from(task.cached);
+    account.withheld += usize::from(task.withheld);
     if !task.executed {
         return;
     }

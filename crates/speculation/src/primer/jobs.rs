@@ -51,6 +51,12 @@ pub(crate) enum JobState {
     Overtaken(ActionDigest),
 }
 
+/// Predictions less probable than this come after all others.
+const UNLIKELY: f64 = 1.0 / 8.0;
+/// Those less probable than this are not executed. They are still held against what is asked for, so
+/// that this can change.
+pub(crate) const GIVE_UP: f64 = 1.0 / 16.0;
+
 /// What a job's inputs are today.
 pub(crate) enum Inputs {
     Pending,
@@ -77,6 +83,23 @@ impl Job {
             JobState::Overtaken(_) => self.earlier.last().copied(),
             _ => self.adapted(),
         }
+    }
+
+    /// Its value compared with others: higher is better.
+    ///
+    /// Along the critical path first: what is lowest in the build, `height` being that of the element,
+    /// and there what most time is expected to be saved by: the time of the longest chain of actions
+    /// that follows from it, times the probability that it is asked for. What failed before, or is
+    /// unlikely, is worth trying last.
+    pub(crate) fn rank(&self, height: u32, probability: f64) -> u64 {
+        const CHAIN_BITS: u32 = 40;
+        if self.failed {
+            return 0;
+        }
+        let height = if probability < UNLIKELY { 0 } else { height };
+        let micros = self.chain.as_micros() as f64 * probability;
+        u64::from(height.min((1 << (64 - CHAIN_BITS)) - 1)) << CHAIN_BITS
+            | (micros as u64).min((1 << CHAIN_BITS) - 1)
     }
 
     /// Whether it is still to be found out what it is today.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use headstart_merkle::ActionDigest;
 use headstart_store::StoredResult;
 
+use super::budget::{Budget, Limits};
 use super::knowledge::ElementNo;
 use super::shapes::JobId;
 use crate::event::Effect;
+use crate::note::{Note, NoteKind};
 
 /// An adapted action.
 #[derive(Debug)]
@@ -32,6 +34,12 @@ pub(crate) struct Task {
     pub(crate) wanted: Option<Duration>,
     /// How long its command ran, as far as is known.
     pub(crate) took: Duration,
+    /// Whether it was not handed out because all that may be spent was spent.
+    pub(crate) withheld: bool,
+    /// The element that what is spent on it counts for: the first that wanted it.
+    owner: Option<ElementNo>,
+    /// The time that was set aside for it when it was handed out.
+    reserved: Duration,
     /// The element whose real build is executing it.
     claimed: Option<ElementNo>,
     /// Whether an execution is in flight, wanted or not.
@@ -62,6 +70,7 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) job: JobId,
+    pub(crate) element: ElementNo,
     pub(crate) rank: u64,
     /// Of wishes with the same rank the lower comes first.
     pub(crate) order: u64,
@@ -76,6 +85,8 @@ pub(crate) struct Tasks {
     tasks: HashMap<ActionDigest, Task>,
     queue: BinaryHeap<(u64, Reverse<u64>, ActionDigest)>,
     slots: usize,
+    budget: Budget,
+    withheld: Vec<ActionDigest>,
     in_flight: usize,
     look_ups: Vec<ActionDigest>,
     cancels: Vec<ActionDigest>,
@@ -98,11 +109,16 @@ impl Tasks {
         self.slots = slots;
     }
 
+    pub(crate) fn set_limits(&mut self, session: Limits, element: Limits) {
+        self.budget.set_limits(session, element);
+    }
+
     /// A job wants the result of `action`.
     pub(crate) fn want(&mut self, action: ActionDigest, wish: Wish) {
         let task = self.tasks.entry(action).or_insert_with(Task::new);
         task.jobs.push(wish.job);
         task.predicted = true;
+        task.owner.get_or_insert(wish.element);
         task.hopeless = wish.hopeless && (task.jobs.len() == 1 || task.hopeless);
         if task.jobs.len() == 1 || wish.rank > task.rank {
             task.rank = wish.rank;
@@ -178,6 +194,10 @@ impl Tasks {
         };
         task.running = false;
         self.in_flight -= 1;
+        if let Some(owner) = task.owner {
+            let result = result.as_ref().map(StoredResult::message);
+            self.budget.end(owner, task.reserved, took, result);
+        }
         let cancelled = std::mem::take(&mut task.cancelling);
         if matches!(task.state, State::Done(_) | State::Failed) {
             return false;
@@ -241,7 +261,7 @@ impl Tasks {
         true
     }
 
-    /// The next task to be executed, if a slot is free.
+    /// The next task to be executed, if a slot is free and something is left to be spent.
     pub(crate) fn next(&mut self, now: Duration) -> Option<Effect> {
         while self.in_flight < self.slots {
             let (rank, _, action) = self.queue.pop()?;
@@ -252,6 +272,17 @@ impl Tasks {
             if task.state != State::Queued || task.running || task.claimed.is_some() {
                 continue;
             }
+            if let Some(owner) = task.owner {
+                if !self.budget.allows(owner, task.expected) {
+                    if !std::mem::replace(&mut task.withheld, true) {
+                        self.withheld.push(action);
+                    }
+                    continue;
+                }
+                self.budget.begin(owner, task.expected);
+                task.reserved = task.expected;
+            }
+            task.withheld = false;
             task.state = State::Running;
             task.running = true;
             task.executed = true;
@@ -264,6 +295,18 @@ impl Tasks {
             });
         }
         None
+    }
+
+    /// Notes of what was not handed out since the last call.
+    pub(crate) fn take_withheld(&mut self, effects: &mut Vec<Effect>) {
+        let withheld = self.withheld.drain(..).map(|action| Note {
+            kind: NoteKind::Withheld,
+            element: None,
+            base: None,
+            action: Some(action),
+            took: Duration::ZERO,
+        });
+        effects.extend(withheld.map(Effect::Note));
     }
 
     /// Look-ups and cancellations since the last call.
@@ -293,6 +336,9 @@ impl Task {
             wanted: None,
             claimed: None,
             took: Duration::ZERO,
+            withheld: false,
+            owner: None,
+            reserved: Duration::ZERO,
             running: false,
             cancelling: false,
             rank: 0,

@@ -1,3 +1,4 @@
+mod economy;
 mod exactness;
 mod explanations;
 mod notes;

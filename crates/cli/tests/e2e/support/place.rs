@@ -38,8 +38,16 @@ impl Place {
         // On the file system of the compiler, for links.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let place = Self { folder };
-        fs::create_dir(place.home()).unwrap();
+        // Others may use this machine too, and are no concern of these tests.
+        place.configure("speculation: {pause-above: 100}");
         place
+    }
+
+    /// Writes the user's `headstart.conf`.
+    pub(crate) fn configure(&self, text: &str) {
+        let folder = self.home().join(".config");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("headstart.conf"), text).unwrap();
     }
 
     fn write_all(&self, files: &str) {
