@@ -6,9 +6,13 @@
 //!
 //! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
 //! them, with a cache directory in the folder.
+//!
+//! `headstart-bench rebuild PROJECT CACHE ELEMENT` builds an element again whose every call is known,
+//! without and with speculation.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod nested;
+mod rebuild;
 mod speculation;
 
 use std::process::ExitCode;
@@ -22,7 +26,13 @@ fn main() -> ExitCode {
         ["nested", folder] => {
             nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
         }
-        _ => Err("usage: headstart-bench speculation|nested FOLDER".into()),
+        ["rebuild", project, cache, element] => {
+            rebuild::run(project.as_ref(), cache.as_ref(), element)
+        }
+        _ => Err(
+            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT"
+                .into(),
+        ),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
