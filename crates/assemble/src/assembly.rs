@@ -116,6 +116,9 @@ pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
         Config::Compose(compose) => collect::assemble_compose(inputs, compose).await,
         Config::Build(build) => assemble_build(inputs, element, build).await,
         Config::Script(script) => assemble_script(inputs, element, script).await,
+        Config::Junction(_) => Err(AssembleError::Element(
+            "a junction can't be built: build elements of the project behind it".to_owned(),
+        )),
     }
 }
 
@@ -264,7 +267,7 @@ async fn assemble_build(
             .collect();
         staging.stage(&elements, place)?;
     }
-    let warnings = staging.finish_warnings()?;
+    let warnings = staging.finish_warnings(inputs.element)?;
     if let Some(dependencies) = build.layout.get("/") {
         let elements: Vec<_> = dependencies
             .iter()
@@ -322,7 +325,7 @@ async fn assemble_script(
         let root = script.layout.get("/").into_iter().flatten();
         root.map(|dependency| dependency.element).collect()
     };
-    let warnings = staging.finish_warnings()?;
+    let warnings = staging.finish_warnings(inputs.element)?;
     if !integrate(inputs, &mut staging, &root, &marked).await? {
         return collect::failed(inputs, staging, "the integration commands failed", warnings);
     }

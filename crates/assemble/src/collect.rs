@@ -19,7 +19,7 @@ pub(crate) fn finished(
     let effective = effective_integration(inputs.trees.graph, inputs.element);
     Ok(Assembled {
         verdict: Verdict::Success(files),
-        warnings: staging.finish_warnings()?,
+        warnings: staging.finish_warnings(inputs.element)?,
         staged: staging.staged,
         sources_at: place_path(element.build_root())?,
         build_tree: None,
@@ -99,7 +99,7 @@ pub(crate) async fn assemble_compose(
     let element = &inputs.trees.graph[inputs.element];
     let mut staging = Staging::new(&inputs.trees);
     staging.stage(&element.build_dependencies, "/")?;
-    let warnings = staging.finish_warnings()?;
+    let warnings = staging.finish_warnings(inputs.element)?;
     let store = inputs.trees.directories;
     let staged = staging.tree.write(store)?;
     if compose.integrate

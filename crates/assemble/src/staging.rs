@@ -116,11 +116,12 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// What was noticed while staging; an error if the project says that such a thing is fatal.
-    pub(crate) fn finish_warnings(&mut self) -> Result<Vec<String>, AssembleError> {
+    /// What was noticed while staging for an element; an error if its project says that such a thing
+    /// is fatal.
+    pub(crate) fn finish_warnings(&mut self, of: ElementId) -> Result<Vec<String>, AssembleError> {
         let warnings = std::mem::take(&mut self.warnings);
-        let fatal = self.trees.graph.fatal_warnings();
-        let is_fatal = |name: &str| fatal.iter().any(|fatal| &**fatal == name);
+        let project = self.trees.graph.project(of);
+        let is_fatal = |name: &str| project.is_some_and(|project| project.is_fatal(name));
         if let Some((name, text)) = warnings.iter().find(|(name, _)| is_fatal(name)) {
             return Err(AssembleError::FatalWarning {
                 name,

@@ -83,7 +83,7 @@ impl Place<'_> {
         let refs = self
             .cache
             .join("artifacts/refs")
-            .join(session.project_name());
+            .join(&**session.project().name());
         std::fs::remove_dir_all(refs.join(name))?;
         drop(session);
         self.build(mode)

@@ -101,7 +101,7 @@ impl Shown<'_> {
             "state" => self.state()?.to_owned(),
             "description" => element.description.to_string(),
             "vars" => lines(element.variables.iter()),
-            "env" => lines(&element.environment),
+            "env" => lines(element.environment.iter()),
             "public" => element.public_data(None),
             "deps" => {
                 let mut all = element.build_dependencies.clone();

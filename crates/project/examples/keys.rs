@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use headstart_project::{Keys, Project};
+use headstart_project::{Keys, Nothing, Projects};
 
 #[path = "../tests/support/disk.rs"]
 mod disk;
@@ -17,11 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut targets: Vec<String> = args.collect();
     let start = Instant::now();
     let settings = disk::settings(&root);
-    let project = Project::load(Arc::new(disk::Disk(root.clone())), &settings)?;
+    let files = Arc::new(disk::Disk(root.clone()));
+    let projects = Projects::load(files, Arc::new(Nothing), settings)?;
     if targets.is_empty() {
-        targets = project.default_targets()?;
+        targets = projects.top().default_targets()?;
     }
-    let graph = project.load_elements(&targets)?;
+    let graph = projects.load_elements(&targets)?;
     let loaded = start.elapsed();
     let contents = disk::digest(&root, &graph.contents())?;
     let digested = start.elapsed();

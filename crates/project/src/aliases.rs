@@ -1,8 +1,8 @@
-//! Aliases of addresses, and mirrors for them.
+//! Aliases of addresses, mirrors for them, and who may say what they stand for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use headstart_yaml::{Mapping, Provenance, Scalar};
+use headstart_yaml::{Mapping, Provenance, Scalar, Sequence};
 use indexmap::IndexMap;
 
 use crate::error::{LoadError, Problem};
@@ -11,45 +11,193 @@ use crate::variables::Variables;
 /// Beginnings of addresses that are not taken for aliases.
 const SCHEMES: [&str; 7] = ["http", "https", "ftp", "file", "git", "sftp", "ssh"];
 
+/// Which addresses of an alias may be used (`fetch: source` and `track: source` of the user's
+/// configuration).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressPolicy {
+    /// All: mirrors first, then the alias' own.
+    #[default]
+    All,
+    /// The alias' own only.
+    Aliases,
+    /// Mirrors only.
+    Mirrors,
+    /// Mirrors of the user's configuration only.
+    User,
+}
+
+/// What the user says about addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressPolicies {
+    /// Where sources are fetched from.
+    pub fetch: AddressPolicy,
+    /// Where newer versions of sources are looked for.
+    pub track: AddressPolicy,
+}
+
 /// What the beginnings of addresses stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     aliases: IndexMap<Arc<str>, Arc<str>>,
-    /// For each mirror, in the order they are tried, its addresses for aliases.
-    mirrors: Vec<IndexMap<Arc<str>, Vec<Arc<str>>>>,
+    /// For each mirror its addresses for aliases, the preferred one first.
+    mirrors: Vec<Mirror>,
+    /// Whether the mirrors are those of the user's configuration.
+    mirrors_are_users: bool,
+    policies: AddressPolicies,
+    parent: Option<ParentAliases>,
+}
+
+type Mirror = IndexMap<Arc<str>, Vec<Arc<str>>>;
+
+/// The aliases of the project that a project is joined to, which can take over its own.
+#[derive(Clone, Debug)]
+pub(crate) struct ParentAliases {
+    /// Known as soon as the parent is loaded.
+    pub(crate) aliases: Arc<OnceLock<Arc<Aliases>>>,
+    /// For aliases of the subproject the parent's: `aliases` of the junction.
+    pub(crate) mapped: IndexMap<Arc<str>, Arc<str>>,
+    /// Whether others are mapped to those of the same name: `map-aliases: identity`.
+    pub(crate) identity: bool,
+    /// Whether the parent has to know all: `disallow-subproject-uris`.
+    pub(crate) all: bool,
+}
+
+impl ParentAliases {
+    fn mapped<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
+        let mapped = self.mapped.get(alias).map(|alias| &**alias);
+        mapped.or_else(|| self.identity.then_some(alias))
+    }
+}
+
+/// What aliases and mirrors of a project are read from.
+pub(crate) struct AliasInput<'a> {
+    /// Those that they may use.
+    pub(crate) variables: &'a Variables,
+    /// What the user's configuration says of the project.
+    pub(crate) user: &'a Mapping,
+    /// The mirror that the command line prefers.
+    pub(crate) default_mirror: Option<&'a str>,
+    pub(crate) policies: AddressPolicies,
+    pub(crate) parent: Option<ParentAliases>,
 }
 
 impl Aliases {
-    /// Reads `aliases` and `mirrors` of project.conf; `variables` are those they may use.
-    pub(crate) fn load(config: &mut Mapping, variables: &Variables) -> Result<Self, LoadError> {
+    /// Takes `aliases` and `mirrors` out of a project's configuration.
+    pub(crate) fn load(config: &mut Mapping, input: AliasInput<'_>) -> Result<Self, LoadError> {
         let mut aliases = IndexMap::new();
         if let Some(mut node) = config.take_mapping("aliases")? {
-            variables.expand(&mut node)?;
+            input.variables.expand(&mut node)?;
             for (key, _) in node.iter() {
                 let address = node.required_scalar(&key.text)?.value.clone();
                 aliases.insert(key.text.clone(), address);
             }
         }
-        let mut mirrors = Vec::new();
-        if let Some(list) = config.sequence("mirrors")? {
-            for mirror in list.mappings()? {
-                mirrors.push(load_mirror(mirror.clone(), variables)?);
-            }
-        }
-        Ok(Self { aliases, mirrors })
+        let users = input.user.sequence("mirrors")?;
+        let own = config.take_sequence("mirrors")?;
+        let preferred = match input.default_mirror {
+            Some(name) => Some(name),
+            None => input.user.string("default-mirror")?,
+        };
+        Ok(Self {
+            aliases,
+            mirrors: load_mirrors(users.or(own.as_ref()), preferred, input.variables)?,
+            mirrors_are_users: users.is_some(),
+            policies: input.policies,
+            parent: input.parent,
+        })
     }
 
-    /// Whether an address begins with an alias, which must be one of the project's.
+    /// Whether an address begins with an alias, which must be one that the project or its parent
+    /// knows an address for.
     pub(crate) fn check(&self, url: &Scalar) -> Result<bool, LoadError> {
-        match url.value.split_once(':') {
-            Some((alias, _)) if !SCHEMES.contains(&&*alias.to_lowercase()) => {
-                if self.aliases.contains_key(alias) {
-                    return Ok(true);
-                }
-                let problem = Problem::UnknownAlias(alias.to_owned());
-                Err(LoadError::at(&url.at, problem))
+        let Some((alias, _)) = url
+            .value
+            .split_once(':')
+            .filter(|(alias, _)| !SCHEMES.contains(&&*alias.to_lowercase()))
+        else {
+            return Ok(false);
+        };
+        let problem = match self.knows(alias) {
+            Ok(true) => match self.without_address(alias) {
+                None => return Ok(true),
+                Some(purpose) => Problem::NoAddress {
+                    alias: alias.to_owned(),
+                    purpose,
+                },
+            },
+            Ok(false) => Problem::UnknownAlias(alias.to_owned()),
+            Err(problem) => problem,
+        };
+        Err(LoadError::at(&url.at, problem))
+    }
+
+    /// Whether the alias is the project's own, or what it is mapped to is the parent's.
+    fn knows(&self, alias: &str) -> Result<bool, Problem> {
+        if let Some(parent) = &self.parent {
+            if let Some(mapped) = parent.mapped(alias) {
+                let known = match parent.aliases.get() {
+                    Some(aliases) => aliases.knows(mapped)?,
+                    None => true,
+                };
+                return if known {
+                    Ok(true)
+                } else {
+                    Err(Problem::UnknownMappedAlias {
+                        alias: alias.to_owned(),
+                        mapped: mapped.to_owned(),
+                    })
+                };
             }
-            _ => Ok(false),
+            if parent.all {
+                return Err(Problem::UnmappedAlias(alias.to_owned()));
+            }
+        }
+        Ok(self.aliases.contains_key(alias))
+    }
+
+    /// What the user's configuration leaves no address of the alias for.
+    fn without_address(&self, alias: &str) -> Option<&'static str> {
+        let uris = |choose| match self.uris(alias, choose) {
+            Some(uris) => uris.is_empty(),
+            None => false,
+        };
+        if uris(|policies: AddressPolicies| policies.fetch) {
+            return Some("fetch");
+        }
+        uris(|policies| policies.track).then_some("track")
+    }
+
+    /// The address with its alias, if it has one, replaced.
+    pub fn translate(&self, url: &str) -> String {
+        let Some((alias, rest)) = self.split(url) else {
+            return url.to_owned();
+        };
+        if let Some((aliases, mapped)) = self.delegate(alias) {
+            return aliases.translate(&format!("{mapped}:{rest}"));
+        }
+        format!("{}{rest}", self.aliases[alias])
+    }
+
+    /// Where to look for an address, in order: the mirrors of its alias, then the alias itself.
+    pub fn addresses(&self, url: &str) -> Vec<String> {
+        self.addresses_by(url, |policies| policies.fetch)
+    }
+
+    /// Where to look for newer versions of what an address has, in order: the alias itself, then
+    /// its mirrors, the preferred one last.
+    pub fn tracking_addresses(&self, url: &str) -> Vec<String> {
+        let mut addresses = self.addresses_by(url, |policies| policies.track);
+        addresses.reverse();
+        addresses
+    }
+
+    fn addresses_by(&self, url: &str, choose: fn(AddressPolicies) -> AddressPolicy) -> Vec<String> {
+        let uris = self
+            .split(url)
+            .and_then(|(alias, rest)| Some((self.uris(alias, choose)?, rest)));
+        match uris {
+            Some((uris, rest)) => uris.iter().map(|uri| format!("{uri}{rest}")).collect(),
+            None => vec![url.to_owned()],
         }
     }
 
@@ -59,30 +207,55 @@ impl Aliases {
             .filter(|(alias, _)| self.aliases.contains_key(*alias))
     }
 
-    /// The address with its alias, if it has one, replaced.
-    pub fn translate(&self, url: &str) -> String {
-        match self.split(url) {
-            Some((alias, rest)) => format!("{}{rest}", self.aliases[alias]),
-            None => url.to_owned(),
-        }
+    /// The parent's aliases and the one of them that stands for this, if the junction says so.
+    fn delegate<'a>(&'a self, alias: &'a str) -> Option<(&'a Self, &'a str)> {
+        let parent = self.parent.as_ref()?;
+        Some((parent.aliases.get()?, parent.mapped(alias)?))
     }
 
-    /// Where to look for an address, in order: the mirrors of its alias, then the alias itself.
-    pub fn addresses(&self, url: &str) -> Vec<String> {
-        let mut addresses = Vec::new();
-        if let Some((alias, rest)) = self.split(url) {
-            let mirrors = self.mirrors.iter().filter_map(|mirror| mirror.get(alias));
-            addresses.extend(mirrors.flatten().map(|mirror| format!("{mirror}{rest}")));
+    /// What an alias may be replaced by, in order; none if it isn't an alias here.
+    fn uris(
+        &self,
+        alias: &str,
+        choose: fn(AddressPolicies) -> AddressPolicy,
+    ) -> Option<Vec<Arc<str>>> {
+        use AddressPolicy::{Aliases, All, Mirrors, User};
+        let own = self.aliases.get(alias)?;
+        if let Some((aliases, mapped)) = self.delegate(alias) {
+            return aliases.uris(mapped, choose);
         }
-        addresses.push(self.translate(url));
-        addresses
+        let policy = choose(self.policies);
+        let mut uris = Vec::new();
+        if matches!(policy, All | Mirrors) || policy == User && self.mirrors_are_users {
+            let mirrors = self.mirrors.iter().filter_map(|mirror| mirror.get(alias));
+            uris.extend(mirrors.flatten().cloned());
+        }
+        if matches!(policy, All | Aliases) {
+            uris.push(own.clone());
+        }
+        Some(uris)
     }
 }
 
-fn load_mirror(
-    mut node: Mapping,
+/// The mirrors in their order, but the preferred one first: that of the name, else the first.
+fn load_mirrors(
+    list: Option<&Sequence>,
+    preferred: Option<&str>,
     variables: &Variables,
-) -> Result<IndexMap<Arc<str>, Vec<Arc<str>>>, LoadError> {
+) -> Result<Vec<Mirror>, LoadError> {
+    let mut mirrors: IndexMap<Arc<str>, Mirror> = IndexMap::new();
+    let nodes = list.map_or_else(|| Ok(Vec::new()), Sequence::mappings)?;
+    for node in nodes {
+        let (name, mirror) = load_mirror(node.clone(), variables)?;
+        mirrors.insert(name, mirror);
+    }
+    if let Some(index) = preferred.and_then(|name| mirrors.get_index_of(name)) {
+        mirrors.move_index(index, 0);
+    }
+    Ok(mirrors.into_values().collect())
+}
+
+fn load_mirror(mut node: Mapping, variables: &Variables) -> Result<(Arc<str>, Mirror), LoadError> {
     if let Some(kind) = node.scalar("kind")?
         && &*kind.value != "default"
     {
@@ -91,26 +264,31 @@ fn load_mirror(
     }
     variables.expand(&mut node)?;
     node.expect_keys(&["kind", "name", "aliases"])?;
-    node.required_scalar("name")?;
+    let name = node.required_scalar("name")?.value.clone();
     let mut addresses = IndexMap::new();
-    if let Some(aliases) = node.mapping("aliases")? {
-        for (key, _) in aliases.iter() {
-            addresses.insert(key.text.clone(), aliases.strings(&key.text)?);
-        }
+    let aliases = node
+        .mapping("aliases")?
+        .ok_or_else(|| node.missing("aliases"))?;
+    for (key, _) in aliases.iter() {
+        addresses.insert(key.text.clone(), aliases.strings(&key.text)?);
     }
-    Ok(addresses)
+    Ok((name, addresses))
 }
 
-/// The project's variables with the four that only aliases and mirrors have.
-pub(crate) fn variables(base: &Mapping, directory: &str) -> Result<Variables, LoadError> {
+/// The project's variables with the four that only aliases and mirrors have: the absolute paths of
+/// the project and of the top-level one.
+pub(crate) fn variables(
+    base: &Mapping,
+    directory: &str,
+    toplevel: &str,
+) -> Result<Variables, LoadError> {
     let mut base = base.clone();
     base.at = Provenance::SYNTHETIC;
-    let uri = file_uri(directory);
     for (name, value) in [
-        ("project-root", directory),
-        ("toplevel-root", directory),
-        ("project-root-uri", &uri),
-        ("toplevel-root-uri", &uri),
+        ("project-root", directory.to_owned()),
+        ("toplevel-root", toplevel.to_owned()),
+        ("project-root-uri", file_uri(directory)),
+        ("toplevel-root-uri", file_uri(toplevel)),
     ] {
         base.insert(name, Scalar::synthetic(value));
     }

@@ -10,7 +10,7 @@ use crate::path;
 /// A dependency of an element, before it is known what it leads to.
 #[derive(Clone, Debug)]
 pub(crate) struct Dependency {
-    /// As written.
+    /// As written, with the junctions that lead to the element.
     pub(crate) path: Arc<str>,
     /// The name of the element's file.
     pub(crate) name: String,
@@ -31,6 +31,11 @@ enum List {
 }
 
 impl Dependency {
+    /// The junctions that lead to the element, if it is in another project.
+    pub(crate) fn junction(&self) -> Option<&str> {
+        self.path.rsplit_once(':').map(|(junction, _)| junction)
+    }
+
     /// Adds what another mention of the same element says.
     pub(crate) fn merge(&mut self, other: Self) {
         self.build |= other.build;
@@ -75,7 +80,7 @@ fn load(node: &Node, list: List) -> Result<Vec<Dependency>, LoadError> {
                 strict: false,
                 configs: Vec::new(),
                 at: scalar.at.clone(),
-                name: file_name(scalar)?,
+                name: file_name(&scalar.value),
                 path: scalar.value.clone(),
             }]);
         }
@@ -93,9 +98,7 @@ fn load(node: &Node, list: List) -> Result<Vec<Dependency>, LoadError> {
         mapping.expect_keys(&keys[..4])?;
         (list == List::Build, list == List::Runtime)
     };
-    if let Some(at) = mapping.key_at("junction") {
-        return Err(LoadError::at(at, unsupported_junction()));
-    }
+    let junction = mapping.scalar("junction")?;
     let strict = strict(mapping, build)?;
     let config = mapping.mapping("config")?;
     if let (Some(config), false) = (config, build) {
@@ -115,8 +118,8 @@ fn load(node: &Node, list: List) -> Result<Vec<Dependency>, LoadError> {
                 strict,
                 configs: config.cloned().into_iter().collect(),
                 at: name.at.clone(),
-                name: file_name(name)?,
-                path: name.value.clone(),
+                name: file_name(&name.value),
+                path: full_path(junction, name)?,
             })
         })
         .collect()
@@ -148,34 +151,38 @@ fn strict(mapping: &Mapping, build: bool) -> Result<bool, LoadError> {
     }
 }
 
-fn unsupported_junction() -> Problem {
-    Problem::Unsupported("depending on elements of other projects is".to_owned())
-}
-
-fn file_name(name: &Scalar) -> Result<String, LoadError> {
+/// The path of an element whose junction may be written apart from its name.
+fn full_path(junction: Option<&Scalar>, name: &Scalar) -> Result<Arc<str>, LoadError> {
+    let Some(junction) = junction else {
+        return Ok(name.value.clone());
+    };
     if name.value.contains(':') {
-        return Err(LoadError::at(&name.at, unsupported_junction()));
+        let problem = Problem::JunctionTwice(name.value.to_string());
+        return Err(LoadError::at(&name.at, problem));
     }
-    element_name(&name.value, Some(&name.at))
+    Ok(format!("{}:{}", junction.value, name.value).into())
 }
 
-/// Checks the name of an element, and gives it without detours.
-pub(crate) fn element_name(name: &str, at: Option<&Provenance>) -> Result<String, LoadError> {
+/// The name behind the junctions, without detours.
+fn file_name(path: &str) -> String {
+    path::normalize(path.rsplit(':').next().unwrap_or(path))
+}
+
+/// Checks the name of an element's file.
+pub(crate) fn check_element_name(name: &str, at: Option<&Provenance>) -> Result<(), LoadError> {
     let bad = |char: char| !(' '..='~').contains(&char) || "<>\"|?*".contains(char);
-    let normal = path::normalize(name);
     let problem = if !name.ends_with(".bst") {
         "it does not end in '.bst'"
     } else if name.contains(bad) {
         "it has a character that is not allowed"
-    } else if path::within_project(&normal).is_err() {
+    } else if path::within_project(name).is_err() {
         "it leads out of the project's elements"
     } else {
-        return Ok(normal);
+        return Ok(());
     };
     let name = name.to_owned();
-    let problem = Problem::ElementName { name, problem };
-    Err(match at {
-        Some(at) => LoadError::at(at, problem),
-        None => LoadError::nowhere(problem),
-    })
+    Err(LoadError::maybe_at(
+        at,
+        Problem::ElementName { name, problem },
+    ))
 }

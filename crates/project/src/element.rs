@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use crate::error::{LoadError, Problem};
 use crate::host::{Host, canonical_arch};
 use crate::kinds::{Config, ElementKind};
+use crate::project::ProjectId;
 use crate::source::Source;
 use crate::variables::Variables;
 
@@ -33,6 +34,8 @@ impl ElementId {
 pub struct Element {
     /// The name of its project.
     pub project: Arc<str>,
+    /// Its project among those that are loaded together.
+    pub project_id: ProjectId,
     /// Its file below the project's element path: `base/gcc.bst`.
     pub name: Arc<str>,
     /// Its name from the top-level project on, with the junctions on the way.
@@ -48,13 +51,13 @@ pub struct Element {
     /// All its variables.
     pub variables: Variables,
     /// The environment of its commands, in the order in which it is declared.
-    pub environment: IndexMap<Arc<str>, Arc<str>>,
+    pub environment: Arc<IndexMap<Arc<str>, Arc<str>>>,
     /// The names in the environment that don't enter cache keys.
-    pub environment_nocache: BTreeSet<Arc<str>>,
+    pub environment_nocache: Arc<BTreeSet<Arc<str>>>,
     /// What it asks of its sandbox.
     pub sandbox: Sandbox,
     /// What it tells its dependants.
-    pub public: Public,
+    pub public: Arc<Public>,
     /// Its sources in the order they are staged.
     pub sources: Vec<Source>,
     /// What it is built with, in the order in which it is staged.

@@ -6,6 +6,7 @@ use headstart_yaml::{self as yaml, Provenance};
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::outside::OutsideError;
 
 /// A project or element that can't be loaded.
 ///
@@ -33,6 +34,14 @@ impl LoadError {
         }
     }
 
+    /// A problem at a place, if that is in a file.
+    pub(crate) fn maybe_at(at: Option<&Provenance>, problem: Problem) -> Self {
+        match at {
+            Some(at) => Self::at(at, problem),
+            None => Self::nowhere(problem),
+        }
+    }
+
     /// The place, if there is one.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.at.as_ref()
@@ -55,6 +64,14 @@ impl LoadError {
             Problem::StackDependency(_) => {
                 Some("declare the dependencies of a stack in 'depends', without a type".to_owned())
             }
+            Problem::NoJunctionReference(name) => {
+                Some(format!("track it first: `source track {name}`"))
+            }
+            Problem::ConflictingProjects { .. } => Some(
+                "let one junction override the others, or mark them all as 'duplicates' or 'internal' \
+                 in project.conf"
+                    .to_owned(),
+            ),
             Problem::NoProject(_) => {
                 Some("a project is a directory that holds a file 'project.conf'".to_owned())
             }
@@ -309,6 +326,84 @@ pub enum Problem {
     /// An address without an alias, in a project that wants them.
     #[error("the address '{0}' has no alias, which project.conf makes an error ('unaliased-url')")]
     Unaliased(String),
+    /// An address with an alias that the junction maps to one that is not there.
+    #[error(
+        "the alias '{alias}' stands for '{mapped}' of the parent project, which it does not define"
+    )]
+    UnknownMappedAlias {
+        /// The alias.
+        alias: String,
+        /// What the junction maps it to.
+        mapped: String,
+    },
+    /// An address with an alias that the junction does not map, though it has to.
+    #[error(
+        "the alias '{0}' is not mapped by the junction, and the parent project allows no others \
+         ('disallow-subproject-uris')"
+    )]
+    UnmappedAlias(String),
+    /// An alias whose addresses the user's configuration excludes.
+    #[error("no address of the alias '{alias}' may be used to {purpose}")]
+    NoAddress {
+        /// The alias.
+        alias: String,
+        /// What for: fetch or track.
+        purpose: &'static str,
+    },
+    /// A junction that is needed to follow itself.
+    #[error("following '{0}' leads back to itself")]
+    CircularReference(String),
+    /// A project that needs another one to be loaded, which needs the project.
+    #[error("the project '{0}' is needed while it is still being loaded")]
+    CircularProject(String),
+    /// Projects that are joined to each other without end.
+    #[error("projects are joined to each other too deeply: at most {0} levels are loaded")]
+    DeepJunction(usize),
+    /// A path that leads through something else than junctions.
+    #[error("'{0}' is no junction, so no element can be behind it")]
+    NotAJunction(String),
+    /// A junction among the dependencies.
+    #[error("'{0}' is a junction, which nothing can depend on: name an element behind it")]
+    DependsOnJunction(String),
+    /// Dependencies of a junction.
+    #[error("a junction can't have dependencies")]
+    JunctionDependency,
+    /// Dependencies of a link.
+    #[error("a link can't have dependencies")]
+    LinkDependency,
+    /// A junction whose sources have no references.
+    #[error("a source of the junction '{0}' has no reference, so its project can't be loaded")]
+    NoJunctionReference(String),
+    /// A junction whose sources hold no project.
+    #[error("there is no project.conf in the sources of the junction '{junction}'{}", below(.path))]
+    NoJunctionProject {
+        /// The junction.
+        junction: String,
+        /// Where the project should be.
+        path: String,
+    },
+    /// A junction whose sources can't be had.
+    #[error("the sources of the junction '{name}' can't be staged: {error}")]
+    Stage {
+        /// Its full name.
+        name: String,
+        /// Why.
+        error: OutsideError,
+    },
+    /// A junction that overrides something by itself.
+    #[error("'{0}' can't be overridden by the junction itself")]
+    OverrideWithSelf(String),
+    /// A junction that is written apart from the name and in it.
+    #[error("'{0}' names a junction, and so does the key 'junction' beside it")]
+    JunctionTwice(String),
+    /// A project that is loaded several times.
+    #[error("the project '{name}' is loaded several times: {}", .instances.join("; "))]
+    ConflictingProjects {
+        /// Its name.
+        name: String,
+        /// How it is loaded.
+        instances: Vec<String>,
+    },
     /// A patch with nothing to apply it to.
     #[error("a source of kind '{0}' can't be the first: it changes the sources before it")]
     FirstSource(&'static str),
@@ -318,4 +413,12 @@ pub enum Problem {
     /// A name that a tool would take for an option.
     #[error("'{0}' can't begin with '-'")]
     LooksLikeOption(String),
+}
+
+/// Where in a junction's sources something should be.
+fn below(path: &str) -> String {
+    match path {
+        "" => String::new(),
+        path => format!(", expected in '{path}'"),
+    }
 }

@@ -4,6 +4,7 @@
 //! `..`; the empty path is the directory itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -47,6 +48,47 @@ pub trait Files: Send + Sync {
 
     /// What is at a path; a symbolic link in its last place is not followed.
     fn stat(&self, path: &str) -> Result<Stat, FileError>;
+}
+
+/// The files of a project below the top-level one's, as seen from its own directory.
+#[derive(Clone)]
+pub(crate) struct Below {
+    files: Arc<dyn Files>,
+    directory: Arc<str>,
+}
+
+impl Below {
+    pub(crate) fn new(files: Arc<dyn Files>, directory: impl Into<Arc<str>>) -> Self {
+        let directory = directory.into();
+        Self { files, directory }
+    }
+
+    pub(crate) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// The path from the top-level project's directory.
+    pub(crate) fn path(&self, path: &str) -> String {
+        match (&*self.directory, path) {
+            ("", path) => path.to_owned(),
+            (directory, "") => directory.to_owned(),
+            (directory, path) => format!("{directory}/{path}"),
+        }
+    }
+}
+
+impl Files for Below {
+    fn read(&self, path: &str) -> Result<String, FileError> {
+        self.files.read(&self.path(path))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, FileError> {
+        self.files.list(&self.path(path))
+    }
+
+    fn stat(&self, path: &str) -> Result<Stat, FileError> {
+        self.files.stat(&self.path(path))
+    }
 }
 
 /// Files in memory, for tests and for projects that are not on disk.

@@ -1,12 +1,13 @@
 //! The loaded elements and the order in which BuildStream looks at them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
 use std::sync::Arc;
 
 use crate::element::{Element, ElementId};
 use crate::error::Warning;
 use crate::keys::Content;
+use crate::project::{Project, ProjectId};
 use crate::source::Source;
 
 /// The targets that were asked for, with all that they depend on.
@@ -18,15 +19,15 @@ pub struct ElementGraph {
     elements: Vec<Element>,
     targets: Vec<ElementId>,
     by_name: HashMap<Arc<str>, ElementId>,
-    fatal_warnings: Vec<Arc<str>>,
+    projects: BTreeMap<ProjectId, Arc<Project>>,
     warnings: Vec<Warning>,
 }
 
 impl ElementGraph {
     pub(crate) fn new(
-        elements: Vec<Element>,
         targets: Vec<ElementId>,
-        fatal_warnings: Vec<Arc<str>>,
+        elements: Vec<Element>,
+        projects: BTreeMap<ProjectId, Arc<Project>>,
         warnings: Vec<Warning>,
     ) -> Self {
         let names = elements.iter().map(|element| element.full_name.clone());
@@ -35,7 +36,7 @@ impl ElementGraph {
             elements,
             targets,
             by_name,
-            fatal_warnings,
+            projects,
             warnings,
         }
     }
@@ -73,9 +74,14 @@ impl ElementGraph {
         self.by_name.get(full_name).copied()
     }
 
-    /// The project's `fatal-warnings`, as written.
-    pub fn fatal_warnings(&self) -> &[Arc<str>] {
-        &self.fatal_warnings
+    /// The project of an element, as the element sees it; none if the element is of another graph.
+    pub fn project(&self, id: ElementId) -> Option<&Arc<Project>> {
+        self.projects.get(&self.get(id)?.project_id)
+    }
+
+    /// The projects of all elements.
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.values()
     }
 
     /// What was doubtful when the elements were loaded.

@@ -1,6 +1,5 @@
-//! `(@)`: other files of the project, laid under the mapping that includes them.
+//! `(@)`: other files, also of joined projects, laid under the mapping that includes them.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +7,11 @@ use headstart_yaml::{Mapping, Node, Scalar, Sequence};
 
 use crate::error::{LoadError, Problem};
 use crate::files::Files;
-use crate::options::Options;
+use crate::junctions::Follow;
 use crate::path;
+use crate::project::{Pass, ProjectId};
+use crate::universe::Universe;
+use crate::variables::Variables;
 
 const INCLUDE: &str = "(@)";
 
@@ -20,81 +22,119 @@ const MAX_NESTING: usize = 20;
 /// could multiply without end.
 const MAX_INCLUDED: usize = 64 << 20;
 
-/// The files of a project that have been included so far.
+/// The files that have been included so far, with their sizes: for elements of a project (or for
+/// its project.conf), those of whatever project.
+///
+/// A file that is included across a junction is there as the first who asked for it saw it, with
+/// the other project's variables replaced or not: so it is in BuildStream.
+pub(crate) type IncludeCache = HashMap<(ProjectId, bool, ProjectId, String), (Arc<Mapping>, usize)>;
+
+/// Resolves the includes of one file.
 pub(crate) struct Includes<'a> {
-    files: &'a dyn Files,
-    /// Resolves conditions in what is included; project.conf itself has none yet.
-    options: Option<&'a Options>,
-    loaded: RefCell<HashMap<String, (Arc<Mapping>, usize)>>,
-    /// Bytes that the file at hand has included.
-    included: Cell<usize>,
+    universe: &'a mut Universe,
+    /// The project of the file.
+    root: ProjectId,
+    /// Which of its configurations is made, if the file is project.conf: that has no options yet.
+    pass: Option<Pass>,
+    /// The files that are being included, one within the other.
+    open: Vec<String>,
+    /// Bytes that have been included.
+    included: usize,
+}
+
+/// Where an included file is seen from.
+#[derive(Clone, Copy)]
+struct Place {
+    project: ProjectId,
+    /// Whether conditions are resolved: there are options to do it with.
+    with_options: bool,
 }
 
 impl<'a> Includes<'a> {
-    pub(crate) fn new(files: &'a dyn Files, options: Option<&'a Options>) -> Self {
+    /// Those of a project's project.conf.
+    pub(crate) fn of_project(universe: &'a mut Universe, root: ProjectId, pass: Pass) -> Self {
+        Self::new(universe, root, Some(pass))
+    }
+
+    /// Those of an element of a project.
+    pub(crate) fn of_elements(universe: &'a mut Universe, root: ProjectId) -> Self {
+        Self::new(universe, root, None)
+    }
+
+    fn new(universe: &'a mut Universe, root: ProjectId, pass: Option<Pass>) -> Self {
         Self {
-            files,
-            options,
-            loaded: RefCell::default(),
-            included: Cell::default(),
+            universe,
+            root,
+            pass,
+            open: Vec::new(),
+            included: 0,
         }
     }
 
     /// Resolves conditions (if there are options), then all includes in the mapping.
-    pub(crate) fn process(&self, mapping: &mut Mapping) -> Result<(), LoadError> {
-        self.included.set(0);
-        self.process_file(mapping, &mut Vec::new())
+    pub(crate) fn process(mut self, mapping: &mut Mapping) -> Result<(), LoadError> {
+        let place = Place {
+            project: self.root,
+            with_options: self.pass.is_none(),
+        };
+        self.file(mapping, place)
     }
 
-    fn process_file(&self, mapping: &mut Mapping, open: &mut Vec<String>) -> Result<(), LoadError> {
-        if let Some(options) = self.options {
+    fn file(&mut self, mapping: &mut Mapping, place: Place) -> Result<(), LoadError> {
+        if place.with_options {
+            let options = self.universe.options(place.project);
             options.process(mapping, &[])?;
         }
-        self.process_mapping(mapping, open)
+        self.mapping(mapping, place)
     }
 
-    fn process_mapping(
-        &self,
-        mapping: &mut Mapping,
-        open: &mut Vec<String>,
-    ) -> Result<(), LoadError> {
+    fn mapping(&mut self, mapping: &mut Mapping, place: Place) -> Result<(), LoadError> {
         match mapping.remove(INCLUDE) {
             None => {}
-            Some(Node::Scalar(path)) => self.include(&path, mapping, open)?,
+            Some(Node::Scalar(path)) => self.include(&path, mapping, place)?,
             Some(Node::Sequence(paths)) => {
                 // Later files win over earlier ones, and the mapping itself over all.
                 for path in paths.scalars()?.into_iter().rev() {
-                    self.include(path, mapping, open)?;
+                    self.include(path, mapping, place)?;
                 }
             }
             Some(other) => return Err(other.unlike("the path of a file or a list of them").into()),
         }
         mapping
             .values_mut()
-            .try_for_each(|value| self.process_value(value, open))
+            .try_for_each(|value| self.value(value, place))
     }
 
-    fn process_value(&self, value: &mut Node, open: &mut Vec<String>) -> Result<(), LoadError> {
+    fn value(&mut self, value: &mut Node, place: Place) -> Result<(), LoadError> {
         match value {
             Node::Scalar(_) => Ok(()),
             Node::Sequence(Sequence { items, .. }) => items
                 .iter_mut()
-                .try_for_each(|item| self.process_value(item, open)),
-            Node::Mapping(mapping) => self.process_mapping(mapping, open),
+                .try_for_each(|item| self.value(item, place)),
+            Node::Mapping(mapping) => self.mapping(mapping, place),
         }
     }
 
     fn include(
-        &self,
+        &mut self,
         path: &Scalar,
         mapping: &mut Mapping,
-        open: &mut Vec<String>,
+        place: Place,
     ) -> Result<(), LoadError> {
-        if path.value.contains(':') {
-            let problem = Problem::Unsupported("including files of other projects is".to_owned());
-            return Err(LoadError::at(&path.at, problem));
-        }
-        let name = path::within_project(&path.value).map_err(|problem| {
+        let (project, name) = match path.value.rsplit_once(':') {
+            None => (place.project, &*path.value),
+            // The first pass must not need other projects.
+            Some(_) if self.pass == Some(Pass::First) => return Ok(()),
+            Some((junctions, name)) => {
+                let at = Some(&path.at);
+                let universe = &mut *self.universe;
+                let found = universe.follow(place.project, junctions, at, Follow::Loading)?;
+                let project = found.unwrap_or(place.project);
+                universe.load_fully(project)?;
+                (project, name)
+            }
+        };
+        let name = path::within_project(name).map_err(|problem| {
             let path_text = path.value.to_string();
             let problem = Problem::Path {
                 path: path_text,
@@ -102,31 +142,44 @@ impl<'a> Includes<'a> {
             };
             LoadError::at(&path.at, problem)
         })?;
-        if open.contains(&name) {
-            return Err(LoadError::at(&path.at, Problem::RecursiveInclude(name)));
+        let file = self.universe[project].files.path(&name);
+        if self.open.contains(&file) {
+            return Err(LoadError::at(&path.at, Problem::RecursiveInclude(file)));
         }
-        if open.len() >= MAX_NESTING {
+        if self.open.len() >= MAX_NESTING {
             return Err(LoadError::at(&path.at, Problem::DeepInclude(MAX_NESTING)));
         }
-        let (loaded, len) = self.load(path, &name)?;
+        let (loaded, len) = self.load(path, place.project, project, name)?;
         // An empty file costs something too.
-        self.included.set(self.included.get() + len + 256);
-        if self.included.get() > MAX_INCLUDED {
+        self.included += len + 256;
+        if self.included > MAX_INCLUDED {
             return Err(LoadError::at(&path.at, Problem::ManyIncludes(MAX_INCLUDED)));
         }
         let mut included = Mapping::clone(&loaded);
-        open.push(name);
-        self.process_file(&mut included, open)?;
-        open.pop();
+        self.open.push(file);
+        let inside = Place {
+            project,
+            with_options: place.with_options || project != place.project,
+        };
+        self.file(&mut included, inside)?;
+        self.open.pop();
         included.compose_under(mapping)?;
         Ok(())
     }
 
-    fn load(&self, path: &Scalar, name: &str) -> Result<(Arc<Mapping>, usize), LoadError> {
-        if let Some(loaded) = self.loaded.borrow().get(name) {
+    fn load(
+        &mut self,
+        path: &Scalar,
+        from: ProjectId,
+        project: ProjectId,
+        name: String,
+    ) -> Result<(Arc<Mapping>, usize), LoadError> {
+        let key = (self.root, self.pass.is_some(), project, name);
+        if let Some(loaded) = self.universe.included.get(&key) {
             return Ok(loaded.clone());
         }
-        let text = self.files.read(name).map_err(|error| {
+        let files = &self.universe[project].files;
+        let text = files.read(&key.3).map_err(|error| {
             let path_text = path.value.to_string();
             LoadError::at(
                 &path.at,
@@ -136,10 +189,14 @@ impl<'a> Includes<'a> {
                 },
             )
         })?;
-        let loaded = (Arc::new(headstart_yaml::parse(name, &text)?), text.len());
-        self.loaded
-            .borrow_mut()
-            .insert(name.to_owned(), loaded.clone());
+        let mut loaded = headstart_yaml::parse(&files.path(&key.3), &text)?;
+        if project != from {
+            // Seen from outside, the file means what it means in its own project.
+            let variables = self.universe.full(project)?.variables().clone();
+            Variables::resolve_possible(&variables)?.expand(&mut loaded)?;
+        }
+        let loaded = (Arc::new(loaded), text.len());
+        self.universe.included.insert(key, loaded.clone());
         Ok(loaded)
     }
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::element::{Element, ElementId, Sandbox};
+use crate::element::{Element, ElementId, Public, Sandbox};
 use crate::graph::{ElementGraph, Visited};
 use crate::json::{Json, write_string};
+use crate::project::ProjectId;
 use crate::source::Source;
 
 /// The version of BuildStream's keys and artifacts.
@@ -46,8 +47,8 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Something of the project's files that keys depend on. Paths are relative to the project's
-/// directory.
+/// Something of the projects' files that keys depend on. Paths are relative to the top-level
+/// project's directory, of whatever project the files are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Content {
     /// A file or directory: the hash of the REAPI `Directory` with its content, names sorted, with
@@ -147,15 +148,22 @@ impl Keys {
     }
 }
 
-/// The text of an element's key, but for its dependencies and weak key.
+/// The text of an element's key, but for its dependencies and weak key, in three parts.
 #[derive(Clone, Debug)]
-struct BaseText(String);
+struct BaseText {
+    /// What is the element's own, before its public data.
+    own: String,
+    /// Its project's fatal warnings and its public data, which many elements share.
+    public: Arc<str>,
+    /// Sandbox and sources.
+    rest: String,
+}
 
 impl BaseText {
-    fn new(element: &Element, sources: &Json, fatal_warnings: &Json) -> Self {
+    fn new(element: &Element, sources: &Json, public: Arc<str>) -> Self {
         let build_root = element.variables.get("build-root");
         let build_root = build_root.map_or(Json::Null, Json::from);
-        let mut entries = vec![
+        let mut own = vec![
             ("element-base-key", Json::map([("build-root", build_root)])),
             ("element-plugin-key", element.config.unique_key()),
             ("element-plugin-name", element.kind.name().into()),
@@ -164,24 +172,17 @@ impl BaseText {
                 Json::Int(element.kind.artifact_version()),
             ),
         ];
-        let runs_commands = element.config.runs_commands();
-        if runs_commands {
-            entries.push(("environment", environment(element)));
+        let mut rest = Vec::new();
+        if element.config.runs_commands() {
+            own.push(("environment", environment(element)));
+            rest.push(("sandbox", sandbox(&element.sandbox)));
         }
-        entries.push(("fatal-warnings", fatal_warnings.clone()));
-        entries.push(("public", (&element.public.data).into()));
-        if runs_commands {
-            entries.push(("sandbox", sandbox(&element.sandbox)));
+        rest.push(("sources", sources.clone()));
+        Self {
+            own: entries(own),
+            public,
+            rest: entries(rest),
         }
-        entries.push(("sources", sources.clone()));
-        let mut text = String::new();
-        for (key, value) in entries {
-            text.push(',');
-            write_string(key, &mut text);
-            text.push(':');
-            value.write(&mut text);
-        }
-        Self(text)
     }
 
     /// The key with these dependencies. The names of all entries are in order.
@@ -192,7 +193,9 @@ impl BaseText {
         ));
         hash.update(dependencies);
         hash.update("]");
-        hash.update(&self.0);
+        for part in [&*self.own, &*self.public, &*self.rest] {
+            hash.update(part);
+        }
         if let Some(weak) = weak {
             hash.update(format!(",\"weak-cache-key\":\"{weak}\""));
         }
@@ -201,44 +204,78 @@ impl BaseText {
     }
 }
 
+/// Entries of a JSON object, each with a comma before it.
+fn entries(entries: impl IntoIterator<Item = (&'static str, Json)>) -> String {
+    let mut text = String::new();
+    for (key, value) in entries {
+        text.push(',');
+        write_string(key, &mut text);
+        text.push(':');
+        value.write(&mut text);
+    }
+    text.shrink_to_fit();
+    text
+}
+
 struct Computation<'a> {
     graph: &'a ElementGraph,
     contents: &'a Contents,
     /// `"project","name"` of each element.
     names: Vec<String>,
-    fatal_warnings: Json,
+    /// What an element is for the strict keys of those that are built with it, if it has a key.
+    strict: Vec<Option<String>>,
+    /// The public parts of texts, by project and the address of the public data.
+    publics: HashMap<(ProjectId, *const Public), Arc<str>>,
     visited: Visited,
     keys: Keys,
 }
 
 impl<'a> Computation<'a> {
     fn new(graph: &'a ElementGraph, contents: &'a Contents) -> Self {
-        let mut warnings = graph.fatal_warnings().to_vec();
-        warnings.sort();
+        let names = graph.iter().map(|(_, element)| name_text(element));
         Self {
             graph,
             contents,
-            names: graph
-                .iter()
-                .map(|(_, element)| name_text(element))
-                .collect(),
-            fatal_warnings: Json::strings(warnings),
+            names: names.collect(),
+            strict: Vec::with_capacity(graph.len()),
+            publics: HashMap::new(),
             visited: Visited::new(graph.len()),
             keys: Keys::default(),
         }
     }
 
     fn run(mut self) -> Keys {
-        for (_, element) in self.graph.iter() {
+        for (id, element) in self.graph.iter() {
             let (sources, keys) = self.sources(element);
             self.keys.sources.push(keys);
-            let base =
-                sources.map(|sources| BaseText::new(element, &sources, &self.fatal_warnings));
+            let public = self.public(id, element);
+            let base = sources.map(|sources| BaseText::new(element, &sources, public));
             let keys = base.as_ref().and_then(|base| self.element(element, base));
             self.keys.bases.push(base);
+            self.strict.push(keys.map(|keys| {
+                let mut text = String::new();
+                push_dependency(&mut text, &self.names[id.index()], Some(&keys.strict));
+                text
+            }));
             self.keys.elements.push(keys);
         }
         self.keys
+    }
+
+    fn public(&mut self, id: ElementId, element: &Element) -> Arc<str> {
+        let key = (element.project_id, Arc::as_ptr(&element.public));
+        let text = self.publics.entry(key).or_insert_with(|| {
+            let project = self.graph.project(id);
+            let warnings = project.map_or(&[][..], |project| project.fatal_warnings());
+            let mut warnings = warnings.to_vec();
+            warnings.sort();
+            let text = entries([
+                ("fatal-warnings", Json::strings(warnings)),
+                ("public", (&element.public.data).into()),
+            ]);
+            text.into()
+        });
+        text.clone()
     }
 
     /// What an element's sources put into its key, and their own keys.
@@ -277,10 +314,16 @@ impl<'a> Computation<'a> {
         let (mut weak_text, mut strict_text) = (String::new(), String::new());
         for dependency in scope {
             let name = &self.names[dependency.index()];
-            let keys = self.keys.get(dependency)?;
             let strict = element.is_strict_about(dependency);
-            push_dependency(&mut weak_text, name, strict.then_some(&keys.weak));
-            push_dependency(&mut strict_text, name, Some(&keys.strict));
+            let weak = match strict {
+                true => Some(self.keys.get(dependency)?.weak),
+                false => None,
+            };
+            push_dependency(&mut weak_text, name, weak.as_ref());
+            if !strict_text.is_empty() {
+                strict_text.push(',');
+            }
+            strict_text.push_str(self.strict[dependency.index()].as_ref()?);
         }
         let weak = base.key(&weak_text, None);
         let strict = base.key(&strict_text, Some(&weak));

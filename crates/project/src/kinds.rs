@@ -5,6 +5,7 @@ mod build;
 mod compose;
 mod filter;
 mod import;
+mod junction;
 mod script;
 mod stack;
 
@@ -18,6 +19,7 @@ pub use build::{Build, STEPS};
 pub use compose::Compose;
 pub use filter::Filter;
 pub use import::Import;
+pub use junction::Junction;
 pub use script::Script;
 
 use crate::element::ElementId;
@@ -51,10 +53,12 @@ pub enum ElementKind {
     Filter,
     /// Commands on other elements' artifacts.
     Script,
+    /// A way into another project.
+    Junction,
 }
 
 impl ElementKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Manual,
         Self::Autotools,
         Self::Cmake,
@@ -65,6 +69,7 @@ impl ElementKind {
         Self::Compose,
         Self::Filter,
         Self::Script,
+        Self::Junction,
     ];
 
     /// The kind of a name.
@@ -85,6 +90,7 @@ impl ElementKind {
             Self::Compose => "compose",
             Self::Filter => "filter",
             Self::Script => "script",
+            Self::Junction => "junction",
         }
     }
 
@@ -106,6 +112,7 @@ impl ElementKind {
             Self::Meson => ("meson.yaml", include_str!("../data/meson.yaml")),
             Self::Import => ("import.yaml", include_str!("../data/import.yaml")),
             Self::Stack => ("stack.yaml", ""),
+            Self::Junction => ("junction.yaml", ""),
             Self::Compose => ("compose.yaml", include_str!("../data/compose.yaml")),
             Self::Filter => ("filter.yaml", include_str!("../data/filter.yaml")),
             Self::Script => ("script.yaml", include_str!("../data/script.yaml")),
@@ -127,13 +134,13 @@ impl ElementKind {
 
     /// Whether its artifact has files of its own.
     pub fn has_artifact(self) -> bool {
-        self != Self::Stack
+        !matches!(self, Self::Stack | Self::Junction)
     }
 
     pub(crate) fn takes_dependency_config(self) -> bool {
         !matches!(
             self,
-            Self::Import | Self::Stack | Self::Compose | Self::Filter
+            Self::Import | Self::Stack | Self::Compose | Self::Filter | Self::Junction
         )
     }
 
@@ -170,6 +177,8 @@ pub enum Config {
     Filter(Filter),
     /// Runs commands on its dependencies.
     Script(Script),
+    /// Leads into another project.
+    Junction(Junction),
 }
 
 impl Config {
@@ -188,13 +197,15 @@ impl Config {
             ElementKind::Compose => Self::Compose(Compose::load(input)?),
             ElementKind::Filter => Self::Filter(Filter::load(input)?),
             ElementKind::Script => Self::Script(Script::load(input)?),
+            ElementKind::Junction => Self::Junction(Junction::load(input)?),
         })
     }
 
     /// Whether the element runs commands in a sandbox.
     pub fn runs_commands(&self) -> bool {
         match self {
-            Self::Build(_) | Self::Script(_) => true,
+            // A junction runs none, but its key is made as if it did.
+            Self::Build(_) | Self::Script(_) | Self::Junction(_) => true,
             Self::Compose(compose) => compose.integrate,
             Self::Import(_) | Self::Stack | Self::Filter(_) => false,
         }
@@ -205,7 +216,7 @@ impl Config {
         match self {
             Self::Build(build) => build.unique_key(),
             Self::Import(import) => import.unique_key(),
-            Self::Stack => Json::Int(1),
+            Self::Stack | Self::Junction(_) => Json::Int(1),
             Self::Compose(compose) => compose.unique_key(),
             Self::Filter(filter) => filter.unique_key(),
             Self::Script(script) => script.unique_key(),

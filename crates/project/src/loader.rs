@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance};
+use headstart_yaml::{Mapping, Provenance, Scalar};
 
 use crate::dependency::{self, Dependency};
 use crate::error::{LoadError, Problem};
 use crate::files::{FileError, Files, Stat};
 use crate::include::Includes;
+use crate::junctions::{Follow, MAX_LINKS};
 use crate::listsort;
 use crate::path;
-use crate::project::Project;
+use crate::project::ProjectId;
+use crate::resolve;
+use crate::universe::{Instance, Universe};
 
 const KEYS: [&str; 12] = [
     "kind",
@@ -30,9 +33,20 @@ const KEYS: [&str; 12] = [
 
 /// An element file with its conditions and includes resolved.
 pub(crate) struct LoadedElement {
+    pub(crate) project: ProjectId,
     pub(crate) name: Arc<str>,
+    /// With the junctions on the way from the top-level project.
+    pub(crate) full_name: Arc<str>,
     /// What is left when the dependencies are taken out.
     pub(crate) node: Mapping,
+    /// Whether it is a junction, which nothing can depend on.
+    pub(crate) is_junction: bool,
+    /// What it stands for, if it is a link.
+    pub(crate) link: Option<Scalar>,
+    /// As they are written, until they have been looked up.
+    written: Vec<Dependency>,
+    /// Whether its dependencies have been looked up, or are about to be.
+    complete: bool,
     /// Sorted as BuildStream stages them.
     pub(crate) dependencies: Vec<LoadedDependency>,
 }
@@ -42,125 +56,240 @@ pub(crate) struct LoadedDependency {
     pub(crate) written: Dependency,
 }
 
-/// All elements that the targets need, in the order they were met, and the targets.
+/// Reads all elements that the targets need, and gives the targets.
 pub(crate) fn load(
-    project: &Project,
+    universe: &mut Universe,
     targets: &[impl AsRef<str>],
-) -> Result<(Vec<LoadedElement>, Vec<usize>), LoadError> {
-    let mut loader = Loader {
-        project,
-        includes: Includes::new(project.files(), Some(project.options())),
-        by_name: HashMap::new(),
-        elements: Vec::new(),
-        todo: Vec::new(),
-    };
+) -> Result<Vec<usize>, LoadError> {
     let mut indices = Vec::new();
     for target in targets {
-        let name = dependency::element_name(target.as_ref(), None)?;
-        indices.push(loader.find(&name, None)?);
-        loader.load_dependencies()?;
+        let (project, name) = universe.locate(ProjectId::TOP, target.as_ref(), None)?;
+        let index = universe.find(project, &name, None)?;
+        universe.complete(index)?;
+        indices.push(index);
     }
-    let mut elements = loader.elements;
-    let order = dependencies_first(&elements)?;
-    sort_dependencies(&mut elements, &order);
-    Ok((elements, indices))
+    let order = dependencies_first(&universe.elements)?;
+    sort_dependencies(universe, &order);
+    Ok(indices)
 }
 
-struct Loader<'a> {
-    project: &'a Project,
-    includes: Includes<'a>,
-    by_name: HashMap<String, usize>,
-    elements: Vec<LoadedElement>,
-    /// Elements whose dependencies are still to be looked up, with those.
-    todo: Vec<(usize, Vec<Dependency>)>,
+/// An element with the dependencies that are still to be looked up, and those that have been.
+struct Open {
+    element: usize,
+    /// In reverse.
+    todo: Vec<Dependency>,
+    /// For each element in the list of dependencies its place there.
+    found: HashMap<usize, usize>,
 }
 
-impl Loader<'_> {
-    /// The index of an element, which is read if it is new.
-    fn find(&mut self, name: &str, at: Option<&Provenance>) -> Result<usize, LoadError> {
-        if let Some(&index) = self.by_name.get(name) {
-            return Ok(index);
+impl Universe {
+    /// The index of the element that a name leads to, which is read if it is new: links and
+    /// overrides have been followed.
+    pub(crate) fn find(
+        &mut self,
+        mut project: ProjectId,
+        name: &str,
+        at: Option<&Provenance>,
+    ) -> Result<usize, LoadError> {
+        let mut name = path::normalize(name);
+        let mut at = at.cloned();
+        for _ in 0..MAX_LINKS {
+            let index = match self[project].by_name.get(name.as_str()) {
+                Some(&index) => index,
+                None => self.read(project, &name, at.as_ref())?,
+            };
+            if self.elements[index].complete {
+                return Ok(index);
+            }
+            let instead = match self.overriding(project, &name) {
+                Some(overriding) => Some(overriding),
+                None => self.elements[index]
+                    .link
+                    .clone()
+                    .map(|link| (project, link)),
+            };
+            let Some((from, target)) = instead else {
+                return Ok(index);
+            };
+            (project, name) = self.locate(from, &target.value, Some(&target.at))?;
+            at = Some(target.at);
         }
-        let mut node = self.read(name, at)?;
-        let dependencies = dependency::take(&mut node)?;
-        let index = self.elements.len();
-        self.by_name.insert(name.to_owned(), index);
-        self.elements.push(LoadedElement {
-            name: name.into(),
-            node,
-            dependencies: Vec::new(),
-        });
-        self.todo.push((index, dependencies));
-        Ok(index)
+        let problem = Problem::CircularReference(name);
+        Err(LoadError::maybe_at(at.as_ref(), problem))
     }
 
-    fn load_dependencies(&mut self) -> Result<(), LoadError> {
-        while let Some((index, dependencies)) = self.todo.pop() {
-            let mut found: HashMap<usize, usize> = HashMap::new();
-            for written in dependencies {
-                let element = self.find(&written.name, Some(&written.at))?;
-                let list = &mut self.elements[index].dependencies;
-                match found.get(&element) {
-                    // The same element, written in two ways.
-                    Some(&position) => list[position].written.merge(written),
-                    None => {
-                        found.insert(element, list.len());
-                        list.push(LoadedDependency { element, written });
-                    }
+    /// Looks up what an element depends on, and what that does. In BuildStream's order, as what has
+    /// been read before matters to links.
+    fn complete(&mut self, index: usize) -> Result<(), LoadError> {
+        let mut stack = Vec::new();
+        stack.extend(self.begin(index));
+        while let Some(open) = stack.last_mut() {
+            let Some(written) = open.todo.pop() else {
+                stack.pop();
+                continue;
+            };
+            let from = self.elements[open.element].project;
+            let project = match written.junction() {
+                None => from,
+                Some(junctions) => {
+                    let at = Some(&written.at);
+                    // Loading either gives a project or an error.
+                    let found = self.follow(from, junctions, at, Follow::Loading)?;
+                    found.unwrap_or(from)
+                }
+            };
+            let element = self.find(project, &written.name, Some(&written.at))?;
+            if self.elements[element].is_junction {
+                let problem = Problem::DependsOnJunction(written.path.to_string());
+                return Err(LoadError::at(&written.at, problem));
+            }
+            let list = &mut self.elements[open.element].dependencies;
+            match open.found.get(&element) {
+                // The same element, written in two ways.
+                Some(&position) => list[position].written.merge(written),
+                None => {
+                    open.found.insert(element, list.len());
+                    list.push(LoadedDependency { element, written });
                 }
             }
+            stack.extend(self.begin(element));
         }
         Ok(())
     }
 
-    fn read(&self, name: &str, at: Option<&Provenance>) -> Result<Mapping, LoadError> {
-        let path = self.project.element_file(name);
-        let text = match self.project.files().read(&path) {
-            Ok(text) => text,
-            Err(FileError::NotFound) => return Err(self.not_found(name, at)),
-            Err(error) => {
-                let problem = Problem::Read { path, error };
-                return Err(match at {
-                    Some(at) => LoadError::at(at, problem),
-                    None => LoadError::nowhere(problem),
-                });
-            }
-        };
-        let mut node = headstart_yaml::parse(&path, &text)?;
-        // These are read before the project's other parts are, so nothing else is done with them.
-        if let Some(kind @ ("junction" | "link")) = node.string("kind")? {
-            let problem = Problem::Unsupported(format!("the element kind '{kind}' is"));
-            let at = node.required("kind")?.at();
-            return Err(LoadError::at(at, problem));
+    fn begin(&mut self, index: usize) -> Option<Open> {
+        let element = &mut self.elements[index];
+        if std::mem::replace(&mut element.complete, true) {
+            return None;
         }
-        self.includes.process(&mut node)?;
-        node.expect_keys(&KEYS)?;
-        Ok(node)
+        let mut todo = std::mem::take(&mut element.written);
+        todo.reverse();
+        Some(Open {
+            element: index,
+            todo,
+            found: HashMap::new(),
+        })
     }
 
-    fn not_found(&self, name: &str, at: Option<&Provenance>) -> LoadError {
-        let directory = self.project.element_path().to_owned();
+    /// Reads an element of a project, without following anything.
+    pub(crate) fn read(
+        &mut self,
+        project: ProjectId,
+        name: &str,
+        at: Option<&Provenance>,
+    ) -> Result<usize, LoadError> {
+        let node = self.parse_element(project, name, at)?;
+        let first_pass = is_first_pass(&node)?;
+        self.add_element(project, name, node, first_pass)
+    }
+
+    /// The same, if it is a junction or link: those need no complete project.
+    pub(crate) fn read_if_first_pass(
+        &mut self,
+        project: ProjectId,
+        name: &str,
+        at: Option<&Provenance>,
+    ) -> Result<Option<usize>, LoadError> {
+        let node = self.parse_element(project, name, at)?;
+        if !is_first_pass(&node)? {
+            return Ok(None);
+        }
+        self.add_element(project, name, node, true).map(Some)
+    }
+
+    fn parse_element(
+        &self,
+        project: ProjectId,
+        name: &str,
+        at: Option<&Provenance>,
+    ) -> Result<Mapping, LoadError> {
+        dependency::check_element_name(name, at)?;
+        let Instance { conf, files, .. } = &self[project];
+        let file = element_file(&conf.element_path, name);
+        let path = files.path(&file);
+        match files.read(&file) {
+            Ok(text) => Ok(headstart_yaml::parse(&path, &text)?),
+            Err(FileError::NotFound) => Err(self.not_found(project, name, at)),
+            Err(error) => Err(LoadError::maybe_at(at, Problem::Read { path, error })),
+        }
+    }
+
+    fn add_element(
+        &mut self,
+        project: ProjectId,
+        name: &str,
+        mut node: Mapping,
+        first_pass: bool,
+    ) -> Result<usize, LoadError> {
+        if first_pass {
+            self.first(project)?.options().process(&mut node, &[])?;
+        } else {
+            self.load_fully(project)?;
+            Includes::of_elements(self, project).process(&mut node)?;
+        }
+        node.expect_keys(&KEYS)?;
+        let kind = node.required_string("kind")?;
+        let (is_junction, is_link) = (kind == "junction", kind == "link");
+        let written = dependency::take(&mut node)?;
+        let link = if is_link {
+            if let Some(dependency) = written.first() {
+                return Err(LoadError::at(&dependency.at, Problem::LinkDependency));
+            }
+            Some(resolve::link_target(&*self.first(project)?, name, &node)?)
+        } else {
+            None
+        };
+        let index = self.elements.len();
+        let name: Arc<str> = name.into();
+        self[project].by_name.insert(name.clone(), index);
+        self.elements.push(LoadedElement {
+            project,
+            full_name: match project {
+                ProjectId::TOP => name.clone(),
+                _ => self.full_name(project, &name),
+            },
+            name: name.clone(),
+            node,
+            is_junction,
+            link: link.clone(),
+            written,
+            complete: false,
+            dependencies: Vec::new(),
+        });
+        if let Some(target) = link {
+            self.note_link(project, &name, &target.value);
+        }
+        Ok(index)
+    }
+
+    fn not_found(&self, project: ProjectId, name: &str, at: Option<&Provenance>) -> LoadError {
+        let Instance { conf, files, .. } = &self[project];
+        let directory = &conf.element_path;
         // A frequent mistake is to write the name with the element path before it.
         let stripped = name
-            .strip_prefix(&directory)
+            .strip_prefix(directory)
             .and_then(|rest| rest.strip_prefix('/'));
         let suggestion = stripped
-            .filter(|rest| {
-                self.project
-                    .files()
-                    .stat(&self.project.element_file(rest))
-                    .is_ok()
-            })
+            .filter(|rest| files.stat(&element_file(directory, rest)).is_ok())
             .map(str::to_owned);
         let problem = Problem::NoElement {
             name: name.to_owned(),
-            directory,
+            directory: files.path(directory),
             suggestion,
         };
-        match at {
-            Some(at) => LoadError::at(at, problem),
-            None => LoadError::nowhere(problem),
-        }
+        LoadError::maybe_at(at, problem)
+    }
+}
+
+/// Junctions and links are read before all other parts of a project are.
+fn is_first_pass(node: &Mapping) -> Result<bool, LoadError> {
+    Ok(matches!(node.string("kind")?, Some("junction" | "link")))
+}
+
+fn element_file(element_path: &str, name: &str) -> String {
+    match element_path {
+        "" => name.to_owned(),
+        directory => format!("{directory}/{name}"),
     }
 }
 
@@ -207,9 +336,9 @@ fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadErro
 fn circular(elements: &[LoadedElement], open: &[usize], again: &LoadedDependency) -> LoadError {
     let from = open.iter().position(|&index| index == again.element);
     let circle = open[from.unwrap_or(0)..].iter().chain([&again.element]);
-    let chain: Vec<&str> = circle.map(|&index| &*elements[index].name).collect();
+    let chain: Vec<&str> = circle.map(|&index| &*elements[index].full_name).collect();
     let problem = Problem::CircularDependency {
-        name: elements[again.element].name.to_string(),
+        name: elements[again.element].full_name.to_string(),
         chain: chain.join(" -> "),
     };
     LoadError::at(&again.written.at, problem)
@@ -217,38 +346,62 @@ fn circular(elements: &[LoadedElement], open: &[usize], again: &LoadedDependency
 
 /// Sorts each element's dependencies: what depends on another of them comes after it, what is only
 /// needed at runtime last, else by name. That is no total order (see [`listsort`]).
-fn sort_dependencies(elements: &mut [LoadedElement], order: &[usize]) {
-    let closures = Closures::new(elements, order);
-    for index in 0..elements.len() {
-        let mut dependencies = std::mem::take(&mut elements[index].dependencies);
+fn sort_dependencies(universe: &mut Universe, order: &[usize]) {
+    let closures = Closures::new(&universe.elements, order);
+    for index in 0..universe.elements.len() {
+        let dependencies = std::mem::take(&mut universe.elements[index].dependencies);
         let mut positions: Vec<usize> = (0..dependencies.len()).collect();
         listsort::sort(&mut positions, |left, right| {
-            let (left, right) = (&dependencies[left], &dependencies[right]);
-            if closures.depends(left.element, right.element) {
-                return false;
-            }
-            if closures.depends(right.element, left.element) {
-                return true;
-            }
-            let kinds = |dependency: &LoadedDependency| {
-                (dependency.written.build, dependency.written.runtime)
-            };
-            let (left_kinds, right_kinds) = (kinds(left), kinds(right));
-            if left_kinds != right_kinds {
-                if left_kinds == (false, true) {
-                    return false;
-                }
-                if right_kinds == (false, true) {
-                    return true;
-                }
-            }
-            elements[left.element].name < elements[right.element].name
+            is_before(
+                universe,
+                &closures,
+                &dependencies[left],
+                &dependencies[right],
+            )
         });
-        let mut taken: Vec<Option<LoadedDependency>> = dependencies.drain(..).map(Some).collect();
-        elements[index].dependencies = positions
+        let mut taken: Vec<Option<LoadedDependency>> = dependencies.into_iter().map(Some).collect();
+        universe.elements[index].dependencies = positions
             .into_iter()
             .filter_map(|position| taken[position].take())
             .collect();
+    }
+}
+
+fn is_before(
+    universe: &Universe,
+    closures: &Closures,
+    left: &LoadedDependency,
+    right: &LoadedDependency,
+) -> bool {
+    if closures.depends(left.element, right.element) {
+        return false;
+    }
+    if closures.depends(right.element, left.element) {
+        return true;
+    }
+    let kinds =
+        |dependency: &LoadedDependency| (dependency.written.build, dependency.written.runtime);
+    let (left_kinds, right_kinds) = (kinds(left), kinds(right));
+    if left_kinds != right_kinds {
+        if left_kinds == (false, true) {
+            return false;
+        }
+        if right_kinds == (false, true) {
+            return true;
+        }
+    }
+    let (left, right) = (
+        &universe.elements[left.element],
+        &universe.elements[right.element],
+    );
+    if left.name != right.name {
+        return left.name < right.name;
+    }
+    let junction = |element: &LoadedElement| Some(&universe[element.project].parent.as_ref()?.name);
+    match (junction(left), junction(right)) {
+        (Some(left), Some(right)) => left < right,
+        (Some(_), None) => true,
+        (None, _) => false,
     }
 }
 

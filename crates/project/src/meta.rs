@@ -13,7 +13,7 @@ impl Element {
     /// What many artifacts share (`low_diversity_meta`): environment and sandbox.
     pub fn low_diversity_meta(&self) -> String {
         let mut meta = Mapping::default();
-        meta.insert("environment", strings(&self.environment));
+        meta.insert("environment", strings(self.environment.iter()));
         meta.insert("sandbox-config", sandbox(&self.sandbox));
         to_text(&meta)
     }

@@ -114,9 +114,13 @@ impl Options {
     pub(crate) fn set_from_command_line(
         &mut self,
         values: &[(String, String)],
+        ignore_unknown: bool,
     ) -> Result<(), LoadError> {
         for (name, text) in values {
             let Some(option) = self.options.get_mut(name.as_str()) else {
+                if ignore_unknown {
+                    continue;
+                }
                 return Err(LoadError::nowhere(Problem::UnknownOption(name.clone())));
             };
             option.value = match (&option.option_type, text.as_str()) {

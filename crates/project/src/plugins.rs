@@ -1,15 +1,15 @@
 //! Where kinds come from: the plugin origins of project.conf.
 //!
-//! No plugin is ever run. The kinds of BuildStream itself and of the package `buildstream-plugins`
-//! are built in; a project must name that package to use its kinds, as BuildStream demands. A kind
-//! that a project takes from elsewhere is not supported, even if it has a built-in name.
+//! No plugin is ever run. The kinds of BuildStream itself and of well-known packages are built in; a
+//! project must name where it takes theirs from, as BuildStream demands: from the package, from a
+//! project that it is joined to, or from a directory of its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Node, Scalar};
+use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 
-use crate::error::{LoadError, Problem};
+use crate::error::LoadError;
 
 /// The kinds that a project declares, with their origins.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +18,32 @@ pub(crate) struct Plugins {
     sources: HashMap<Arc<str>, Origin>,
 }
 
+/// What plugins there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PluginType {
+    Element,
+    Source,
+}
+
+impl PluginType {
+    /// Its word in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Element => "element",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// Where a kind comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Origin {
+pub(crate) enum Origin {
     /// A Python package, by its name without a version.
-    Package(String),
-    /// A directory of the project, or another project.
-    Other(&'static str),
+    Package(Arc<str>),
+    /// A directory of the project.
+    Local(Arc<str>),
+    /// Wherever the project behind a junction takes it from.
+    Junction { path: Arc<str>, at: Provenance },
 }
 
 impl Plugins {
@@ -46,52 +66,13 @@ impl Plugins {
         Ok(plugins)
     }
 
-    /// Checks that an element's kind is the one that is built in. `built_in` is none if there is no
-    /// such kind, else the package that it imitates, if that is not BuildStream.
-    pub(crate) fn check_element(
-        &self,
-        name: &Scalar,
-        built_in: Option<Option<&'static str>>,
-    ) -> Result<(), LoadError> {
-        check("element", name, self.elements.get(&name.value), built_in)
-    }
-
-    /// As [`Plugins::check_element`], for sources.
-    pub(crate) fn check_source(
-        &self,
-        name: &Scalar,
-        built_in: Option<Option<&'static str>>,
-    ) -> Result<(), LoadError> {
-        check("source", name, self.sources.get(&name.value), built_in)
-    }
-}
-
-fn check(
-    what: &'static str,
-    name: &Scalar,
-    origin: Option<&Origin>,
-    built_in: Option<Option<&'static str>>,
-) -> Result<(), LoadError> {
-    let kind = &name.value;
-    let problem = match (origin, built_in) {
-        (Some(Origin::Package(package)), Some(Some(imitated))) if package == imitated => {
-            return Ok(());
+    /// Where the project takes a kind from, if it says so.
+    pub(crate) fn origin(&self, plugin_type: PluginType, kind: &str) -> Option<&Origin> {
+        match plugin_type {
+            PluginType::Element => self.elements.get(kind),
+            PluginType::Source => self.sources.get(kind),
         }
-        (None, Some(None)) => return Ok(()),
-        (None, Some(Some(package))) => Problem::NotRegistered {
-            what,
-            kind: kind.to_string(),
-            package,
-        },
-        (Some(Origin::Package(package)), _) => Problem::Unsupported(format!(
-            "the {what} kind '{kind}' of the package '{package}' is"
-        )),
-        (Some(Origin::Other(origin)), _) => Problem::Unsupported(format!(
-            "the {what} kind '{kind}', a plugin of {origin}, is"
-        )),
-        (None, None) => return Ok(()),
-    };
-    Err(LoadError::at(&name.at, problem))
+    }
 }
 
 fn origin(node: &Mapping) -> Result<Origin, LoadError> {
@@ -111,17 +92,18 @@ fn origin(node: &Mapping) -> Result<Origin, LoadError> {
             let end = package.find([' ', '<', '>', '=', '!', '~', '[', ';', '@']);
             let name = &package[..end.unwrap_or(package.len())];
             // Names of Python packages are compared like this.
-            Ok(Origin::Package(
-                name.to_lowercase().replace(['_', '.'], "-"),
-            ))
+            let name = name.to_lowercase().replace(['_', '.'], "-");
+            Ok(Origin::Package(name.into()))
         }
         "local" => {
             expect("path")?;
-            Ok(Origin::Other("the project itself"))
+            let path = node.required_scalar("path")?.value.clone();
+            Ok(Origin::Local(path))
         }
         "junction" => {
             expect("junction")?;
-            Ok(Origin::Other("another project"))
+            let Scalar { at, value } = node.required_scalar("junction")?.clone();
+            Ok(Origin::Junction { path: value, at })
         }
         _ => Err(kind.unlike("'pip', 'local' or 'junction'").into()),
     }

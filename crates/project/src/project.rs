@@ -1,60 +1,19 @@
-//! project.conf: the project's options, variables, defaults and rules.
+//! A project's configuration with includes and conditions resolved: its options, variables,
+//! defaults and rules.
 
+use std::fmt;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance, Scalar};
+use headstart_yaml::{Mapping, Scalar};
 
-use crate::aliases::{self, Aliases};
+use crate::aliases::{self, AddressPolicies, AliasInput, Aliases, ParentAliases};
+use crate::conf::{self, Conf};
 use crate::error::{LoadError, Problem};
-use crate::files::{FileError, Files};
-use crate::graph::ElementGraph;
+use crate::files::Below;
 use crate::host::Host;
-use crate::include::Includes;
 use crate::loader;
-use crate::options::{Options, check_symbol};
-use crate::path::{self, Expect};
-use crate::plugins::Plugins;
-use crate::resolve;
-
-const PROJECT_CONF: &str = "project.conf";
-const DEFAULTS: (&str, &str) = (
-    "projectconfig.yaml",
-    include_str!("../data/projectconfig.yaml"),
-);
-
-/// The version of BuildStream whose projects are read.
-const VERSION: (u32, u32, &str) = (2, 8, "2.8");
-
-const KEYS: [&str; 25] = [
-    "min-version",
-    "element-path",
-    "variables",
-    "environment",
-    "environment-nocache",
-    "split-rules",
-    "elements",
-    "plugins",
-    "aliases",
-    "name",
-    "defaults",
-    "artifacts",
-    "options",
-    "fail-on-overlap",
-    "shell",
-    "fatal-warnings",
-    "ref-storage",
-    "sandbox",
-    "mirrors",
-    "sources",
-    "source-caches",
-    "junctions",
-    "source-provenance-attributes",
-    "(@)",
-    "(?)",
-];
-
-/// Keys that are read before includes are.
-const ONLY_IN_PROJECT_CONF: [&str; 4] = ["name", "element-path", "min-version", "plugins"];
+use crate::options::Options;
+use crate::refs::Refs;
 
 /// Keys that are read before conditions are.
 const UNCONDITIONAL: [&str; 9] = [
@@ -69,36 +28,75 @@ const UNCONDITIONAL: [&str; 9] = [
     "plugins",
 ];
 
-/// What a project is loaded with.
+/// What projects are loaded with.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The machine.
     pub host: Host,
-    /// The absolute path of the project, for the variables that aliases may use.
+    /// The absolute path of the top-level project, for the variables that aliases may use.
     pub directory: String,
-    /// Options from the command line, as name and value.
+    /// Options of the top-level project from the command line, as name and value.
     pub options: Vec<(String, String)>,
-    /// Options from the user's configuration, `projects: NAME: options`.
-    pub user_options: Option<Mapping>,
+    /// What the user's configuration says of projects (`projects`), by their names.
+    pub user: Mapping,
+    /// The mirror that the command line prefers.
+    pub default_mirror: Option<String>,
+    /// Which addresses of aliases the user allows.
+    pub addresses: AddressPolicies,
+}
+
+impl Settings {
+    /// Those of a user who sets nothing.
+    pub fn new(host: Host, directory: impl Into<String>) -> Self {
+        Self {
+            host,
+            directory: directory.into(),
+            options: Vec::new(),
+            user: Mapping::default(),
+            default_mirror: None,
+            addresses: AddressPolicies::default(),
+        }
+    }
+}
+
+/// One of the projects that are loaded together; the first is the top-level one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectId(pub(crate) u32);
+
+impl ProjectId {
+    /// The project that the others are joined to.
+    pub const TOP: Self = Self(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// A project.
 pub struct Project {
-    files: Arc<dyn Files>,
+    id: ProjectId,
+    /// The full name of the junction that it was loaded by.
+    junction: Option<Arc<str>>,
+    files: Below,
     host: Host,
-    name: Arc<str>,
-    element_path: String,
-    default_targets: Vec<Arc<str>>,
+    conf: Arc<Conf>,
     fatal_warnings: Vec<Arc<str>>,
-    options: Options,
-    plugins: Plugins,
-    aliases: Aliases,
+    options: Arc<Options>,
+    aliases: Arc<Aliases>,
+    refs: Refs,
     /// The composed configuration, without what has been taken into fields.
     config: Mapping,
     parts: Parts,
 }
 
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Project({} in {:?})", self.name(), self.directory())
+    }
+}
+
 /// Mappings of the configuration that every element is laid over.
+#[derive(Default)]
 struct Parts {
     variables: Mapping,
     environment: Mapping,
@@ -110,112 +108,134 @@ struct Parts {
     provenance_attributes: Mapping,
 }
 
-impl Project {
-    /// Loads project.conf.
-    pub fn load(files: Arc<dyn Files>, settings: &Settings) -> Result<Self, LoadError> {
-        let text = files.read(PROJECT_CONF).map_err(|error| {
-            LoadError::nowhere(match error {
-                FileError::NotFound => Problem::NoProject(settings.directory.clone()),
-                error => Problem::Read {
-                    path: PROJECT_CONF.to_owned(),
-                    error,
-                },
-            })
-        })?;
-        let defaults = headstart_yaml::parse(DEFAULTS.0, DEFAULTS.1)?;
-        let conf = headstart_yaml::parse(PROJECT_CONF, &text)?;
-        let mut early = defaults.clone();
-        conf.compose(&mut early)?;
-        check_version(&conf)?;
-        early.expect_keys(&KEYS)?;
-        let early = Early::load(&*files, &conf, &early)?;
+/// Which of a project's configurations is made: the first is all that junctions and links see,
+/// and must not need other projects; the second is what everything else sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    First,
+    Second,
+}
 
-        let mut included = conf;
-        Includes::new(&*files, None).process(&mut included)?;
-        let own_attributes = included.mapping("source-provenance-attributes")?.cloned();
-        let mut config = defaults;
-        included.compose(&mut config)?;
-        config.expect_keys(&KEYS)?;
-        for key in ONLY_IN_PROJECT_CONF {
-            if let Some(at) = config.get(key).map(headstart_yaml::Node::at)
-                && !matches!(at.file(), Some(file) if file == PROJECT_CONF || file == DEFAULTS.0)
-            {
-                return Err(LoadError::at(at, Problem::OnlyInProjectConf(key)));
-            }
+/// What a project's configuration is made of.
+pub(crate) struct PassInput<'a> {
+    pub(crate) pass: Pass,
+    pub(crate) id: ProjectId,
+    pub(crate) junction: Option<Arc<str>>,
+    pub(crate) files: &'a Below,
+    pub(crate) conf: &'a Arc<Conf>,
+    /// project.conf with its includes resolved.
+    pub(crate) included: Mapping,
+    /// What the junction sets the project's options to.
+    pub(crate) junction_options: Option<&'a Mapping>,
+    pub(crate) parent_aliases: Option<ParentAliases>,
+    pub(crate) settings: &'a Settings,
+}
+
+impl Project {
+    /// Resolves the conditions of a configuration and reads what is in it.
+    pub(crate) fn compose(input: PassInput<'_>) -> Result<Self, LoadError> {
+        let PassInput {
+            pass,
+            conf,
+            files,
+            settings,
+            ..
+        } = input;
+        let own_attributes = input
+            .included
+            .mapping("source-provenance-attributes")?
+            .cloned();
+        let mut config = conf::defaults()?;
+        input.included.compose(&mut config)?;
+        if pass == Pass::Second {
+            conf::expect_keys(&config)?;
+            conf::expect_unincluded(&config, &files.path(conf::PROJECT_CONF))?;
         }
-        let options = load_options(&*files, &config, &early.element_path, settings)?;
+        let none = Mapping::default();
+        let user = settings.user.mapping(&conf.name)?.unwrap_or(&none);
+        let options = load_options(&config, &input, user)?;
         options.process(&mut config, &UNCONDITIONAL)?;
         let element_changes = config.take_mapping("elements")?.unwrap_or_default();
         let source_changes = config.take_mapping("sources")?.unwrap_or_default();
         config.expect_composed()?;
-        let variables = base_variables(&mut config, &early.name, &options, &settings.host)?;
-        let alias_variables = aliases::variables(&variables, &settings.directory)?;
-        let aliases = Aliases::load(&mut config, &alias_variables)?;
-        let mut fatal_warnings = early.fatal_warnings;
-        if let Some(true) = config.boolean("fail-on-overlap")?
-            && !fatal_warnings
-                .iter()
-                .any(|warning| &**warning == "overlaps")
-        {
-            fatal_warnings.push("overlaps".into());
-        }
-        let mut take = |key| Ok::<_, LoadError>(config.take_mapping(key)?.unwrap_or_default());
-        let attributes = take("source-provenance-attributes")?;
-        let parts = Parts {
+        let variables = base_variables(&mut config, &conf.name, &options, &settings.host)?;
+        let absolute = absolute(&settings.directory, files.path(""));
+        let aliases = Aliases::load(
+            &mut config,
+            AliasInput {
+                variables: &aliases::variables(&variables, &absolute, &settings.directory)?,
+                user,
+                default_mirror: settings.default_mirror.as_deref(),
+                policies: settings.addresses,
+                parent: input.parent_aliases,
+            },
+        )?;
+        let mut parts = Parts {
             variables,
-            environment: take("environment")?,
-            sandbox: take("sandbox")?,
-            split_rules: take("split-rules")?,
-            environment_nocache: config.strings("environment-nocache")?,
             element_changes,
             source_changes,
-            // What a project sets replaces the defaults, instead of adding to them.
-            provenance_attributes: own_attributes.unwrap_or(attributes),
+            ..Parts::default()
         };
-        if let Some(shell) = config.mapping("shell")? {
-            shell.expect_keys(&["command", "environment", "host-files"])?;
+        let mut fatal_warnings = conf.fatal_warnings.clone();
+        if pass == Pass::Second {
+            parts.read(&mut config, own_attributes)?;
+            let is_overlaps = |warning: &Arc<str>| &**warning == "overlaps";
+            if let Some(true) = config.boolean("fail-on-overlap")?
+                && !fatal_warnings.iter().any(is_overlaps)
+            {
+                fatal_warnings.push("overlaps".into());
+            }
+            if let Some(shell) = config.mapping("shell")? {
+                shell.expect_keys(&["command", "environment", "host-files"])?;
+            }
         }
         Ok(Self {
-            files,
+            id: input.id,
+            junction: input.junction,
+            files: files.clone(),
             host: settings.host.clone(),
-            name: early.name,
-            element_path: early.element_path,
-            default_targets: early.default_targets,
-            plugins: early.plugins,
+            conf: conf.clone(),
             fatal_warnings,
-            options,
-            aliases,
+            refs: Refs::load(files, conf.ref_storage, pass, &options)?,
+            options: Arc::new(options),
+            aliases: Arc::new(aliases),
             config,
             parts,
         })
     }
 
-    /// Loads elements with all that they depend on. Names are relative to the element path.
-    pub fn load_elements(&self, targets: &[impl AsRef<str>]) -> Result<ElementGraph, LoadError> {
-        let (loaded, targets) = loader::load(self, targets)?;
-        resolve::resolve(self, loaded, &targets)
+    /// The project's place among those that are loaded together.
+    pub fn id(&self) -> ProjectId {
+        self.id
     }
 
     /// The project's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> &Arc<str> {
+        &self.conf.name
+    }
+
+    /// The full name of the junction that it was loaded by; none for the top-level project.
+    pub fn junction(&self) -> Option<&Arc<str>> {
+        self.junction.as_ref()
+    }
+
+    /// The project's directory, relative to that of the top-level project, for which it is empty.
+    pub fn directory(&self) -> &str {
+        self.files.directory()
     }
 
     /// The directory of element files, relative to the project's; empty if it is the same.
     pub fn element_path(&self) -> &str {
-        &self.element_path
+        &self.conf.element_path
     }
 
     /// What is built if nothing is asked for: the project's default targets, else all elements.
     pub fn default_targets(&self) -> Result<Vec<String>, LoadError> {
-        if self.default_targets.is_empty() {
-            return loader::list_elements(&*self.files, &self.element_path);
+        if self.conf.default_targets.is_empty() {
+            return loader::list_elements(&self.files, self.element_path());
         }
-        Ok(self
-            .default_targets
-            .iter()
-            .map(|name| name.to_string())
-            .collect())
+        let targets = self.conf.default_targets.iter();
+        Ok(targets.map(|name| name.to_string()).collect())
     }
 
     /// The options with their values.
@@ -252,27 +272,24 @@ impl Project {
         Ok(servers.into_iter().cloned().collect())
     }
 
-    pub(crate) fn files(&self) -> &dyn Files {
-        &*self.files
+    pub(crate) fn files(&self) -> &Below {
+        &self.files
     }
 
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
-    pub(crate) fn shared_name(&self) -> Arc<str> {
-        self.name.clone()
+    pub(crate) fn refs(&self) -> &Refs {
+        &self.refs
     }
 
-    pub(crate) fn element_file(&self, name: &str) -> String {
-        match &*self.element_path {
-            "" => name.to_owned(),
-            directory => format!("{directory}/{name}"),
-        }
+    pub(crate) fn shared_options(&self) -> Arc<Options> {
+        self.options.clone()
     }
 
-    pub(crate) fn plugins(&self) -> &Plugins {
-        &self.plugins
+    pub(crate) fn shared_aliases(&self) -> Arc<Aliases> {
+        self.aliases.clone()
     }
 
     pub(crate) fn variables(&self) -> &Mapping {
@@ -304,91 +321,57 @@ impl Project {
     }
 
     pub(crate) fn provenance_attributes(&self) -> impl Iterator<Item = &str> {
-        self.parts
-            .provenance_attributes
-            .iter()
-            .map(|(key, _)| &*key.text)
+        let attributes = self.parts.provenance_attributes.iter();
+        attributes.map(|(key, _)| &*key.text)
     }
 }
 
-/// What is read before includes and conditions are.
-struct Early {
-    name: Arc<str>,
-    element_path: String,
-    default_targets: Vec<Arc<str>>,
-    fatal_warnings: Vec<Arc<str>>,
-    plugins: Plugins,
-}
-
-impl Early {
-    fn load(files: &dyn Files, conf: &Mapping, composed: &Mapping) -> Result<Self, LoadError> {
-        let name = conf.required_scalar("name")?;
-        check_symbol(&name.value, "name of a project", true, &name.at)?;
-        let element_path = composed.required_scalar("element-path")?;
-        let defaults = composed.mapping("defaults")?;
-        if let Some(defaults) = defaults {
-            defaults.expect_keys(&["targets"])?;
-        }
-        if let Some(junctions) = composed.mapping("junctions")? {
-            junctions.expect_keys(&["duplicates", "internal", "disallow-subproject-uris"])?;
-        }
-        let storage = composed.required_scalar("ref-storage")?;
-        match &*storage.value {
-            "inline" => {}
-            "project.refs" => {
-                let problem = Problem::Unsupported("the ref-storage 'project.refs' is".to_owned());
-                return Err(LoadError::at(&storage.at, problem));
-            }
-            _ => return Err(storage.unlike("'inline' or 'project.refs'").into()),
-        }
-        Ok(Self {
-            name: name.value.clone(),
-            element_path: path::check(files, element_path, Expect::Directory)?,
-            default_targets: defaults
-                .map_or_else(|| Ok(Vec::new()), |node| node.strings("targets"))?,
-            fatal_warnings: composed.strings("fatal-warnings")?,
-            plugins: Plugins::load(composed)?,
-        })
+impl Parts {
+    /// Takes what only ordinary elements see. What a project says of provenance replaces the
+    /// defaults, instead of adding to them.
+    fn read(&mut self, config: &mut Mapping, attributes: Option<Mapping>) -> Result<(), LoadError> {
+        let mut take = |key| Ok::<_, LoadError>(config.take_mapping(key)?.unwrap_or_default());
+        let default_attributes = take("source-provenance-attributes")?;
+        self.provenance_attributes = attributes.unwrap_or(default_attributes);
+        self.environment = take("environment")?;
+        self.sandbox = take("sandbox")?;
+        self.split_rules = take("split-rules")?;
+        self.environment_nocache = config.strings("environment-nocache")?;
+        Ok(())
     }
 }
 
-fn check_version(conf: &Mapping) -> Result<(), LoadError> {
-    let wanted = conf.required_scalar("min-version")?;
-    let (major, minor) = wanted
-        .value
-        .split_once('.')
-        .and_then(|(major, rest)| {
-            let minor = rest.split('.').next().unwrap_or(rest);
-            Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-        })
-        .ok_or_else(|| wanted.unlike("a version such as '2.0'"))?;
-    if major == VERSION.0 && minor <= VERSION.1 {
-        return Ok(());
+/// The absolute path of a directory that is given relative to the top-level project's.
+fn absolute(toplevel: &str, directory: String) -> String {
+    if directory.is_empty() {
+        toplevel.to_owned()
+    } else {
+        format!("{}/{directory}", toplevel.trim_end_matches('/'))
     }
-    let problem = Problem::Version {
-        wanted: wanted.value.to_string(),
-        have: VERSION.2,
-    };
-    Err(LoadError::at(&wanted.at, problem))
 }
 
+/// The options with their values: those of the junction, the user and the command line, each
+/// winning over those before it.
 fn load_options(
-    files: &dyn Files,
     config: &Mapping,
-    element_path: &str,
-    settings: &Settings,
+    input: &PassInput<'_>,
+    user: &Mapping,
 ) -> Result<Options, LoadError> {
-    let none = Mapping::new(Provenance::SYNTHETIC);
+    let none = Mapping::default();
     let declarations = config.mapping("options")?.unwrap_or(&none);
     let elements = || {
-        let names = loader::list_elements(files, element_path)?;
+        let names = loader::list_elements(input.files, &input.conf.element_path)?;
         Ok(names.into_iter().map(Arc::from).collect())
     };
-    let mut options = Options::load(declarations, &settings.host, &elements)?;
-    if let Some(values) = &settings.user_options {
-        options.set_from(values)?;
+    let mut options = Options::load(declarations, &input.settings.host, &elements)?;
+    for values in [input.junction_options, user.mapping("options")?] {
+        options.set_from(values.unwrap_or(&none))?;
     }
-    options.set_from_command_line(&settings.options)?;
+    if input.id == ProjectId::TOP {
+        // What other projects declare, the first pass does not see.
+        let ignore_unknown = input.pass == Pass::First;
+        options.set_from_command_line(&input.settings.options, ignore_unknown)?;
+    }
     options.finish(declarations)?;
     Ok(options)
 }

@@ -2,49 +2,72 @@
 //! variables replaced, the kind's and sources' configurations read.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
-use crate::element::{Element, ElementId, Public, Sandbox, texts};
+use crate::conf::UNALIASED;
+use crate::defaults::{Defaults, over};
+use crate::element::{Element, ElementId, Sandbox, texts};
 use crate::error::{LoadError, Problem, Warning};
 use crate::graph::ElementGraph;
+use crate::junctions::Follow;
 use crate::kinds::{self, Config, ElementKind, Input, InputDependency};
 use crate::loader::{LoadedDependency, LoadedElement};
-use crate::project::Project;
+use crate::plugins::{Origin, PluginType};
+use crate::project::{Project, ProjectId};
 use crate::source::{self, Source, SourceContext, SourceKind};
+use crate::universe::Universe;
 use crate::variables::Variables;
-
-/// Variables that are set by the program alone.
-const PROTECTED: [&str; 3] = ["project-name", "element-name", "max-jobs"];
 
 /// Resolves all loaded elements, in the order of BuildStream's pipeline.
 pub(crate) fn resolve(
-    project: &Project,
-    loaded: Vec<LoadedElement>,
+    universe: &mut Universe,
     targets: &[usize],
 ) -> Result<ElementGraph, LoadError> {
-    let mut resolver = Resolver {
-        project,
-        defaults: HashMap::new(),
-        ids: vec![None; loaded.len()],
-        unaliased_is_fatal: project.is_fatal("unaliased-url"),
-        warnings: RefCell::default(),
-        elements: Vec::with_capacity(loaded.len()),
-    };
-    for index in pipeline_order(&loaded, targets) {
-        let element = resolver.element(&loaded[index])?;
-        resolver.ids[index] = Some(ElementId::from_index(resolver.elements.len()));
-        resolver.elements.push(element);
+    let order = pipeline_order(&universe.elements, targets);
+    let mut resolver = Resolver::new(universe);
+    for index in order {
+        let project = resolver.project(index)?;
+        resolver.add(&project, index)?;
     }
-    let ids = targets.iter().filter_map(|&target| resolver.ids[target]);
-    Ok(ElementGraph::new(
-        resolver.elements,
-        ids.collect(),
-        project.fatal_warnings().to_vec(),
-        resolver.warnings.into_inner(),
-    ))
+    Ok(resolver.finish(targets))
+}
+
+/// Resolves a junction alone, which sees only the first pass of its project.
+pub(crate) fn resolve_junction(
+    universe: &mut Universe,
+    index: usize,
+    at: Option<&Provenance>,
+) -> Result<ElementGraph, LoadError> {
+    let loaded = &universe.elements[index];
+    if !loaded.is_junction {
+        let problem = Problem::NotAJunction(loaded.name.to_string());
+        return Err(LoadError::maybe_at(at, problem));
+    }
+    let project = universe.first(loaded.project)?;
+    let mut resolver = Resolver::new(universe);
+    resolver.add(&project, index)?;
+    Ok(resolver.finish(&[index]))
+}
+
+/// The path that a link stands for.
+pub(crate) fn link_target(
+    project: &Project,
+    name: &str,
+    node: &Mapping,
+) -> Result<Scalar, LoadError> {
+    if let Some(at) = node.key_at("sources") {
+        let (kind, what) = ("link", "sources");
+        return Err(LoadError::at(at, Problem::Forbidden { kind, what }));
+    }
+    let mut raw = over(node, "variables", project.variables())?;
+    raw.insert("element-name", Scalar::synthetic(name));
+    let mut config = over(node, "config", &Mapping::default())?;
+    Variables::resolve_possible(&raw)?.expand(&mut config)?;
+    config.expect_keys(&["target"])?;
+    Ok(config.required_scalar("target")?.clone())
 }
 
 /// Build dependencies, then runtime dependencies, then the element; target by target.
@@ -91,115 +114,136 @@ fn pipeline_order(loaded: &[LoadedElement], targets: &[usize]) -> Vec<usize> {
 }
 
 struct Resolver<'a> {
-    project: &'a Project,
-    /// What elements of each kind begin with.
-    defaults: HashMap<ElementKind, Arc<Defaults>>,
+    universe: &'a mut Universe,
+    /// What elements of each kind begin with, by project.
+    defaults: HashMap<(ProjectId, ElementKind), Defaults>,
+    /// Kinds that have been found to be what their names say, by project.
+    checked: HashSet<(ProjectId, PluginType, Arc<str>)>,
+    /// For each loaded element its place among the resolved.
     ids: Vec<Option<ElementId>>,
     elements: Vec<Element>,
-    unaliased_is_fatal: bool,
+    /// The projects of the elements.
+    projects: BTreeMap<ProjectId, Arc<Project>>,
     warnings: RefCell<Vec<Warning>>,
 }
 
-/// A kind's defaults with the project's changes to them laid over.
-struct Defaults {
-    /// The project's variables with the kind's.
-    variables: Mapping,
-    environment: Mapping,
-    nocache: BTreeSet<Arc<str>>,
-    sandbox: Mapping,
-    config: Mapping,
-    split_rules: Mapping,
-}
+impl<'a> Resolver<'a> {
+    fn new(universe: &'a mut Universe) -> Self {
+        Self {
+            universe,
+            defaults: HashMap::new(),
+            checked: HashSet::new(),
+            ids: Vec::new(),
+            elements: Vec::new(),
+            projects: BTreeMap::new(),
+            warnings: RefCell::default(),
+        }
+    }
 
-impl Defaults {
-    fn new(project: &Project, kind: ElementKind) -> Result<Self, LoadError> {
-        let (name, text) = kind.defaults();
-        let mut kind_node = headstart_yaml::parse(name, text)?;
-        let public = kind_node.mapping_or_insert("public")?;
-        let bst = public.mapping_or_insert("bst")?;
-        let mut split_rules = project.split_rules().clone();
-        if let Some(own) = bst.mapping("split-rules")? {
-            own.compose(&mut split_rules)?;
+    /// The project of an element, as the element sees it.
+    fn project(&mut self, index: usize) -> Result<Arc<Project>, LoadError> {
+        let loaded = &self.universe.elements[index];
+        let (id, is_junction) = (loaded.project, loaded.is_junction);
+        if is_junction {
+            return self.universe.first(id);
         }
-        bst.insert("split-rules", split_rules);
-        if let Some(changes) = project.element_changes().mapping(kind.name())? {
-            changes.compose(&mut kind_node)?;
-        }
-        let over = |key: &str, base: &Mapping| {
-            let mut result = base.clone();
-            if let Some(node) = kind_node.mapping(key)? {
-                node.compose(&mut result)?;
-            }
-            Ok::<_, LoadError>(result)
+        self.universe.load_fully(id)?;
+        self.universe.full(id)
+    }
+
+    fn add(&mut self, project: &Arc<Project>, index: usize) -> Result<(), LoadError> {
+        // What it is made of is not needed again, but for a junction, which can also be a target.
+        let loaded = &mut self.universe.elements[index];
+        let node = match loaded.is_junction {
+            true => loaded.node.clone(),
+            false => std::mem::take(&mut loaded.node),
         };
-        let mut nocache: BTreeSet<Arc<str>> =
-            project.environment_nocache().iter().cloned().collect();
-        nocache.extend(kind_node.strings("environment-nocache")?);
-        let bst = kind_node
-            .mapping("public")?
-            .map(|public| public.mapping("bst"));
-        let bst = bst.transpose()?.flatten();
-        let split_rules = bst.map(|bst| bst.mapping("split-rules")).transpose()?;
-        Ok(Self {
-            variables: over("variables", project.variables())?,
-            environment: over("environment", project.environment())?,
-            nocache,
-            sandbox: over("sandbox", project.sandbox())?,
-            config: over("config", &Mapping::default())?,
-            split_rules: split_rules.flatten().cloned().unwrap_or_default(),
-        })
+        let dependencies = std::mem::take(&mut loaded.dependencies);
+        let element = self.element(project, index, &node, &dependencies)?;
+        let id = ElementId::from_index(self.elements.len());
+        if self.ids.len() <= index {
+            self.ids.resize(self.universe.elements.len(), None);
+        }
+        self.ids[index] = Some(id);
+        self.elements.push(element);
+        let projects = self.projects.entry(project.id());
+        projects.or_insert_with(|| project.clone());
+        Ok(())
+    }
+
+    fn finish(self, targets: &[usize]) -> ElementGraph {
+        let ids = targets.iter();
+        let ids = ids.filter_map(|&target| self.ids.get(target).copied().flatten());
+        ElementGraph::new(
+            ids.collect(),
+            self.elements,
+            self.projects,
+            self.warnings.into_inner(),
+        )
     }
 }
 
 impl Resolver<'_> {
-    fn element(&mut self, loaded: &LoadedElement) -> Result<Element, LoadError> {
-        let node = &loaded.node;
-        let kind = self.kind(node)?;
-        let defaults = self.defaults(kind)?;
-        let variables = variables(&defaults, loaded)?;
+    fn element(
+        &mut self,
+        project: &Project,
+        index: usize,
+        node: &Mapping,
+        dependencies: &[LoadedDependency],
+    ) -> Result<Element, LoadError> {
+        let (name, full_name) = {
+            let loaded = &self.universe.elements[index];
+            (loaded.name.clone(), loaded.full_name.clone())
+        };
+        let kind = self.kind(project, node)?;
+        let variables = self.defaults(project, kind)?.variables.resolve(
+            node,
+            &name,
+            kind == ElementKind::Junction,
+        )?;
+        let sources = self.sources(project, &name, node, &variables, kind)?;
+        let expanded_configs = expand_dependencies(dependencies, &variables)?;
+        let defaults = self.defaults(project, kind)?;
         let expanded = |key: &str, base: &Mapping| {
             let mut result = over(node, key, base)?;
             variables.expand(&mut result)?;
             Ok::<_, LoadError>(result)
         };
-        let mut nocache = defaults.nocache.clone();
-        nocache.extend(node.strings("environment-nocache")?);
-        let sources = self.sources(node, &variables)?;
-        let (config, dependencies) = {
-            let config = expanded("config", &defaults.config)?;
-            let expanded = expand_dependencies(&loaded.dependencies, &variables)?;
-            let dependencies = self.dependencies(&loaded.dependencies, &expanded);
+        let environment = defaults.environment(node, &variables)?;
+        let environment_nocache = defaults.nocache(node)?;
+        let public = defaults.public(node, &variables)?;
+        let config_node = expanded("config", &defaults.config)?;
+        let sandbox = expanded("sandbox", &defaults.sandbox)?;
+        let config = {
+            let dependencies = self.input(dependencies, &expanded_configs);
             let input = Input {
-                config: &config,
+                config: &config_node,
                 variables: &variables,
                 dependencies: &dependencies,
                 sources: sources.len(),
                 at: &node.at,
             };
             kinds::check(kind, &input)?;
-            let config = Config::load(kind, &input)?;
-            (config, self.ids_by_use(&loaded.dependencies))
+            Config::load(kind, &input)?
         };
         let [
             build_dependencies,
             runtime_dependencies,
             strict_dependencies,
-        ] = dependencies;
+        ] = self.ids_by_use(dependencies);
         Ok(Element {
-            project: self.project.shared_name(),
-            name: loaded.name.clone(),
-            full_name: loaded.name.clone(),
+            project: project.name().clone(),
+            project_id: project.id(),
+            name,
+            full_name,
             kind,
             config,
             description: node.string("description")?.unwrap_or_default().into(),
             at: node.at.clone(),
-            environment: texts(&expanded("environment", &defaults.environment)?)?,
-            environment_nocache: nocache,
-            sandbox: Sandbox::load(
-                &expanded("sandbox", &defaults.sandbox)?,
-                self.project.host(),
-            )?,
-            public: public(node, &defaults, &variables)?,
+            environment,
+            environment_nocache,
+            sandbox: Sandbox::load(&sandbox, project.host())?,
+            public,
             sources,
             variables,
             build_dependencies,
@@ -208,41 +252,132 @@ impl Resolver<'_> {
         })
     }
 
-    fn kind(&self, node: &Mapping) -> Result<ElementKind, LoadError> {
+    fn kind(&mut self, project: &Project, node: &Mapping) -> Result<ElementKind, LoadError> {
         let name = node.required_scalar("kind")?;
-        let plugins = self.project.plugins();
         let kind = ElementKind::from_name(&name.value);
-        plugins.check_element(name, kind.map(ElementKind::package))?;
-        kind.ok_or_else(|| unknown("element", name))
+        let package = kind.map(ElementKind::package);
+        self.check_origin(project.id(), PluginType::Element, name, package)?;
+        kind.ok_or_else(|| unknown(PluginType::Element, name))
     }
 
-    fn defaults(&mut self, kind: ElementKind) -> Result<Arc<Defaults>, LoadError> {
-        if let Some(defaults) = self.defaults.get(&kind) {
-            return Ok(defaults.clone());
+    /// Checks that a kind is the one that is built in. `built_in` is none if there is no such kind,
+    /// else the package that it imitates, if that is not BuildStream.
+    fn check_origin(
+        &mut self,
+        project: ProjectId,
+        plugin_type: PluginType,
+        name: &Scalar,
+        built_in: Option<Option<&'static str>>,
+    ) -> Result<(), LoadError> {
+        let key = (project, plugin_type, name.value.clone());
+        if self.checked.contains(&key) {
+            return Ok(());
         }
-        let defaults = Arc::new(Defaults::new(self.project, kind)?);
-        self.defaults.insert(kind, defaults.clone());
-        Ok(defaults)
+        let what = plugin_type.name();
+        let kind = name.value.to_string();
+        let found = self.origin(project, plugin_type, &name.value)?;
+        let problem = match (found, built_in) {
+            (Found::Core, Some(None)) => None,
+            (Found::Package(package), Some(Some(imitated))) if &*package == imitated => None,
+            // Whatever project brings it, it is what the package has.
+            (Found::Local { joined: true }, Some(Some(_))) => None,
+            (Found::Core, Some(Some(package))) => Some(Problem::NotRegistered {
+                what,
+                kind,
+                package,
+            }),
+            (Found::Core, None) => Some(Problem::UnknownKind { what, kind }),
+            (Found::Package(package), _) => Some(Problem::Unsupported(format!(
+                "the {what} kind '{kind}' of the package '{package}' is"
+            ))),
+            (Found::Local { .. }, _) => Some(Problem::Unsupported(format!(
+                "the {what} kind '{kind}', a plugin of the project itself, is"
+            ))),
+        };
+        match problem {
+            None => {
+                self.checked.insert(key);
+                Ok(())
+            }
+            Some(problem) => Err(LoadError::at(&name.at, problem)),
+        }
     }
 
-    fn sources(&self, node: &Mapping, variables: &Variables) -> Result<Vec<Source>, LoadError> {
+    /// Where a kind comes from in the end, however many projects hand it on.
+    fn origin(
+        &mut self,
+        mut project: ProjectId,
+        plugin_type: PluginType,
+        kind: &str,
+    ) -> Result<Found, LoadError> {
+        let mut joined = false;
+        loop {
+            let origin = self.universe[project].plugins.origin(plugin_type, kind);
+            match origin.cloned() {
+                None if joined => {
+                    return Ok(Found::Package(self.universe[project].conf.name.clone()));
+                }
+                None => return Ok(Found::Core),
+                Some(Origin::Package(package)) => return Ok(Found::Package(package)),
+                Some(Origin::Local(_)) => return Ok(Found::Local { joined }),
+                Some(Origin::Junction { path, at }) => {
+                    let universe = &mut *self.universe;
+                    let found = universe.follow(project, &path, Some(&at), Follow::Loading)?;
+                    project = found.unwrap_or(project);
+                    joined = true;
+                }
+            }
+        }
+    }
+
+    fn defaults(
+        &mut self,
+        project: &Project,
+        kind: ElementKind,
+    ) -> Result<&mut Defaults, LoadError> {
+        use std::collections::hash_map::Entry;
+        match self.defaults.entry((project.id(), kind)) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(Defaults::new(project, kind)?)),
+        }
+    }
+
+    fn sources(
+        &mut self,
+        project: &Project,
+        element: &str,
+        node: &Mapping,
+        variables: &Variables,
+        kind: ElementKind,
+    ) -> Result<Vec<Source>, LoadError> {
         let Some(list) = node.sequence("sources")? else {
             return Ok(Vec::new());
         };
         let mut sources = Vec::new();
-        for source in list.mappings()? {
-            sources.push(self.source(source.clone(), variables)?);
+        for (index, source) in list.mappings()?.into_iter().enumerate() {
+            let place = SourcePlace {
+                element,
+                index,
+                of_junction: kind == ElementKind::Junction,
+            };
+            sources.push(self.source(project, &place, source.clone(), variables)?);
         }
         source::check(&sources)?;
         Ok(sources)
     }
 
-    fn source(&self, mut node: Mapping, variables: &Variables) -> Result<Source, LoadError> {
+    fn source(
+        &mut self,
+        project: &Project,
+        place: &SourcePlace<'_>,
+        mut node: Mapping,
+        variables: &Variables,
+    ) -> Result<Source, LoadError> {
         let name = node.required_scalar("kind")?.clone();
         let kind = SourceKind::from_name(&name.value);
         let package = kind.map(SourceKind::package);
-        self.project.plugins().check_source(&name, package)?;
-        let kind = kind.ok_or_else(|| unknown("source", &name))?;
+        self.check_origin(project.id(), PluginType::Source, &name, package)?;
+        let kind = kind.ok_or_else(|| unknown(PluginType::Source, &name))?;
         node.remove("kind");
         let directory = node.scalar("directory")?.map(|scalar| scalar.value.clone());
         if directory
@@ -252,31 +387,73 @@ impl Resolver<'_> {
             node.remove("directory");
         }
         if let Some(provenance) = node.take_mapping("provenance")? {
-            let names: Vec<&str> = self.project.provenance_attributes().collect();
-            provenance.expect_keys(&names)?;
+            // Only complete projects know which there are.
+            if !place.of_junction {
+                let names: Vec<&str> = project.provenance_attributes().collect();
+                provenance.expect_keys(&names)?;
+            }
             texts(&provenance)?;
         }
-        let changes = self.project.source_changes().mapping(kind.name())?;
-        let mut config = match changes
+        let changes = project.source_changes().mapping(kind.name())?;
+        let changes = changes
             .map(|changes| changes.mapping("config"))
-            .transpose()?
-        {
-            Some(Some(config)) => config.clone(),
-            _ => Mapping::default(),
-        };
+            .transpose()?;
+        let mut config = changes.flatten().cloned().unwrap_or_default();
         node.compose(&mut config)?;
         config.expect_composed()?;
         variables.expand(&mut config)?;
+        self.reference(project, place, &mut config)?;
         let context = SourceContext {
-            files: self.project.files(),
-            aliases: self.project.aliases(),
-            unaliased_is_fatal: self.unaliased_is_fatal,
+            files: project.files(),
+            aliases: project.aliases(),
+            unaliased_is_fatal: project.is_fatal(UNALIASED),
             warnings: &self.warnings,
         };
         Source::load(kind, directory, &config, &node.at, &context)
     }
 
-    fn dependencies<'b>(
+    /// Puts the reference into a source that is kept in a file of the top-level project's, or of
+    /// the source's own project.
+    fn reference(
+        &self,
+        project: &Project,
+        place: &SourcePlace<'_>,
+        config: &mut Mapping,
+    ) -> Result<(), LoadError> {
+        let find = |project_of_refs: &Project| {
+            let refs = project_of_refs.refs();
+            refs.find(project.name(), place.element, place.index)
+                .cloned()
+        };
+        let top = match place.of_junction {
+            true => self.universe.first(ProjectId::TOP)?,
+            false => self.universe.full(ProjectId::TOP)?,
+        };
+        let mut found = None;
+        if project.id() != ProjectId::TOP {
+            found = find(&top);
+        }
+        if found.is_none() {
+            if !project.refs().are_used() {
+                return Ok(());
+            }
+            if let Some(reference) = config.get("ref") {
+                self.warnings.borrow_mut().push(Warning {
+                    at: reference.at().clone(),
+                    text: "this reference is ignored: the project keeps references in project.refs"
+                        .to_owned(),
+                });
+            }
+            found = find(project);
+        }
+        config.remove("ref");
+        if let Some(reference) = found.and_then(|mut found| found.remove("ref")) {
+            config.insert("ref", reference);
+        }
+        Ok(())
+    }
+
+    fn input<'b>(
         &self,
         dependencies: &'b [LoadedDependency],
         configs: &'b [Vec<Mapping>],
@@ -318,45 +495,21 @@ impl Resolver<'_> {
     }
 }
 
-/// The value of a key of the element laid over what is below it.
-fn over(node: &Mapping, key: &str, base: &Mapping) -> Result<Mapping, LoadError> {
-    let mut result = base.clone();
-    if let Some(own) = node.mapping(key)? {
-        own.compose(&mut result)?;
-    }
-    result.expect_composed()?;
-    Ok(result)
+/// Which source of which element is looked at.
+struct SourcePlace<'a> {
+    element: &'a str,
+    index: usize,
+    of_junction: bool,
 }
 
-fn variables(defaults: &Defaults, loaded: &LoadedElement) -> Result<Variables, LoadError> {
-    let mut raw = over(&loaded.node, "variables", &defaults.variables)?;
-    for name in PROTECTED {
-        if let Some(node) = raw.get(name).filter(|node| !node.at().is_synthetic()) {
-            return Err(LoadError::at(node.at(), Problem::ProtectedVariable(name)));
-        }
-    }
-    raw.insert("element-name", Scalar::synthetic(loaded.name.clone()));
-    if raw.boolean("notparallel")?.unwrap_or(false) {
-        raw.insert("max-jobs", Scalar::synthetic("1"));
-    }
-    Variables::resolve(&raw)
-}
-
-/// The element's own public data; only split rules are inherited.
-fn public(node: &Mapping, defaults: &Defaults, variables: &Variables) -> Result<Public, LoadError> {
-    let mut public = match node.mapping("public")? {
-        Some(public) => public.clone(),
-        None => Mapping::new(Provenance::SYNTHETIC),
-    };
-    let bst = public.mapping_or_insert("bst")?;
-    let mut split_rules = defaults.split_rules.clone();
-    if let Some(own) = bst.mapping("split-rules")? {
-        own.compose(&mut split_rules)?;
-    }
-    bst.insert("split-rules", split_rules);
-    public.expect_composed()?;
-    variables.expand(&mut public)?;
-    Public::load(public)
+/// Where a kind comes from.
+enum Found {
+    /// BuildStream itself.
+    Core,
+    /// A package, by its name.
+    Package(Arc<str>),
+    /// A directory of the project, or of one that it is joined to.
+    Local { joined: bool },
 }
 
 /// The `config`s of build dependencies with their variables replaced.
@@ -375,7 +528,8 @@ fn expand_dependencies(
         .collect()
 }
 
-fn unknown(what: &'static str, name: &Scalar) -> LoadError {
+fn unknown(plugin_type: PluginType, name: &Scalar) -> LoadError {
+    let what = plugin_type.name();
     let kind = name.value.to_string();
     LoadError::at(&name.at, Problem::UnknownKind { what, kind })
 }

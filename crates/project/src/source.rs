@@ -18,7 +18,7 @@ mod tools;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance};
+use headstart_yaml::{Mapping, Provenance, Scalar};
 
 pub use address::{Address, Download};
 pub use archive::Archive;
@@ -36,10 +36,11 @@ pub use tools::{Bazaar, OsTree};
 
 use crate::aliases::Aliases;
 use crate::error::{LoadError, Problem, Warning};
-use crate::files::Files;
+use crate::files::{Below, Files as _};
 use crate::json::Json;
 use crate::keys::{Content, Contents};
 use crate::kinds::PLUGINS_PACKAGE;
+use crate::path::{self, Expect};
 
 /// Keys that every source may have; they are taken out before a kind sees the rest.
 const COMMON_KEYS: [&str; 3] = ["kind", "directory", "provenance"];
@@ -209,11 +210,41 @@ trait Behaviour {
 
 /// What sources are made with.
 pub(crate) struct SourceContext<'a> {
-    pub(crate) files: &'a dyn Files,
+    pub(crate) files: &'a Below,
     pub(crate) aliases: &'a Aliases,
     /// Whether an address without an alias is an error.
     pub(crate) unaliased_is_fatal: bool,
     pub(crate) warnings: &'a RefCell<Vec<Warning>>,
+}
+
+impl SourceContext<'_> {
+    /// Checks a path that a source names, relative to its project's directory, and gives it
+    /// relative to the top-level project's.
+    pub(crate) fn path(&self, path: &Scalar, expect: Expect) -> Result<Arc<str>, LoadError> {
+        let inside = path::check(self.files, path, expect)?;
+        Ok(self.files.path(&inside).into())
+    }
+
+    /// What is in a directory that a source names, in any order, each as [`Self::path`] gives it.
+    pub(crate) fn list(&self, path: &Scalar) -> Result<Vec<Arc<str>>, LoadError> {
+        let directory = self.path(path, Expect::Directory)?;
+        let inside = path::check(self.files, path, Expect::Directory)?;
+        let names = self.files.list(&inside).map_err(|error| {
+            let path_text = directory.to_string();
+            LoadError::at(
+                &path.at,
+                Problem::Read {
+                    path: path_text,
+                    error,
+                },
+            )
+        })?;
+        let below = |name: &String| match &*directory {
+            "" => name.as_str().into(),
+            directory => format!("{directory}/{name}").into(),
+        };
+        Ok(names.iter().map(below).collect())
+    }
 }
 
 impl Source {

@@ -1,9 +1,10 @@
 //! Variables: `%{name}` in strings, expanded with detection of undefined and circular ones.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance, Scalar};
-use indexmap::IndexMap;
+use headstart_yaml::{Mapping, Node, Provenance, Scalar};
+use indexmap::{IndexMap, IndexSet};
 
 use crate::error::{LoadError, Problem};
 
@@ -13,36 +14,38 @@ const MAX_EXPANDED: usize = 1 << 20;
 /// Bytes of all expanded strings of one element's part, or of all its variables.
 const MAX_TOTAL: usize = 64 << 20;
 
+/// Variables that are set by the program alone.
+const PROTECTED: [&str; 3] = ["project-name", "element-name", "max-jobs"];
+
+type Values = IndexMap<Arc<str>, Arc<str>>;
+
 /// All variables of an element (or a project), each expanded; in BuildStream's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Variables {
-    values: IndexMap<Arc<str>, Arc<str>>,
+    /// Those that many elements share.
+    base: Arc<Values>,
+    /// Those that are not in `base`, or have other values than there.
+    own: Values,
 }
 
 impl Variables {
     /// Expands all variables, used or not: a bad one is an error in any case.
     pub(crate) fn resolve(raw: &Mapping) -> Result<Self, LoadError> {
         let mut resolver = Resolver::new(raw)?;
-        for index in 0..resolver.names.len() {
-            resolver.resolve(index)?;
-        }
-        Ok(resolver.finish(raw))
+        resolver.resolve_all()?;
+        Ok(resolver.finish())
     }
 
     /// Expands what can be expanded. A project's variables need some that only elements have.
     pub(crate) fn resolve_possible(raw: &Mapping) -> Result<Self, LoadError> {
         let mut resolver = Resolver::new(raw)?;
-        for index in 0..resolver.names.len() {
-            if resolver.resolve(index).is_err() {
-                resolver.open.fill(false);
-            }
-        }
-        Ok(resolver.finish(raw))
+        resolver.resolve_possible();
+        Ok(resolver.finish())
     }
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
-        self.values.get(name)
+        self.own.get(name).or_else(|| self.base.get(name))
     }
 
     /// The value of a variable, if it is set and not empty.
@@ -51,8 +54,11 @@ impl Variables {
     }
 
     /// All variables in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.values.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        let shared = self.base.iter();
+        let shared = shared.map(|(name, value)| (name, self.own.get(name).unwrap_or(value)));
+        let own = self.own.iter();
+        shared.chain(own.filter(|(name, _)| !self.base.contains_key(*name)))
     }
 
     /// Replaces the variables in all strings of a mapping; its keys stay as they are.
@@ -119,8 +125,158 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// The names of the variables that a mapping's strings refer to, each once.
+pub(crate) fn names_in(mapping: &Mapping) -> Vec<Arc<str>> {
+    fn add(node: &Node, names: &mut IndexSet<Arc<str>>) {
+        match node {
+            Node::Scalar(scalar) => names.extend(references(&scalar.value).map(Arc::from)),
+            Node::Sequence(sequence) => sequence.items.iter().for_each(|node| add(node, names)),
+            Node::Mapping(mapping) => mapping.iter().for_each(|(_, node)| add(node, names)),
+        }
+    }
+    let mut names = IndexSet::new();
+    mapping.iter().for_each(|(_, node)| add(node, &mut names));
+    names.into_iter().collect()
+}
+
+/// The variables that a text refers to.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    parts(text).into_iter().filter_map(|part| match part {
+        Part::Variable(name) => Some(name),
+        Part::Text(_) => None,
+    })
+}
+
+/// Variables that many elements begin with, expanded as far as they can be without an element.
+///
+/// An element changes few of them, so just those are expanded anew that refer to what it changes.
+pub(crate) struct Layer {
+    raw: Mapping,
+    values: Arc<Values>,
+    /// Whether all are strings and none is protected.
+    sound: bool,
+    /// For each name those variables that refer to it.
+    referring: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Those that need something that is not there.
+    open: Vec<Arc<str>>,
+}
+
+impl Layer {
+    pub(crate) fn new(raw: Mapping) -> Self {
+        let mut referring: HashMap<Arc<str>, Vec<Arc<str>>> = HashMap::new();
+        for (key, node) in raw.iter() {
+            if let Node::Scalar(scalar) = node {
+                for name in references(&scalar.value) {
+                    let list = referring.entry(name.into()).or_default();
+                    list.push(key.text.clone());
+                }
+            }
+        }
+        let is_ours = |name| raw.get(name).is_none_or(|node| node.at().is_synthetic());
+        let resolved = Variables::resolve_possible(&raw);
+        let sound = resolved.is_ok() && PROTECTED.into_iter().all(is_ours);
+        let values = resolved.unwrap_or_default().own;
+        let names = raw.iter().map(|(key, _)| &key.text);
+        Self {
+            open: names
+                .filter(|name| !values.contains_key(*name))
+                .cloned()
+                .collect(),
+            values: Arc::new(values),
+            sound,
+            referring,
+            raw,
+        }
+    }
+
+    /// The variables of an element. Those of a junction are expanded as far as they can be.
+    pub(crate) fn resolve(
+        &self,
+        element: &Mapping,
+        name: &Arc<str>,
+        is_junction: bool,
+    ) -> Result<Variables, LoadError> {
+        if !is_junction && let Some(variables) = self.resolve_changed(element, name)? {
+            return Ok(variables);
+        }
+        // Slowly, with all errors.
+        let mut raw = self.raw.clone();
+        if let Some(own) = element.mapping("variables")? {
+            own.compose(&mut raw)?;
+        }
+        raw.expect_composed()?;
+        for name in PROTECTED {
+            if let Some(node) = raw.get(name).filter(|node| !node.at().is_synthetic()) {
+                return Err(LoadError::at(node.at(), Problem::ProtectedVariable(name)));
+            }
+        }
+        raw.insert("element-name", Scalar::synthetic(name.clone()));
+        if raw.boolean("notparallel")?.unwrap_or(false) {
+            raw.insert("max-jobs", Scalar::synthetic("1"));
+        }
+        match is_junction {
+            true => Variables::resolve_possible(&raw),
+            false => Variables::resolve(&raw),
+        }
+    }
+
+    /// Expands what the element changes and what refers to that; none if something is wrong.
+    fn resolve_changed(
+        &self,
+        element: &Mapping,
+        name: &Arc<str>,
+    ) -> Result<Option<Variables>, LoadError> {
+        let none = Mapping::default();
+        let own = element.mapping("variables")?.unwrap_or(&none);
+        let name = Scalar::synthetic(name.clone());
+        let one = Scalar::synthetic("1");
+        let mut changed: IndexMap<Arc<str>, &Scalar> = IndexMap::new();
+        for (key, node) in own.iter() {
+            match node {
+                Node::Scalar(scalar) if !PROTECTED.contains(&&*key.text) => {
+                    changed.insert(key.text.clone(), scalar);
+                }
+                _ => return Ok(None),
+            }
+        }
+        changed.insert("element-name".into(), &name);
+        let notparallel = match changed.get("notparallel") {
+            Some(scalar) => scalar.as_bool()?,
+            None => self.raw.boolean("notparallel")?.unwrap_or(false),
+        };
+        if notparallel {
+            changed.insert("max-jobs".into(), &one);
+        }
+        let mut position = 0;
+        while let Some((name, _)) = changed.get_index(position) {
+            position += 1;
+            for name in self.referring.get(name).into_iter().flatten() {
+                if let (false, Some(Node::Scalar(raw))) =
+                    (changed.contains_key(name), self.raw.get(name))
+                {
+                    changed.insert(name.clone(), raw);
+                }
+            }
+        }
+        let is_closed = self.open.iter().all(|name| changed.contains_key(name));
+        if !self.sound || !is_closed {
+            return Ok(None);
+        }
+        let mut resolver = Resolver::changed(changed, &self.values);
+        Ok(match resolver.resolve_all() {
+            Ok(()) => Some(Variables {
+                base: self.values.clone(),
+                ..resolver.finish()
+            }),
+            Err(_) => None,
+        })
+    }
+}
+
 struct Resolver<'a> {
-    names: IndexMap<&'a str, (&'a Scalar, Vec<Part<'a>>)>,
+    names: IndexMap<Arc<str>, (&'a Scalar, Vec<Part<'a>>)>,
+    /// The values of further names.
+    others: Option<&'a Values>,
     done: Vec<Option<Arc<str>>>,
     open: Vec<bool>,
     /// Bytes of all values so far.
@@ -132,23 +288,49 @@ impl<'a> Resolver<'a> {
         let mut names = IndexMap::with_capacity(raw.len());
         for (key, _) in raw.iter() {
             let scalar = raw.required_scalar(&key.text)?;
-            names.insert(&*key.text, (scalar, parts(&scalar.value)));
+            names.insert(key.text.clone(), (scalar, parts(&scalar.value)));
         }
-        Ok(Self {
+        Ok(Self::of(names, None))
+    }
+
+    fn changed(changed: IndexMap<Arc<str>, &'a Scalar>, others: &'a Values) -> Self {
+        let names = changed
+            .into_iter()
+            .map(|(name, scalar)| (name, (scalar, parts(&scalar.value))));
+        Self::of(names.collect(), Some(others))
+    }
+
+    fn of(
+        names: IndexMap<Arc<str>, (&'a Scalar, Vec<Part<'a>>)>,
+        others: Option<&'a Values>,
+    ) -> Self {
+        Self {
             done: vec![None; names.len()],
             open: vec![false; names.len()],
             total: 0,
+            others,
             names,
-        })
+        }
     }
 
-    fn finish(self, raw: &Mapping) -> Variables {
-        let keys = raw.iter().map(|(key, _)| key.text.clone());
-        let values = keys.zip(self.done);
+    fn finish(self) -> Variables {
+        let values = self.names.into_keys().zip(self.done);
+        let values = values.filter_map(|(name, value)| Some((name, value?)));
         Variables {
-            values: values
-                .filter_map(|(key, value)| Some((key, value?)))
-                .collect(),
+            base: Arc::default(),
+            own: values.collect(),
+        }
+    }
+
+    fn resolve_all(&mut self) -> Result<(), LoadError> {
+        (0..self.names.len()).try_for_each(|index| self.resolve(index))
+    }
+
+    fn resolve_possible(&mut self) {
+        for index in 0..self.names.len() {
+            if self.resolve(index).is_err() {
+                self.open.fill(false);
+            }
         }
     }
 
@@ -167,8 +349,13 @@ impl<'a> Resolver<'a> {
                 match part {
                     Part::Text(part) => text.push_str(part),
                     Part::Variable(name) => {
-                        let Some(next) = self.names.get_index_of(name) else {
-                            return Err(undefined(&scalar.at, name));
+                        let Some(next) = self.names.get_index_of(*name) else {
+                            match self.others.and_then(|others| others.get(*name)) {
+                                Some(value) => text.push_str(value),
+                                None => return Err(undefined(&scalar.at, name)),
+                            }
+                            position += 1;
+                            continue;
                         };
                         match &self.done[next] {
                             Some(value) => text.push_str(value),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headstart_project::{ElementGraph, Host, LoadError, MemoryFiles, Project, Settings};
+use headstart_project::{ElementGraph, Host, LoadError, MemoryFiles, Nothing, Projects, Settings};
 
 fn load(fixture: &str, options: &[(&str, &str)]) -> Result<ElementGraph, LoadError> {
     let mut files = MemoryFiles::from_fixture(fixture);
@@ -14,17 +14,16 @@ fn load(fixture: &str, options: &[(&str, &str)]) -> Result<ElementGraph, LoadErr
         files.insert("e/other.bst", "kind: stack\n");
     }
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let settings = Settings {
-        host: Host {
-            system: "Linux".to_owned(),
-            machine: "x86_64".to_owned(),
-            max_jobs: 2,
-        },
-        directory: "/p".to_owned(),
-        options: options.iter().map(owned).collect(),
-        user_options: None,
+    let host = Host {
+        system: "Linux".to_owned(),
+        machine: "x86_64".to_owned(),
+        max_jobs: 2,
     };
-    Project::load(Arc::new(files), &settings)?.load_elements(&["a.bst"])
+    let settings = Settings {
+        options: options.iter().map(owned).collect(),
+        ..Settings::new(host, "/p")
+    };
+    Projects::load(Arc::new(files), Arc::new(Nothing), settings)?.load_elements(&["a.bst"])
 }
 
 /// Loads `a.bst` of a project and compares the message, with the line it shows below it.
@@ -78,10 +77,6 @@ fn kinds_that_are_not_there() {
          plugin origin 'pip' with the package 'buildstream-plugins' in project.conf",
     );
     check(
-        "//- e/a.bst\nkind: junction\n",
-        "e/a.bst:1:7: the element kind 'junction' is not supported by this version\nkind: junction\n      ^^^^^^^^",
-    );
-    check(
         "//- e/a.bst\nkind: import\nsources:\n- kind: zap\n",
         "e/a.bst:3:9: there is no source kind 'zap'\n- kind: zap\n        ^^^",
     );
@@ -122,7 +117,7 @@ fn elements_and_files_that_are_not_there() {
     );
     check(
         "//- e/a.bst\nkind: stack\ndepends: ['sub.bst:b.bst']\n",
-        "e/a.bst:2:11: depending on elements of other projects is not supported by this version\n\
+        "e/a.bst:2:11: there is no element 'sub.bst' in 'e'\n\
          depends: ['sub.bst:b.bst']\n          ^^^^^^^^^^^^^^^",
     );
     check(
@@ -329,11 +324,6 @@ fn projects_that_are_wrong() {
         "project.conf:3:15: the path 'no' does not exist\nelement-path: no\n              ^^",
     );
     check_conf(
-        "name: p\nmin-version: 2.0\nref-storage: project.refs\n",
-        "project.conf:3:14: the ref-storage 'project.refs' is not supported by this version\n\
-         ref-storage: project.refs\n             ^^^^^^^^^^^^",
-    );
-    check_conf(
         "name: p\nmin-version: 2.0\nelments: {}\n",
         &format!(
             "project.conf:3:1: unexpected key 'elments': expected one of '{}'\nelments: {{}}\n^^^^^^^",
@@ -359,18 +349,17 @@ fn projects_that_are_wrong() {
          \"%{element-name}\"}\n             ^^^^^^^^^^^^^^^^^",
     );
     assert_eq!(
-        Project::load(
+        Projects::load(
             Arc::new(MemoryFiles::default()),
-            &Settings {
-                host: Host {
+            Arc::new(Nothing),
+            Settings::new(
+                Host {
                     system: "Linux".to_owned(),
                     machine: "x86_64".to_owned(),
                     max_jobs: 2
                 },
-                directory: "/p".to_owned(),
-                options: Vec::new(),
-                user_options: None,
-            }
+                "/p"
+            )
         )
         .err()
         .unwrap()

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use headstart_project::{Contents, Host, Keys, MemoryFiles, Project, Settings};
+use headstart_project::{Contents, Host, Keys, MemoryFiles, Nothing, Projects, Settings};
 use proptest::prelude::*;
 
 /// The files of the sample, by path.
@@ -38,18 +38,14 @@ fn load(change: impl FnOnce(&mut Vec<(String, String)>)) -> bool {
     for (name, text) in changed {
         files.insert(name, text);
     }
-    let settings = Settings {
-        host: Host {
-            system: "Linux".to_owned(),
-            machine: "x86_64".to_owned(),
-            max_jobs: 2,
-        },
-        directory: "/sample".to_owned(),
-        options: Vec::new(),
-        user_options: None,
+    let host = Host {
+        system: "Linux".to_owned(),
+        machine: "x86_64".to_owned(),
+        max_jobs: 2,
     };
-    let graph = Project::load(Arc::new(files), &settings)
-        .and_then(|project| project.load_elements(&["all.bst", "image.bst"]));
+    let settings = Settings::new(host, "/sample");
+    let graph = Projects::load(Arc::new(files), Arc::new(Nothing), settings)
+        .and_then(|projects| projects.load_elements(&["all.bst", "image.bst"]));
     let Ok(graph) = graph else {
         return false;
     };

@@ -157,7 +157,7 @@ impl Session {
         let targets = loaded.graph.targets().iter();
         let targets = targets.map(|id| loaded.graph[*id].full_name.to_string());
         let histories = Histories::new(&self.layout.own());
-        let begun = Journal::begin(&histories, self.project_name(), mode, targets.collect());
+        let begun = Journal::begin(&histories, self.project().name(), mode, targets.collect());
         begun
             .inspect_err(|error| tracing::warn!(%error, "no history of this session is written"))
             .ok()

@@ -5,7 +5,6 @@
 
 mod speculation;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io;
@@ -38,8 +37,8 @@ pub struct UserConfig {
     pub max_jobs: Option<u32>,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
-    /// Options of projects, by project name.
-    pub project_options: BTreeMap<String, Vec<(String, String)>>,
+    /// What is said of projects, by their names: options, mirrors and more.
+    pub projects: Mapping,
     /// What the user's `headstart.conf` says.
     pub speculation: SpeculationConfig,
     /// Keys that BuildStream acts on and this program does not.
@@ -88,6 +87,17 @@ const KEYS: &[&str] = &[
     "sourcedir",
     "track",
     "workspacedir",
+];
+
+/// What `buildstream.conf` can say of a project.
+const PROJECT_KEYS: &[&str] = &[
+    "artifacts",
+    "source-caches",
+    "options",
+    "strict",
+    "default-mirror",
+    "remote-execution",
+    "mirrors",
 ];
 
 impl UserConfig {
@@ -148,7 +158,7 @@ impl UserConfig {
                 jobs => u32::try_from(jobs).ok(),
             },
             retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
-            project_options: project_options(mapping)?,
+            projects: projects(mapping)?,
             speculation: SpeculationConfig::default(),
             unused: UNUSED
                 .iter()
@@ -176,30 +186,16 @@ fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
     }
 }
 
-fn project_options(
-    mapping: &Mapping,
-) -> Result<BTreeMap<String, Vec<(String, String)>>, YamlError> {
-    let mut all = BTreeMap::new();
+fn projects(mapping: &Mapping) -> Result<Mapping, YamlError> {
     let Some(projects) = mapping.mapping("projects")? else {
-        return Ok(all);
+        return Ok(Mapping::default());
     };
     for (name, _) in projects.iter() {
-        let Some(project) = projects.mapping(&name.text)? else {
-            continue;
-        };
-        let Some(options) = project.mapping("options")? else {
-            continue;
-        };
-        let mut values = Vec::new();
-        for (option, _) in options.iter() {
-            values.push((
-                option.text.to_string(),
-                options.required_string(&option.text)?.to_owned(),
-            ));
+        if let Some(project) = projects.mapping(&name.text)? {
+            project.expect_keys(PROJECT_KEYS)?;
         }
-        all.insert(name.text.to_string(), values);
     }
-    Ok(all)
+    Ok(projects.clone())
 }
 
 fn default_file() -> Option<PathBuf> {
@@ -256,10 +252,9 @@ mod tests {
             (2, 10, Some(3))
         );
         assert_eq!(config.on_error, OnError::Continue);
-        assert_eq!(
-            config.project_options["demo"],
-            [("recc".into(), "false".into())]
-        );
+        let demo = config.projects.mapping("demo").unwrap().unwrap();
+        let options = demo.mapping("options").unwrap().unwrap();
+        assert_eq!(options.string("recc").unwrap(), Some("false"));
         assert_eq!(config.unused, ["artifacts"]);
     }
 

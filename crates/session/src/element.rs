@@ -169,7 +169,7 @@ impl Workshop {
             "Build of {} with the key {key}\n\nEnvironment:\n",
             element.full_name
         );
-        for (name, value) in &element.environment {
+        for (name, value) in element.environment.iter() {
             text.push_str(&format!("    {name}: {value}\n"));
         }
         text.push('\n');

@@ -22,6 +22,7 @@ mod journal;
 mod latency;
 mod load;
 mod marks;
+mod outside;
 mod record;
 mod records;
 mod report;

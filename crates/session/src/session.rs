@@ -11,19 +11,21 @@ use headstart_assemble::AssembleError;
 use headstart_daemon::{LocalExecutor, Resources};
 use headstart_execution::ExecutionError;
 use headstart_project::{
-    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Settings,
+    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Projects,
+    Settings,
 };
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{SourceError, Sources};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
-use headstart_yaml::{Error as YamlError, Mapping, Scalar};
+use headstart_yaml::Error as YamlError;
 use thiserror::Error;
 
 use headstart_speculation::{Mode, Odds};
 
 use crate::config::{UserConfig, mode_of};
 use crate::files::{DiskFiles, find_project};
+use crate::outside::SessionOutside;
 
 /// What a session is opened with.
 #[derive(Debug, Clone)]
@@ -106,7 +108,7 @@ pub struct Loaded {
 /// A project with its caches.
 pub struct Session {
     pub(crate) root: PathBuf,
-    pub(crate) project: Project,
+    projects: Projects,
     pub(crate) config: UserConfig,
     pub(crate) layout: Layout,
     pub(crate) store: Arc<DiskBlobs>,
@@ -114,7 +116,7 @@ pub struct Session {
     pub(crate) artifacts: ArtifactCache,
     pub(crate) lineages: LineageCache,
     pub(crate) source_cache: SourceCache,
-    pub(crate) sources: Sources,
+    pub(crate) sources: Arc<Sources>,
 }
 
 impl Session {
@@ -133,30 +135,34 @@ impl Session {
             .canonicalize()
             .map_err(|error| io(&directory, error))?;
         let root = find_project(&directory).ok_or(SessionError::NoProject(directory))?;
-        let settings = Settings {
-            host: host(config.max_jobs),
-            directory: root.display().to_string(),
-            options,
-            user_options: None,
-        };
-        let project = load_project(&root, settings, &config)?;
-
         let layout = Layout::new(&config.cache_dir);
         let store = Arc::new(DiskBlobs::open(&layout)?);
         let shared: Arc<dyn BlobStore> = store.clone();
         let directories = Arc::new(Directories::new(shared));
         let source_cache = SourceCache::new(&config.cache_dir);
-        let sources = Sources::new(
+        let sources = Arc::new(Sources::new(
             &root,
             &config.source_dir,
             source_cache.clone(),
             Arc::clone(&directories),
-        );
+        ));
+        let outside = SessionOutside {
+            root: root.clone(),
+            sources: Arc::clone(&sources),
+            directories: Arc::clone(&directories),
+        };
+        let settings = Settings {
+            options,
+            user: config.projects.clone(),
+            ..Settings::new(host(config.max_jobs), root.display().to_string())
+        };
+        let files = Arc::new(DiskFiles::new(&root));
+        let projects = Projects::load(files, Arc::new(outside), settings)?;
         let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
             root,
-            project,
+            projects,
             config,
             layout,
             store,
@@ -177,7 +183,7 @@ impl Session {
         } else {
             targets
         };
-        let graph = self.project.load_elements(targets)?;
+        let graph = self.projects.load_elements(targets)?;
         for (_, element) in graph.iter() {
             self.most_speculation(element)?;
         }
@@ -186,9 +192,9 @@ impl Session {
         Ok(Loaded { graph, keys })
     }
 
-    /// The elements that are meant if none are named.
-    pub fn default_targets(&self) -> Result<Vec<String>, SessionError> {
-        Ok(self.project.default_targets()?)
+    /// The top-level project.
+    pub fn project(&self) -> &Project {
+        self.projects.top()
     }
 
     /// How much may be speculated on an element at most: as its public data and the user say.
@@ -210,9 +216,9 @@ impl Session {
         mode.min(self.most_speculation(element).unwrap_or(Mode::None))
     }
 
-    /// The project's name.
-    pub fn project_name(&self) -> &str {
-        self.project.name()
+    /// The elements that are meant if none are named.
+    pub fn default_targets(&self) -> Result<Vec<String>, SessionError> {
+        Ok(self.project().default_targets()?)
     }
 
     /// Directories of the store.
@@ -249,11 +255,13 @@ impl Session {
     }
 
     /// The platform that an element is built for, as far as it tells one lineage from another: that of
-    /// its sandbox, and the values of the project's options that name one.
+    /// its sandbox, and the values of its project's options that name one.
     pub(crate) fn platform(&self, element: &Element) -> String {
         let sandbox = &element.sandbox;
         let mut platform = format!("{}-{}", sandbox.build_os, sandbox.build_arch);
-        for (name, option) in self.project.options().iter() {
+        let project = self.projects.project(element.project_id);
+        let options = project.iter().flat_map(|it| it.options().iter());
+        for (name, option) in options {
             if matches!(option.option_type, OptionType::Arch(_) | OptionType::Os(_)) {
                 platform.push_str(&format!("-{name}-{}", option.value.to_text()));
             }
@@ -350,23 +358,4 @@ fn host(max_jobs: Option<u32>) -> Host {
         machine: names.machine().to_string_lossy().into_owned(),
         max_jobs: max_jobs.unwrap_or(u32::try_from(processors).unwrap_or(8)),
     }
-}
-
-/// Loads project.conf; the options that the user's configuration sets for it need its name first.
-fn load_project(
-    root: &Path,
-    mut settings: Settings,
-    config: &UserConfig,
-) -> Result<Project, SessionError> {
-    let files = Arc::new(DiskFiles::new(root));
-    let project = Project::load(files.clone(), &settings)?;
-    let Some(options) = config.project_options.get(project.name()) else {
-        return Ok(project);
-    };
-    let mut mapping = Mapping::default();
-    for (name, value) in options {
-        mapping.insert(name.as_str(), Scalar::synthetic(value.as_str()));
-    }
-    settings.user_options = Some(mapping);
-    Ok(Project::load(files, &settings)?)
 }

@@ -7,6 +7,7 @@ mod damage;
 mod economy;
 mod endings;
 mod explain;
+mod joined;
 mod modes;
 mod rebuilds;
 mod refusals;

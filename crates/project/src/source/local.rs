@@ -8,12 +8,12 @@ use super::{Behaviour, SourceContext, expect_keys};
 use crate::error::LoadError;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::path::{self, Expect};
+use crate::path::Expect;
 
 /// Files of the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
-    /// The file or directory, relative to the project's directory.
+    /// The file or directory, relative to the top-level project's directory.
     pub path: Arc<str>,
 }
 
@@ -22,7 +22,7 @@ impl Local {
         expect_keys(config, &["path"])?;
         let path = config.required_scalar("path")?;
         Ok(Self {
-            path: path::check(context.files, path, Expect::Anything)?.into(),
+            path: context.path(path, Expect::Anything)?,
         })
     }
 }

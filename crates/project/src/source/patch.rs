@@ -8,12 +8,12 @@ use super::{Behaviour, SourceContext, expect_keys};
 use crate::error::LoadError;
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::path::{self, Expect};
+use crate::path::Expect;
 
 /// A change to the sources before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// The patch file, relative to the project's directory.
+    /// The patch file, relative to the top-level project's directory.
     pub path: Arc<str>,
     /// As written, which is what the key holds.
     written: Arc<str>,
@@ -26,7 +26,7 @@ impl Patch {
         expect_keys(config, &["path", "strip-level"])?;
         let path = config.required_scalar("path")?;
         Ok(Self {
-            path: path::check(context.files, path, Expect::File)?.into(),
+            path: context.path(path, Expect::File)?,
             written: path.value.clone(),
             strip_level: config.integer("strip-level")?.unwrap_or(1),
         })

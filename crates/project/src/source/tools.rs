@@ -10,7 +10,7 @@ use super::{Address, Behaviour, SourceContext, expect_keys, text};
 use crate::error::{LoadError, Problem};
 use crate::json::Json;
 use crate::keys::Contents;
-use crate::path::{self, Expect};
+use crate::path::Expect;
 
 /// A revision of a Bazaar branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl OsTree {
     pub(super) fn load(config: &Mapping, context: &SourceContext<'_>) -> Result<Self, LoadError> {
         expect_keys(config, &["url", "ref", "track", "gpg-key"])?;
         let gpg_key = match config.scalar("gpg-key")? {
-            Some(path) => Some(path::check(context.files, path, Expect::File)?.into()),
+            Some(path) => Some(context.path(path, Expect::File)?),
             None => None,
         };
         let ostree = Self {

@@ -61,16 +61,12 @@ fn error(error: io::Error) -> FileError {
 
 /// This machine, with a fixed number of jobs.
 pub(crate) fn settings(directory: &Path) -> Settings {
-    Settings {
-        host: Host {
-            system: "Linux".to_owned(),
-            machine: std::env::consts::ARCH.to_owned(),
-            max_jobs: 3,
-        },
-        directory: directory.display().to_string(),
-        options: Vec::new(),
-        user_options: None,
-    }
+    let host = Host {
+        system: "Linux".to_owned(),
+        machine: std::env::consts::ARCH.to_owned(),
+        max_jobs: 3,
+    };
+    Settings::new(host, directory.display().to_string())
 }
 
 /// Digests what keys need.

@@ -136,7 +136,7 @@ pub(crate) fn reference(sha256: &str, suffix: &str) -> Node {
 mod tests {
     use std::sync::Arc;
 
-    use headstart_project::{MemoryFiles, Project, Settings, SourceConfig};
+    use headstart_project::{MemoryFiles, Nothing, Projects, Settings, SourceConfig};
 
     use super::*;
 
@@ -182,18 +182,14 @@ mod tests {
              buildstream-plugins-community\n  sources: [pypi]\n//- a.bst\nkind: import\nsources:\n\
              - kind: pypi\n  name: p\n  {more}\n"
         ));
-        let settings = Settings {
-            host: headstart_project::Host {
-                system: "Linux".to_owned(),
-                machine: "x86_64".to_owned(),
-                max_jobs: 1,
-            },
-            directory: String::new(),
-            options: Vec::new(),
-            user_options: None,
+        let host = headstart_project::Host {
+            system: "Linux".to_owned(),
+            machine: "x86_64".to_owned(),
+            max_jobs: 1,
         };
-        let project = Project::load(Arc::new(files), &settings).unwrap();
-        let graph = project.load_elements(&["a.bst"]).unwrap();
+        let settings = Settings::new(host, "");
+        let projects = Projects::load(Arc::new(files), Arc::new(Nothing), settings).unwrap();
+        let graph = projects.load_elements(&["a.bst"]).unwrap();
         match &graph[graph.targets()[0]].sources[0].config {
             SourceConfig::PyPi(source) => source.clone(),
             _ => unreachable!(),

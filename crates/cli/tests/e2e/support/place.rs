@@ -90,6 +90,22 @@ impl Place {
         headstart(&self.project(), &self.cache(), &self.home())
     }
 
+    /// The real BuildStream, with a cache of its own, to be given a command.
+    pub(crate) fn bst(&self) -> Command {
+        let bst = std::env::var_os("HEADSTART_BST").expect(
+            "HEADSTART_BST must be the path of a `bst` of BuildStream 2.8.1 (`cargo xtask test` \
+             installs one)",
+        );
+        let mut command = Command::new(bst);
+        command
+            .args(["--no-interactive", "--no-colors"])
+            .env("HOME", self.home())
+            .env("XDG_CACHE_HOME", self.home().join(".cache"))
+            .env("XDG_CONFIG_HOME", self.home().join(".config"))
+            .current_dir(self.project());
+        command
+    }
+
     /// Where the store keeps an object.
     pub(crate) fn object(&self, hash: &str) -> PathBuf {
         let (folder, name) = hash.split_at(2);

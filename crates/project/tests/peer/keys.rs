@@ -1,78 +1,11 @@
 //! Keys and metadata compared with those that the real BuildStream makes of the same projects.
 
-// The library is pure, its tests are not; and the lints' exception for tests does not see helpers.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use headstart_project::{ElementGraph, Keys, Project};
-
-#[path = "support/disk.rs"]
-mod disk;
-#[path = "support/peer.rs"]
-mod peer;
-
-use peer::Peer;
-
-fn load(root: &Path, options: &[(&str, &str)], targets: &[&str]) -> (ElementGraph, Keys) {
-    let mut settings = disk::settings(root);
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    settings.options = options.iter().map(owned).collect();
-    let project = Project::load(Arc::new(disk::Disk(root.to_owned())), &settings).unwrap();
-    let graph = project
-        .load_elements(targets)
-        .unwrap_or_else(|error| panic!("{error}"));
-    let contents = disk::digest(root, &graph.contents()).unwrap();
-    let keys = Keys::compute(&graph, &contents);
-    (graph, keys)
-}
-
-/// Compares the elements, their order and all keys: weak, strict, of each source and of all.
-#[track_caller]
-fn check(root: &Path, options: &[(&str, &str)], targets: &[&str]) {
-    let (graph, keys) = load(root, options, targets);
-    let peer = Peer::new();
-
-    let mut arguments: Vec<&str> = Vec::new();
-    for (name, value) in options {
-        arguments.extend(["-o", name, value]);
-    }
-    arguments.extend(["show", "--deps", "all", "--format", "%{name} %{full-key}"]);
-    arguments.extend(targets);
-    let shown: Vec<String> = graph
-        .iter()
-        .map(|(id, element)| format!("{} {}", element.full_name, keys.get(id).unwrap().strict))
-        .collect();
-    assert_eq!(
-        shown,
-        peer.bst(root, &arguments).lines().collect::<Vec<_>>()
-    );
-
-    let traced: BTreeMap<String, String> = peer
-        .trace(root, &arguments)
-        .into_iter()
-        .map(|(text, key)| (key, text))
-        .collect();
-    let mut ours = BTreeSet::new();
-    for (id, element) in graph.iter() {
-        let element_keys = keys.get(id).unwrap();
-        ours.extend([element_keys.weak.hex(), element_keys.strict.hex()]);
-        // What a build that is not strict makes of dependencies whose strong keys are the strict.
-        let strong = keys.strong(&graph, id, |id| Some(keys.get(id)?.strict));
-        assert_eq!(strong, Some(element_keys.strict));
-        ours.insert(keys.element_sources(id).unwrap().hex());
-        for index in 0..element.sources.len() {
-            ours.insert(keys.source(id, index).unwrap().hex());
-        }
-    }
-    for (key, text) in &traced {
-        assert!(ours.contains(key), "BuildStream made {key} of {text}");
-    }
-    assert_eq!(ours, traced.into_keys().collect());
-}
+use crate::buildstream::Peer;
+use crate::compare::{check, load};
 
 fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample")
@@ -162,14 +95,14 @@ fn buildstream_reads_our_metadata_back() {
         let high = &find(format!("{}.high", id.0))["variables"];
         assert_eq!(
             high.as_object().unwrap().len(),
-            element.variables.iter().len()
+            element.variables.iter().count()
         );
         for (name, value) in element.variables.iter() {
             // BuildStream strips what it reads, here too.
             assert_eq!(high[&**name], value.trim(), "{}", element.name);
         }
         let low = find(format!("{}.low", id.0));
-        for (name, value) in &element.environment {
+        for (name, value) in element.environment.iter() {
             // BuildStream strips what it reads, here too.
             assert_eq!(
                 low["environment"][&**name],

@@ -85,7 +85,7 @@ impl Peer {
         command.env("XDG_CACHE_HOME", self.home.path());
         command.arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/support")
+                .join("tests/peer")
                 .join(script),
         );
         command

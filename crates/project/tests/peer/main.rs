@@ -1,0 +1,11 @@
+//! What projects are loaded to, compared with what the real BuildStream makes of them.
+
+// The library is pure, its tests are not; and the lints' exception for tests does not see helpers.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+mod buildstream;
+mod compare;
+#[path = "../support/disk.rs"]
+mod disk;
+mod junctions;
+mod keys;
