@@ -100,9 +100,10 @@ impl<K> Digest<K> {
     }
 
     /// The digest with `hash` in hexadecimal digits.
-    pub fn from_hex(hash: &str, size: u64) -> Result<Self, InvalidDigest> {
-        let invalid = || InvalidDigest::Hash(hash.to_owned());
-        if hash.len() != 64 || hash.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    pub fn from_hex(hash: impl AsRef<[u8]>, size: u64) -> Result<Self, InvalidDigest> {
+        let hash = hash.as_ref();
+        let invalid = || InvalidDigest::Hash(String::from_utf8_lossy(hash).into_owned());
+        if hash.len() != 64 || hash.iter().any(u8::is_ascii_uppercase) {
             return Err(invalid());
         }
         let mut bytes = [0; 32];
@@ -112,7 +113,14 @@ impl<K> Digest<K> {
 
     /// The digest in a message's field, which must be set.
     pub fn required(field: Option<&reapi::Digest>) -> Result<Self, InvalidDigest> {
-        field.ok_or(InvalidDigest::Missing)?.try_into()
+        Self::from_parts(field.map(|field| (field.hash.as_bytes(), field.size_bytes)))
+    }
+
+    /// The digest with the hash and size of a message's field, which must be set.
+    pub(crate) fn from_parts(parts: Option<(&[u8], i64)>) -> Result<Self, InvalidDigest> {
+        let (hash, size) = parts.ok_or(InvalidDigest::Missing)?;
+        let size = u64::try_from(size).map_err(|_| InvalidDigest::Size(size.to_string()))?;
+        Self::from_hex(hash, size)
     }
 }
 
@@ -120,9 +128,7 @@ impl<K> TryFrom<&reapi::Digest> for Digest<K> {
     type Error = InvalidDigest;
 
     fn try_from(message: &reapi::Digest) -> Result<Self, InvalidDigest> {
-        let size = u64::try_from(message.size_bytes)
-            .map_err(|_| InvalidDigest::Size(message.size_bytes.to_string()))?;
-        Self::from_hex(&message.hash, size)
+        Self::required(Some(message))
     }
 }
 

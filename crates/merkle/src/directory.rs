@@ -1,19 +1,22 @@
 //! One Directory: named nodes in order of their names, and its canonical encoding.
 
-use std::collections::BTreeMap;
+mod entries;
+mod wire;
 
 use bytes::Bytes;
-use headstart_reapi::{Message, reapi};
+use headstart_reapi::reapi;
 use thiserror::Error;
 
 use crate::digest::{BlobDigest, DirectoryDigest, InvalidDigest};
-use crate::path::{InvalidPath, Name};
+use crate::path::InvalidPath;
 
-/// A directory's entries, by name: each name once, whatever its kind.
+pub use entries::Entries;
+
+/// A directory: what is in it by name, each name once, whatever its kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directory {
-    /// The entries. Names compare as bytes, as the REAPI asks.
-    pub entries: BTreeMap<Name, Node>,
+    /// What is in it. Names compare as bytes, as the REAPI asks.
+    pub entries: Entries,
     /// Properties of the directory itself.
     pub properties: Properties,
 }
@@ -178,41 +181,12 @@ impl Properties {
 impl Directory {
     /// Reads a Directory message, checking names, their order and digests.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidDirectory> {
-        let message = reapi::Directory::decode(bytes)
-            .map_err(|error| InvalidDirectory::Protobuf(error.to_string()))?;
-        Self::from_message(message)
+        wire::decode(bytes)
     }
 
-    /// Checks a Directory message that is already decoded.
-    pub fn from_message(message: reapi::Directory) -> Result<Self, InvalidDirectory> {
-        let mut directory = Self {
-            properties: Properties::from_message(message.node_properties),
-            ..Self::default()
-        };
-        let mut files = Sorted::default();
-        for file in message.files {
-            let digest = digest_of(&file.name, file.digest.as_ref())?.cast();
-            let node = FileNode {
-                digest,
-                executable: file.is_executable,
-                properties: Properties::from_message(file.node_properties),
-            };
-            files.add(&mut directory, file.name, Node::File(node))?;
-        }
-        let mut directories = Sorted::default();
-        for child in message.directories {
-            let node = Node::Directory(digest_of(&child.name, child.digest.as_ref())?.cast());
-            directories.add(&mut directory, child.name, node)?;
-        }
-        let mut symlinks = Sorted::default();
-        for link in message.symlinks {
-            let node = SymlinkNode {
-                target: link.target.into(),
-                properties: Properties::from_message(link.node_properties),
-            };
-            symlinks.add(&mut directory, link.name, Node::Symlink(node))?;
-        }
-        Ok(directory)
+    /// The canonical encoding: lists in order of names, no field that is not set.
+    pub fn encode(&self) -> Bytes {
+        wire::encode(self).into()
     }
 
     /// The message, its lists in order of names.
@@ -244,52 +218,20 @@ impl Directory {
         message
     }
 
-    /// The canonical encoding.
-    pub fn encode(&self) -> Bytes {
-        self.to_message().encode_to_vec().into()
-    }
-
     /// The digest of the canonical encoding.
     pub fn digest(&self) -> DirectoryDigest {
         DirectoryDigest::of(&self.encode())
     }
 }
 
-fn digest_of(name: &str, field: Option<&reapi::Digest>) -> Result<BlobDigest, InvalidDirectory> {
-    BlobDigest::required(field).map_err(|source| InvalidDirectory::Digest {
-        name: name.to_owned(),
-        source,
-    })
-}
-
-/// Adds the nodes of one list, which must come in strictly rising order of names.
-#[derive(Default)]
-struct Sorted {
-    last: Option<Name>,
-}
-
-impl Sorted {
-    fn add(
-        &mut self,
-        to: &mut Directory,
-        name: String,
-        node: Node,
-    ) -> Result<(), InvalidDirectory> {
-        let checked = Name::new(&name)?;
-        match self.last.replace(checked.clone()) {
-            Some(last) if last > checked => return Err(InvalidDirectory::Order(name)),
-            _ => {}
-        }
-        match to.entries.insert(checked, node) {
-            Some(_) => Err(InvalidDirectory::Duplicate(name)),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use headstart_reapi::Message;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::path::Name;
 
     fn file(name: &str) -> reapi::FileNode {
         let digest = BlobDigest::of(name.as_bytes());
@@ -324,7 +266,9 @@ mod tests {
     #[test]
     fn broken_rules_are_named() {
         let check = |message: reapi::Directory, expected: &str| {
-            let error = Directory::from_message(message).unwrap_err().to_string();
+            let error = Directory::decode(&message.encode_to_vec())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         };
         check(
@@ -372,5 +316,76 @@ mod tests {
             "missing",
         );
         assert!(Directory::decode(b"\xff\xff").is_err());
+    }
+
+    fn properties() -> impl Strategy<Value = Properties> {
+        prop_oneof![
+            4 => Just(Properties::default()),
+            1 => ("[a-z]{0,3}", "[a-z]{0,3}").prop_map(|(key, value)| Properties::named(&key, &value)),
+        ]
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        let digest = (any::<[u8; 32]>(), any::<u32>());
+        let digest = digest.prop_map(|(hash, size)| BlobDigest::new(hash, u64::from(size) / 3));
+        let file = (digest.clone(), any::<bool>(), properties());
+        let link = ("[a-z/.é]{0,9}", properties());
+        prop_oneof![
+            file.prop_map(|(digest, executable, properties)| Node::File(FileNode {
+                digest,
+                executable,
+                properties
+            })),
+            digest.prop_map(|digest| Node::Directory(digest.cast())),
+            link.prop_map(|(target, properties)| Node::Symlink(SymlinkNode {
+                target: target.into(),
+                properties
+            })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_encoding_is_that_of_the_message(
+            nodes in btree_map("[a-zé]{1,40}", node(), 0..9),
+            properties in properties(),
+        ) {
+            let entries = nodes.into_iter();
+            let entries = entries.map(|(name, node)| (Name::new(&name).unwrap(), node));
+            let directory = Directory { entries: entries.collect(), properties };
+            let bytes = directory.encode();
+            prop_assert_eq!(&*bytes, directory.to_message().encode_to_vec());
+            prop_assert_eq!(Directory::decode(&bytes).unwrap(), directory);
+        }
+
+        /// What is read of damaged messages is what protobuf reads of them.
+        #[test]
+        fn damaged_messages_are_read_as_protobuf_reads_them(
+            nodes in btree_map("[a-z]{1,3}", node(), 1..4),
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let entries = nodes.into_iter();
+            let entries = entries.map(|(name, node)| (Name::new(&name).unwrap(), node));
+            let directory = Directory { entries: entries.collect(), ..Default::default() };
+            let mut bytes = directory.encode().to_vec();
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if end.index(2) == 0 {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            if let Ok(read) = Directory::decode(&bytes) {
+                let message = reapi::Directory::decode(&*bytes).unwrap();
+                let same = read.to_message();
+                let names = |m: &reapi::Directory| {
+                    let links = m.symlinks.iter().map(|n| (n.name.clone(), n.target.clone()));
+                    let files = m.files.iter().map(|n| (n.name.clone(), format!("{:?}", n.digest)));
+                    links.chain(files).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(names(&same), names(&message));
+            }
+        }
     }
 }

@@ -3,11 +3,14 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use smol_str::SmolStr;
 use thiserror::Error;
 
 /// One component of a path: not empty, not `.` or `..`, without `/` and NUL.
+///
+/// Cheap to clone: most names fit into the value itself, and longer ones are shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<str>);
+pub struct Name(SmolStr);
 
 /// A path below the root of a tree; empty for the root itself.
 ///
@@ -118,7 +121,7 @@ impl TreePath {
     /// The path of `name` in this directory.
     pub fn child(&self, name: &Name) -> Self {
         if self.is_root() {
-            Self(name.0.clone())
+            Self(name.as_str().into())
         } else {
             Self(format!("{}/{}", self.0, name.0).into())
         }
@@ -168,7 +171,7 @@ impl PartialOrd for TreePath {
 
 impl From<Name> for TreePath {
     fn from(name: Name) -> Self {
-        Self(name.0)
+        Self(name.as_str().into())
     }
 }
 

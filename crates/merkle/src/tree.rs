@@ -23,6 +23,10 @@ pub trait DirectoryReader {
     /// # Errors
     /// [`TreeError::Missing`] if it is not there, [`TreeError::Invalid`] if it breaks the rules.
     fn read_directory(&self, digest: DirectoryDigest) -> Result<Arc<Directory>, TreeError>;
+
+    /// Says that these trees will soon be walked. Readers that can read in the background begin to,
+    /// in this order, and keep what they can.
+    fn read_ahead(&self, _trees: &[DirectoryDigest]) {}
 }
 
 /// Whoever keeps Directories.

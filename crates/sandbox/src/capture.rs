@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use headstart_execution::SandboxError;
 use headstart_merkle::{
-    BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, FileNode, Name, Node,
-    SymlinkNode, Tree, TreeError, TreePath,
+    BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Entries, FileNode,
+    Name, Node, SymlinkNode, Tree, TreeError, TreePath,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
 
@@ -121,7 +121,7 @@ impl Layers<'_> {
         upper: Option<&Path>,
         lower: &[DirectoryDigest],
     ) -> Result<DirectoryDigest, SandboxError> {
-        let mut entries = self.merged(lower)?;
+        let mut entries: BTreeMap<Name, Node> = self.merged(lower)?.into_iter().collect();
         if let Some(folder) = upper {
             for name in names(folder)? {
                 let path = path.child(&name);
@@ -136,7 +136,7 @@ impl Layers<'_> {
             }
         }
         let encoded = Directory {
-            entries,
+            entries: entries.into_iter().collect(),
             ..Directory::default()
         }
         .encode();
@@ -148,9 +148,9 @@ impl Layers<'_> {
     }
 
     /// The entries of lower directories that are seen as one.
-    fn merged(&self, lower: &[DirectoryDigest]) -> Result<BTreeMap<Name, Node>, SandboxError> {
+    fn merged(&self, lower: &[DirectoryDigest]) -> Result<Entries, SandboxError> {
         let [first, rest @ ..] = lower else {
-            return Ok(BTreeMap::new());
+            return Ok(Entries::default());
         };
         let digest = if rest.is_empty() {
             *first

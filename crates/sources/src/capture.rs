@@ -33,9 +33,9 @@ pub fn capture_directory(folder: &Path, store: &Store) -> Result<DirectoryDigest
         let name = name.ok_or_else(|| unusable(&path, "its name is not UTF-8"))?;
         Ok::<_, SourceError>((name, capture_node(&path, store)?))
     });
-    let entries = nodes.collect::<Result<_, _>>()?;
+    let entries: Vec<_> = nodes.collect::<Result<_, _>>()?;
     let encoded = Directory {
-        entries,
+        entries: entries.into_iter().collect(),
         ..Directory::default()
     }
     .encode();
