@@ -60,7 +60,7 @@ impl Artifact {
     }
 
     /// Whether all that it refers to, and that a user of it may need, is in the store.
-    pub fn is_complete<S: BlobStore + ?Sized>(
+    pub fn is_complete<S: BlobStore + ?Sized + 'static>(
         &self,
         directories: &Directories<S>,
     ) -> Result<bool, StoreError> {
@@ -96,7 +96,7 @@ impl From<buildstream::Artifact> for Artifact {
 }
 
 /// Whether a tree is in the store with all its files.
-pub fn is_tree_complete<S: BlobStore + ?Sized>(
+pub fn is_tree_complete<S: BlobStore + ?Sized + 'static>(
     root: DirectoryDigest,
     directories: &Directories<S>,
 ) -> Result<bool, StoreError> {
@@ -106,7 +106,7 @@ pub fn is_tree_complete<S: BlobStore + ?Sized>(
 }
 
 /// Adds the files of a tree; says whether its directories are all there.
-fn add_tree<S: BlobStore + ?Sized>(
+fn add_tree<S: BlobStore + ?Sized + 'static>(
     root: DirectoryDigest,
     directories: &Directories<S>,
     wanted: &mut Vec<BlobDigest>,

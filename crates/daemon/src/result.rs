@@ -14,7 +14,7 @@ use crate::runner::WantedOutput;
 const INLINE: usize = 16 * 1024;
 
 /// The ActionResult of `outcome`.
-pub(crate) fn action_result<S: BlobStore + ?Sized>(
+pub(crate) fn action_result<S: BlobStore + ?Sized + 'static>(
     spec: &ActionSpec,
     wanted: &[WantedOutput],
     outcome: SandboxOutcome,
@@ -38,7 +38,7 @@ pub(crate) fn action_result<S: BlobStore + ?Sized>(
     Ok(result)
 }
 
-fn add_output<S: BlobStore + ?Sized>(
+fn add_output<S: BlobStore + ?Sized + 'static>(
     result: &mut reapi::ActionResult,
     spec: &ActionSpec,
     path: String,
@@ -76,7 +76,7 @@ fn add_output<S: BlobStore + ?Sized>(
 }
 
 /// Writes the Tree message of a stored directory.
-fn write_tree<S: BlobStore + ?Sized>(
+fn write_tree<S: BlobStore + ?Sized + 'static>(
     root: DirectoryDigest,
     directories: &Directories<S>,
 ) -> Result<reapi::Digest, StoreError> {
@@ -111,7 +111,7 @@ fn write_tree<S: BlobStore + ?Sized>(
         .into())
 }
 
-fn stream<S: BlobStore + ?Sized>(
+fn stream<S: BlobStore + ?Sized + 'static>(
     content: Bytes,
     store: &S,
 ) -> Result<(Bytes, Option<reapi::Digest>), StoreError> {

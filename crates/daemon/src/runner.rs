@@ -47,7 +47,7 @@ pub(crate) fn socket_path(spec: &ActionSpec) -> Result<Option<TreePath>, Invalid
 }
 
 /// The request to the sandbox for `spec`.
-pub(crate) fn sandbox_request<S: BlobStore + ?Sized>(
+pub(crate) fn sandbox_request<S: BlobStore + ?Sized + 'static>(
     spec: &ActionSpec,
     wanted: &[WantedOutput],
     manner: Manner,
@@ -87,7 +87,7 @@ pub(crate) fn sandbox_request<S: BlobStore + ?Sized>(
 /// What may be written to: everything, unless the root is marked as read-only. Then it is what is
 /// marked otherwise among the outputs, the working directory and the root's own entries, which is
 /// where BuildStream marks directories.
-fn writable<S: BlobStore + ?Sized>(
+fn writable<S: BlobStore + ?Sized + 'static>(
     spec: &ActionSpec,
     outputs: &[TreePath],
     directories: &Directories<S>,

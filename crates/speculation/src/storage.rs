@@ -16,12 +16,12 @@ pub(crate) const MAX_DEPTH: usize = 256;
 const MAX_LINKS: usize = 40;
 
 /// Where messages are read from and written to.
-pub trait Storage: DirectoryReader + DirectoryWriter {
+pub trait Storage: DirectoryReader + DirectoryWriter + Sync {
     /// Everything that is not a Directory.
     fn blobs(&self) -> &dyn BlobStore;
 }
 
-impl<S: BlobStore> Storage for Directories<S> {
+impl<S: BlobStore + 'static> Storage for Directories<S> {
     fn blobs(&self) -> &dyn BlobStore {
         &**self.store()
     }

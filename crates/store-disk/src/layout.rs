@@ -52,13 +52,14 @@ impl Layout {
     }
 }
 
-/// The file of a digest below `folder`: two digits of the hash, a slash, and the rest.
+/// The file of a digest below `folder`.
 pub(crate) fn sharded<K>(folder: &Path, digest: Digest<K>) -> PathBuf {
-    let hex = digest.hex();
-    let (shard, rest) = hex.split_at(2);
-    let mut path = PathBuf::with_capacity(folder.as_os_str().len() + 2 + hex.len());
-    path.push(folder);
-    path.push(shard);
-    path.push(rest);
+    folder.join(shard_and_name(digest))
+}
+
+/// Where the file of a digest is in its folder: two digits of the hash, a slash, and the rest.
+pub(crate) fn shard_and_name<K>(digest: Digest<K>) -> String {
+    let mut path = digest.hex();
+    path.insert(2, '/');
     path
 }

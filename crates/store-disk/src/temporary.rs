@@ -67,15 +67,17 @@ impl Temporary {
     /// already. That one stays: others may just be making links to it.
     pub(crate) fn place_new(self, path: &Path, mode: u32, size: u64) -> Result<(), StoreError> {
         let there = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
-        if there() {
-            return Ok(());
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-        }
         self.set_mode(mode)?;
-        let flags = RenameFlags::NOREPLACE;
-        match renameat_with(CWD, &self.path, CWD, path, flags) {
+        let rename = || renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE);
+        let renamed = match rename() {
+            Err(Errno::NOENT) => {
+                let folder = path.parent().unwrap_or(path);
+                fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+                rename()
+            }
+            other => other,
+        };
+        match renamed {
             Ok(()) => {
                 self.forget();
                 Ok(())

@@ -47,6 +47,16 @@ pub fn check_blobs(store: &dyn BlobStore) {
         "the size counts too"
     );
 
+    let several: Vec<_> = ["one", "two", "here"].map(Bytes::from).into();
+    let several = several
+        .into_iter()
+        .map(|blob| (BlobDigest::of(&blob), blob));
+    let several: Vec<_> = several.collect();
+    store.write_all(several.clone()).unwrap();
+    for (digest, blob) in several {
+        assert_eq!(store.read(digest).unwrap(), blob);
+    }
+
     let mut writer = store.writer().unwrap();
     writer.write_all(b"in ").unwrap();
     writer.write_all(b"pieces").unwrap();

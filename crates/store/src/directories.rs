@@ -1,28 +1,60 @@
 //! Directories as the tree code wants them, out of any blob store.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headstart_merkle::{Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, TreeError};
+use headstart_merkle::{
+    Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Node, TreeError,
+};
 
 use crate::blobs::{BlobStore, StoreError};
 
-/// How many decoded Directories are remembered; most are a few hundred bytes.
-const REMEMBERED: usize = 16 * 1024;
+/// How many entries of decoded Directories each generation may have; one takes about 100 bytes.
+const GENERATION: usize = 64 * 1024;
 
 /// Reads and writes Directories in a blob store, and remembers those met of late: the same header
 /// directories occur in the input roots of most actions.
 pub struct Directories<S: ?Sized> {
-    recent: Mutex<HashMap<DirectoryDigest, Arc<Directory>>>,
+    recent: Arc<Mutex<Recent>>,
     store: Arc<S>,
+}
+
+/// Directories of late, in two generations: when the younger one is full it becomes the older one,
+/// and what nobody asked for since is forgotten.
+#[derive(Default)]
+struct Recent {
+    younger: HashMap<DirectoryDigest, Arc<Directory>>,
+    older: HashMap<DirectoryDigest, Arc<Directory>>,
+    /// Entries of the Directories in the younger generation.
+    entries: usize,
+}
+
+impl Recent {
+    fn get(&mut self, digest: DirectoryDigest) -> Option<Arc<Directory>> {
+        if let Some(directory) = self.younger.get(&digest) {
+            return Some(Arc::clone(directory));
+        }
+        let directory = self.older.remove(&digest)?;
+        self.insert(digest, Arc::clone(&directory));
+        Some(directory)
+    }
+
+    fn insert(&mut self, digest: DirectoryDigest, directory: Arc<Directory>) {
+        if self.entries >= GENERATION {
+            self.older = std::mem::take(&mut self.younger);
+            self.entries = 0;
+        }
+        self.entries += 1 + directory.entries.len();
+        self.younger.insert(digest, directory);
+    }
 }
 
 impl<S: BlobStore + ?Sized> Directories<S> {
     /// Directories kept in `store`.
     pub fn new(store: Arc<S>) -> Self {
         Self {
-            recent: Mutex::default(),
+            recent: Arc::default(),
             store,
         }
     }
@@ -31,40 +63,61 @@ impl<S: BlobStore + ?Sized> Directories<S> {
     pub fn store(&self) -> &Arc<S> {
         &self.store
     }
+}
 
-    fn remember(&self, digest: DirectoryDigest, directory: &Arc<Directory>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        // Starting over is crude, but costs one more read of each at worst.
-        if recent.len() >= REMEMBERED {
-            recent.clear();
+fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads a Directory, unless it is known. Says whether it was not.
+fn read<S: BlobStore + ?Sized>(
+    digest: DirectoryDigest,
+    store: &S,
+    recent: &Mutex<Recent>,
+) -> Result<(Arc<Directory>, bool), TreeError> {
+    if let Some(directory) = lock(recent).get(digest) {
+        return Ok((directory, false));
+    }
+    let bytes = store.read(digest.blob()).map_err(|error| match error {
+        StoreError::Missing(digest) => TreeError::Missing(digest),
+        error => TreeError::Backend(Box::new(error)),
+    })?;
+    let directory =
+        Directory::decode(&bytes).map_err(|source| TreeError::Invalid { digest, source })?;
+    let directory = Arc::new(directory);
+    lock(recent).insert(digest, Arc::clone(&directory));
+    Ok((directory, true))
+}
+
+/// Reads a tree, except what is known: that was read with all below it. What can't be read is left
+/// to whoever needs it, and so is the error.
+fn read_tree<S: BlobStore + ?Sized + 'static>(
+    root: DirectoryDigest,
+    store: &Arc<S>,
+    recent: &Arc<Mutex<Recent>>,
+) {
+    let mut pending = vec![root];
+    while let Some(digest) = pending.pop() {
+        if let Ok((directory, true)) = read(digest, &**store, recent) {
+            pending.extend(directory.entries.values().filter_map(|node| match node {
+                Node::Directory(child) => Some(*child),
+                _ => None,
+            }));
         }
-        recent.insert(digest, Arc::clone(directory));
     }
 }
 
-impl<S: BlobStore + ?Sized> DirectoryReader for Directories<S> {
+impl<S: BlobStore + ?Sized + 'static> DirectoryReader for Directories<S> {
     fn read_directory(&self, digest: DirectoryDigest) -> Result<Arc<Directory>, TreeError> {
-        let known = self
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest)
-            .cloned();
-        if let Some(directory) = known {
-            return Ok(directory);
+        read(digest, &*self.store, &self.recent).map(|(directory, _)| directory)
+    }
+
+    /// Reads the trees in the background.
+    fn read_ahead(&self, trees: &[DirectoryDigest]) {
+        for root in trees.iter().copied() {
+            let (store, recent) = (Arc::clone(&self.store), Arc::clone(&self.recent));
+            rayon::spawn_fifo(move || read_tree(root, &store, &recent));
         }
-        let bytes = self
-            .store
-            .read(digest.blob())
-            .map_err(|error| match error {
-                StoreError::Missing(digest) => TreeError::Missing(digest),
-                error => TreeError::Backend(Box::new(error)),
-            })?;
-        let directory =
-            Directory::decode(&bytes).map_err(|source| TreeError::Invalid { digest, source })?;
-        let directory = Arc::new(directory);
-        self.remember(digest, &directory);
-        Ok(directory)
     }
 }
 
@@ -79,5 +132,66 @@ impl<S: BlobStore + ?Sized> DirectoryWriter for Directories<S> {
             }
         });
         written.map_err(|error| TreeError::Backend(Box::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryBlobs;
+    use headstart_merkle::{BlobDigest, FileNode, Name};
+
+    /// A directory with as many files.
+    fn directory(store: &Directories<MemoryBlobs>, files: usize, salt: usize) -> DirectoryDigest {
+        let node = Node::File(FileNode::new(BlobDigest::of(b"content"), false));
+        let names = (0..files).map(|file| Name::new(&format!("{salt}-{file}")).unwrap());
+        let directory = Directory {
+            entries: names.map(|name| (name, node.clone())).collect(),
+            ..Directory::default()
+        };
+        let (digest, encoded) = (directory.digest(), directory.encode());
+        store.write_directory(digest, encoded).unwrap();
+        digest
+    }
+
+    #[test]
+    fn what_is_used_is_remembered_and_the_rest_forgotten() {
+        let store = Directories::new(Arc::new(MemoryBlobs::default()));
+        let digests: Vec<_> = (0..9)
+            .map(|n| directory(&store, GENERATION / 4, n))
+            .collect();
+        store.read_directory(digests[1]).unwrap();
+        for digest in &digests[2..] {
+            store.read_directory(*digest).unwrap();
+            // The first is asked for again and again, the second never.
+            store.read_directory(digests[0]).unwrap();
+        }
+        let mut recent = lock(&store.recent);
+        assert!(recent.get(digests[0]).is_some());
+        assert!(recent.get(digests[1]).is_none());
+        assert!(recent.get(digests[8]).is_some());
+        assert!(recent.younger.len() + recent.older.len() <= 8);
+    }
+
+    #[test]
+    fn whole_trees_are_read_ahead_as_far_as_they_can_be() {
+        let store = Directories::new(Arc::new(MemoryBlobs::default()));
+        let leaf = directory(&store, 3, 0);
+        let missing = DirectoryDigest::of(b"nowhere");
+        let children = [("here", leaf), ("nowhere", missing)];
+        let children = children.map(|(name, digest)| {
+            let name = Name::new(name).unwrap();
+            (name, Node::Directory(digest))
+        });
+        let root = Directory {
+            entries: children.into(),
+            ..Directory::default()
+        };
+        store.write_directory(root.digest(), root.encode()).unwrap();
+        read_tree(root.digest(), &store.store, &store.recent);
+        assert!(lock(&store.recent).get(root.digest()).is_some());
+        assert!(lock(&store.recent).get(leaf).is_some());
+        let error = store.read_directory(missing).unwrap_err();
+        assert!(matches!(error, TreeError::Missing(_)), "{error}");
     }
 }
