@@ -96,7 +96,7 @@ fn opening(
         Event::Planned {
             element: build.element.clone(),
             message,
-            height: 0,
+            turn: 0,
         },
         Event::Sources {
             element: build.element.clone(),

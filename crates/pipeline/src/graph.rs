@@ -1,5 +1,7 @@
 //! The dependencies of a build, as the scheduler needs them.
 
+use std::cmp::Reverse;
+
 use headstart_project::ElementId;
 
 /// Elements with their direct dependencies, acyclic, by dense ids.
@@ -17,6 +19,7 @@ pub(crate) struct Dependencies {
     /// Who has it as a direct build dependency.
     pub(crate) build_of: Vec<ElementId>,
     height: u32,
+    turn: u32,
 }
 
 impl Graph {
@@ -42,6 +45,7 @@ impl Graph {
             }
         }
         graph.measure();
+        graph.take_turns();
         graph
     }
 
@@ -55,17 +59,27 @@ impl Graph {
         self.elements.is_empty()
     }
 
-    /// The longest way, in elements, from `element` to one that nothing depends on: how much of the
-    /// build waits for it. What has the greatest height is best begun first.
-    pub fn height(&self, element: ElementId) -> u32 {
-        self.elements[element.index()].height
+    /// An element's place in the order in which one builder would build all of them: along the
+    /// critical path, what most of the build waits for first.
+    pub fn turn(&self, element: ElementId) -> u32 {
+        self.elements[element.index()].turn
     }
 
     pub(crate) fn of(&self, element: ElementId) -> &Dependencies {
         &self.elements[element.index()]
     }
 
-    /// Sets the heights, from the top down: an element is measured when all its dependents are.
+    /// Sets the turns by the heights. What depends on an element is less high, and comes later.
+    fn take_turns(&mut self) {
+        let mut order: Vec<usize> = (0..self.elements.len()).collect();
+        order.sort_by_key(|index| Reverse(self.elements[*index].height));
+        for (turn, index) in order.into_iter().enumerate() {
+            self.elements[index].turn = turn as u32;
+        }
+    }
+
+    /// Sets the heights, the longest way in elements to one that nothing depends on, from the top
+    /// down: an element is measured when all its dependents are.
     fn measure(&mut self) {
         let dependents = |d: &Dependencies| d.build_of.len() + d.runtime_of.len();
         let mut left: Vec<usize> = self.elements.iter().map(dependents).collect();

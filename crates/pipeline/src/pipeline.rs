@@ -144,8 +144,8 @@ pub struct Pipeline {
     limits: Limits,
     on_error: OnError,
     retry_failed: bool,
-    to_fetch: BinaryHeap<(u32, Reverse<ElementId>)>,
-    to_build: BinaryHeap<(u32, Reverse<ElementId>)>,
+    to_fetch: BinaryHeap<Reverse<(u32, ElementId)>>,
+    to_build: BinaryHeap<Reverse<(u32, ElementId)>>,
     looking_up: usize,
     fetching: usize,
     building: usize,
@@ -260,7 +260,7 @@ impl Pipeline {
             }
             Found::CachedFailure | Found::Nothing => {
                 self.elements[id.index()].state = State::Fetching;
-                self.to_fetch.push((self.graph.height(id), Reverse(id)));
+                self.to_fetch.push(Reverse((self.graph.turn(id), id)));
                 for dependency in self.graph.of(id).build.clone() {
                     self.need(dependency, true, effects);
                 }
@@ -330,7 +330,7 @@ impl Pipeline {
         let element = &mut self.elements[id.index()];
         if element.state == State::Waiting && element.missing_build == 0 {
             element.state = State::Ready;
-            self.to_build.push((self.graph.height(id), Reverse(id)));
+            self.to_build.push(Reverse((self.graph.turn(id), id)));
         }
     }
 
@@ -340,14 +340,14 @@ impl Pipeline {
             return;
         }
         while self.building < self.limits.builders.max(1)
-            && let Some((_, Reverse(id))) = self.to_build.pop()
+            && let Some(Reverse((_, id))) = self.to_build.pop()
         {
             self.building += 1;
             self.elements[id.index()].state = State::Building;
             effects.push(Effect::Build(id));
         }
         while self.fetching < self.limits.fetchers.max(1)
-            && let Some((_, Reverse(id))) = self.to_fetch.pop()
+            && let Some(Reverse((_, id))) = self.to_fetch.pop()
         {
             self.fetching += 1;
             effects.push(Effect::Fetch(id));

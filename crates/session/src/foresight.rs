@@ -154,7 +154,7 @@ impl Workshop {
             self.speculator.tell(Event::Planned {
                 element: element.clone(),
                 message,
-                height: self.dependencies.height(id),
+                turn: self.dependencies.turn(id),
             });
             true
         });

@@ -25,9 +25,9 @@ pub enum Event {
         element: ElementId,
         /// What was found under its weak key, or else under its lineage.
         message: Arc<SpeculativeActions>,
-        /// How much of the build waits for it: the longest chain of elements above it. Actions of what
-        /// more waits for are executed first.
-        height: u32,
+        /// Its place in the order in which elements are going to be built: actions of earlier ones
+        /// are executed first.
+        turn: u32,
     },
     /// Today's sources of an element are known; for one that is going to be built, or not.
     Sources {

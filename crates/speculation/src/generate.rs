@@ -30,6 +30,9 @@ pub(crate) use rules::Rules;
 use suffix::Suffixes;
 use view::{Layer, Of, View};
 
+/// How many input trees are read ahead at a time. They are in memory until they are looked at.
+const READ_AHEAD: usize = 64;
+
 /// An element's build, as it was.
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -126,6 +129,11 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
 
     let mut inputs = Inputs::new(&view, &mut rules, &outputs, &sources);
     for (place, one) in recorded.iter().enumerate() {
+        if place % READ_AHEAD == 0 {
+            let next = recorded[place..].iter().skip(READ_AHEAD).take(READ_AHEAD);
+            let roots = next.filter_map(|one| Some(one.spec.as_ref()?.input_root));
+            store.read_ahead(&roots.collect::<Vec<_>>());
+        }
         let summary = inputs.summarize_action(one, place as u32, &mut problems);
         let mut action = one.base(&summary, &build.named_trees);
         if summary.follows_all {

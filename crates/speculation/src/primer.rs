@@ -9,6 +9,7 @@
 mod adapt;
 mod asked;
 mod audit;
+mod batch;
 mod budget;
 mod group;
 mod jobs;
@@ -36,6 +37,7 @@ use crate::note::{Note, NoteKind};
 use crate::odds::Odds;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
+use batch::Batch;
 pub use budget::Limits;
 use jobs::{GIVE_UP, Inputs, Job, JobState};
 use knowledge::{ActionFact, Done, ElementNo, Key, Knowledge, Known};
@@ -71,6 +73,8 @@ pub struct Primer {
     dirty: BTreeSet<JobId>,
     /// What happened to actions since the last effects.
     notes: Vec<Note>,
+    /// Jobs that were adapted to something that may not have been written yet.
+    unwritten: Vec<JobId>,
 }
 
 /// What the primer keeps of an element.
@@ -81,7 +85,8 @@ struct Element {
     jobs: Vec<JobId>,
     /// Jobs by what they make, once that is needed.
     by_outputs: Option<ByOutputs>,
-    height: u32,
+    /// Its place in the order of building, the least it was said to be.
+    turn: u32,
     /// What was learned of its predictions before.
     odds: Arc<Odds>,
     built: bool,
@@ -111,6 +116,7 @@ impl Primer {
             changed: VecDeque::new(),
             dirty: BTreeSet::new(),
             notes: Vec::new(),
+            unwritten: Vec::new(),
         }
     }
 
@@ -120,8 +126,9 @@ impl Primer {
     pub fn handle(&mut self, now: Duration, event: Event, store: &dyn Storage) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.mode.primes() {
-            self.note(now, event, store, &mut effects);
-            self.settle(store, &mut effects);
+            let batch = Batch::new(store);
+            self.note(now, event, &batch, &mut effects);
+            self.settle(&batch, &mut effects);
             for (element, reason) in std::mem::take(&mut self.shapes.problems) {
                 self.problem(element, reason, &mut effects);
             }
@@ -151,8 +158,8 @@ impl Primer {
             Event::Planned {
                 element,
                 message,
-                height,
-            } => self.plan(&element, message, height, store, effects),
+                turn,
+            } => self.plan(&element, message, turn, store, effects),
             Event::Sources { element, tree } => {
                 let key = Key::Sources(self.knowledge.number(&element));
                 self.learn(key, Known::Tree(tree));
@@ -274,8 +281,24 @@ impl Primer {
         self.changed.extend(lost);
     }
 
-    /// Follows all that has changed to its end.
-    fn settle(&mut self, store: &dyn Storage, effects: &mut Vec<Effect>) {
+    /// Follows all that has changed to its end, and has everything written that came of it.
+    fn settle(&mut self, batch: &Batch<'_>, effects: &mut Vec<Effect>) {
+        loop {
+            self.follow(batch, effects);
+            let written = batch.flush();
+            let unwritten = std::mem::take(&mut self.unwritten);
+            let Err(error) = written else {
+                return;
+            };
+            for id in unwritten {
+                let Job { element, base, .. } = self.jobs[id as usize];
+                self.refute(id);
+                self.problem(element, format!("the action {base}: {error}"), effects);
+            }
+        }
+    }
+
+    fn follow(&mut self, store: &dyn Storage, effects: &mut Vec<Effect>) {
         loop {
             if let Some(key) = self.changed.pop_front() {
                 self.shapes.wake(key, &mut self.knowledge, store);
@@ -368,6 +391,7 @@ impl Primer {
             return;
         }
         self.retract(id, JobState::Adapted(action));
+        self.unwritten.push(id);
         let job = &self.jobs[id as usize];
         let probability = self.probability(job, store);
         let element = self.elements.entry(job.element).or_default();
@@ -380,7 +404,7 @@ impl Primer {
         let wish = Wish {
             job: id,
             element: job.element,
-            rank: job.rank(element.height, probability),
+            rank: job.rank(element.turn, probability),
             order: u64::from(id),
             expected: job.duration,
             hopeless: job.failed && action == job.base || probability < GIVE_UP,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use headstart_merkle::{BlobDigest, Name, TreePath};
+use smallvec::SmallVec;
 
 /// A rule's place in the list of rules.
 pub(crate) type RuleId = u32;
@@ -164,8 +165,8 @@ struct BuilderDirectory {
     files: HashMap<Name, Contents>,
 }
 
-/// Contents met at one path; nearly always one.
-type Contents = Vec<(BlobDigest, Option<RuleId>)>;
+/// Contents met at one path; nearly always one, which is looked at for each action that has it.
+type Contents = SmallVec<[(BlobDigest, Option<RuleId>); 1]>;
 
 impl TableBuilder {
     pub(crate) fn new() -> Self {

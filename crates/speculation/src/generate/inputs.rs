@@ -41,6 +41,7 @@ pub(crate) struct Inputs<'a, 'b> {
     places: Vec<(TreePath, Rc<Place>)>,
     known: HashMap<(DirectoryDigest, DirId), Summary>,
     libraries: HashMap<BlobDigest, Option<Rc<[u32]>>>,
+    nothing: Rc<[u32]>,
 }
 
 impl<'a, 'b> Inputs<'a, 'b> {
@@ -59,6 +60,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
             places: Vec::new(),
             known: HashMap::new(),
             libraries: HashMap::new(),
+            nothing: [].into(),
         }
     }
 
@@ -138,8 +140,8 @@ impl<'a, 'b> Inputs<'a, 'b> {
             }
         }
         let summary = Summary {
-            needs: in_order(needs),
-            guards: in_order(guards),
+            needs: self.list(needs),
+            guards: self.list(guards),
             follows_all,
             usable,
         };
@@ -157,6 +159,15 @@ impl<'a, 'b> Inputs<'a, 'b> {
         let makers = members.map(|members| in_order(self.outputs.makers(&members)));
         self.libraries.insert(library, makers.clone());
         makers
+    }
+
+    /// The places in order. Most lists are empty, and share one.
+    fn list(&self, places: Vec<u32>) -> Rc<[u32]> {
+        if places.is_empty() {
+            Rc::clone(&self.nothing)
+        } else {
+            in_order(places)
+        }
     }
 
     fn path(&self, at: DirId) -> &TreePath {

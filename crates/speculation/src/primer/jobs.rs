@@ -87,19 +87,23 @@ impl Job {
 
     /// Its value compared with others: higher is better.
     ///
-    /// Along the critical path first: what is lowest in the build, `height` being that of the element,
-    /// and there what most time is expected to be saved by: the time of the longest chain of actions
-    /// that follows from it, times the probability that it is asked for. What failed before, or is
-    /// unlikely, is worth trying last.
-    pub(crate) fn rank(&self, height: u32, probability: f64) -> u64 {
+    /// In the order of building, `turn` being the element's place in it; and there what most time is
+    /// expected to be saved by first: the time of the longest chain of actions that follows from it,
+    /// times the probability that it is asked for. What failed before, or is unlikely, is worth
+    /// trying last.
+    pub(crate) fn rank(&self, turn: u32, probability: f64) -> u64 {
         const CHAIN_BITS: u32 = 40;
+        const LAST_TURN: u32 = (1 << (64 - CHAIN_BITS)) - 1;
         if self.failed {
             return 0;
         }
-        let height = if probability < UNLIKELY { 0 } else { height };
+        let turn = if probability < UNLIKELY {
+            LAST_TURN
+        } else {
+            turn.min(LAST_TURN)
+        };
         let micros = self.chain.as_micros() as f64 * probability;
-        u64::from(height.min((1 << (64 - CHAIN_BITS)) - 1)) << CHAIN_BITS
-            | (micros as u64).min((1 << CHAIN_BITS) - 1)
+        u64::from(LAST_TURN - turn) << CHAIN_BITS | (micros as u64).min((1 << CHAIN_BITS) - 1)
     }
 
     /// Whether it is still to be found out what it is today.

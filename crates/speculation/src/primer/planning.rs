@@ -29,7 +29,7 @@ impl Primer {
         &mut self,
         id: &ElementId,
         message: Arc<SpeculativeActions>,
-        height: u32,
+        turn: u32,
         store: &dyn Storage,
         effects: &mut Vec<Effect>,
     ) {
@@ -47,7 +47,7 @@ impl Primer {
         let older = !known.plans.is_empty();
         let number = plans.len() as u32;
         known.plans.push(number);
-        known.height = known.height.max(height);
+        known.turn = if older { known.turn.min(turn) } else { turn };
         let mut plan = Plan::new(Arc::clone(&message), &mut self.knowledge);
         // The message may have been stored under another name of the same lineage.
         plan.elements[0] = element;

@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
                 events.push(Event::Planned {
                     element: element.clone(),
                     message: Arc::clone(&before[place].message),
-                    height: 0,
+                    turn: 0,
                 });
                 events.push(Event::Sources {
                     element,

@@ -187,7 +187,7 @@ fn what_another_element_wants_too_is_not_given_up() {
         session.tell(Event::Planned {
             element,
             message: Arc::clone(&change.before[1].message),
-            height: 0,
+            turn: 0,
         });
     }
     session.tell(artifact(&change, 0));
@@ -273,7 +273,7 @@ impl One {
         session.tell(Event::Planned {
             element: self.build.element.clone(),
             message: Arc::new(message),
-            height: 0,
+            turn: 0,
         });
         for event in events {
             session.tell(event);
@@ -473,7 +473,7 @@ fn equal_actions_of_two_elements_are_adapted_each_to_its_own() {
         session.tell(Event::Planned {
             element: element.clone(),
             message,
-            height: 0,
+            turn: 0,
         });
         let tree = fixture.tree(&[("src/a.c", text)]);
         expected.insert(element.clone(), fixture.action(tree, "cc", "", &[]));
@@ -517,7 +517,7 @@ fn what_can_not_be_read_is_a_problem_of_that_action_alone() {
     session.tell(Event::Planned {
         element: id(2),
         message: Arc::clone(&change.before[2].message),
-        height: 0,
+        turn: 0,
     });
     assert_eq!(session.problems.len(), 1, "{:?}", session.problems);
     assert_eq!(session.primer.account(&id(2)).stored, 3);
@@ -640,7 +640,7 @@ fn what_the_real_build_has_begun_is_left_to_it() {
         session.tell(Event::Planned {
             element,
             message: Arc::clone(&change.before[1].message),
-            height: 0,
+            turn: 0,
         });
     }
     session.tell(artifact(&change, 0));
@@ -683,7 +683,7 @@ fn what_others_wait_for_comes_first_and_so_do_long_chains() {
         session.tell(Event::Planned {
             element: id(place),
             message: Arc::clone(&change.before[place].message),
-            height: 2 - place as u32,
+            turn: place as u32,
         });
         let tree = change.after[place].sources;
         session.tell(Event::Sources {

@@ -196,7 +196,7 @@ fn what_a_failed_build_did_not_come_to_is_taken_from_the_one_before() {
         session.tell(Event::Planned {
             element: id(1),
             message: Arc::clone(&built[1].message),
-            height: 0,
+            turn: 0,
         });
     }
     session.tell(Event::Sources {
