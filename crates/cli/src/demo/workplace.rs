@@ -99,6 +99,7 @@ impl Workplace {
             .arg(cache)
             .arg("--directory")
             .arg(&self.project);
+        command.arg("--builders").arg(builders().to_string());
         command.args([
             "--option",
             "recc",
@@ -128,6 +129,13 @@ impl Workplace {
         serde_json::from_str(&text)
             .map_err(|error| Failure::new(format!("{}: {error}", report.display())))
     }
+}
+
+/// Elements that are built at a time, in all modes: one for two processors, so that a configure
+/// script, which uses one, leaves another idle, as it does on a farm; four at most, as BuildStream.
+fn builders() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, 4)
 }
 
 fn find_project() -> Result<PathBuf, Failure> {
