@@ -12,9 +12,9 @@ use headstart_store::StoreError;
 use thiserror::Error;
 
 use crate::action::{Writable, apply_outputs, write_action};
-use crate::collect;
 use crate::script::{BatchCommand, Environment, batch};
 use crate::staging::{StagedArtifact, Staging, Store, integration_commands, is_empty, place_path};
+use crate::{collect, flatpak, written};
 
 /// Whoever runs an element's actions.
 pub trait RunAction: Send + Sync {
@@ -116,13 +116,20 @@ pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
         Config::Compose(compose) => collect::assemble_compose(inputs, compose).await,
         Config::Build(build) => assemble_build(inputs, element, build).await,
         Config::Script(script) => assemble_script(inputs, element, script).await,
+        Config::FlatpakImage(image) => flatpak::assemble_image(inputs, element, image).await,
+        Config::CollectIntegration(collect) => written::integration(inputs, collect),
+        Config::CollectInitialScripts(collect) => written::initial_scripts(inputs, collect),
+        Config::CheckForbidden(check) => written::check_forbidden(inputs, check),
+        Config::CollectManifest(_) => Err(AssembleError::Element(
+            "elements of kind 'collect_manifest' can't be built by this version".to_owned(),
+        )),
         Config::Junction(_) => Err(AssembleError::Element(
             "a junction can't be built: build elements of the project behind it".to_owned(),
         )),
     }
 }
 
-fn empty(inputs: &Inputs<'_>) -> Result<DirectoryDigest, AssembleError> {
+pub(crate) fn empty(inputs: &Inputs<'_>) -> Result<DirectoryDigest, AssembleError> {
     let encoded = Directory::default().encode();
     let digest = DirectoryDigest::of(&encoded);
     inputs.trees.directories.write_directory(digest, encoded)?;
@@ -151,7 +158,7 @@ fn assemble_import(inputs: &Inputs<'_>, import: &Import) -> Result<Assembled, As
     collect::finished(inputs, Staging::new(&inputs.trees), Some(files))
 }
 
-fn environment_of(element: &Element) -> Environment {
+pub(crate) fn environment_of(element: &Element) -> Environment {
     let variables = element.environment.iter();
     variables
         .map(|(name, value)| (name.to_string(), value.to_string()))
@@ -212,7 +219,7 @@ pub(crate) async fn integrate(
 }
 
 /// Runs commands as one action; says whether they succeeded.
-async fn run_batch(
+pub(crate) async fn run_batch(
     inputs: &Inputs<'_>,
     staging: &mut Staging<'_>,
     commands: &[BatchCommand],
@@ -335,8 +342,7 @@ async fn assemble_script(
     let mut environment = environment_of(element);
     environment.insert("PWD".to_owned(), script.cwd.to_string());
     let commands: Vec<_> = script
-        .commands
-        .iter()
+        .commands()
         .map(|command| BatchCommand {
             arguments: ["sh", "-c", "-e", &format!("{command}\n")]
                 .map(str::to_owned)

@@ -9,8 +9,10 @@ mod action;
 mod artifact;
 mod assembly;
 mod collect;
+mod flatpak;
 mod script;
 mod staging;
+mod written;
 
 pub use artifact::{ArtifactParts, artifact_message};
 pub use assembly::{

@@ -33,9 +33,12 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    pub(crate) fn new(project: &Project, kind: ElementKind) -> Result<Self, LoadError> {
-        let (name, text) = kind.defaults();
-        let mut kind_node = headstart_yaml::parse(name, text)?;
+    /// Those of a kind whose plugin has the defaults `kind_node`.
+    pub(crate) fn new(
+        project: &Project,
+        kind: ElementKind,
+        mut kind_node: Mapping,
+    ) -> Result<Self, LoadError> {
         let public = kind_node.mapping_or_insert("public")?;
         let bst = public.mapping_or_insert("bst")?;
         let mut split_rules = project.split_rules().clone();

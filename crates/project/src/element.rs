@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Provenance, Scalar};
+use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 use indexmap::IndexMap;
 
 use crate::error::{LoadError, Problem};
@@ -192,6 +192,20 @@ pub struct Public {
 }
 
 impl Public {
+    /// Whether `bst.integration-commands` is there, if only empty.
+    pub fn lists_integration_commands(&self) -> bool {
+        match self.data.get("bst") {
+            Some(Node::Mapping(bst)) => bst.contains("integration-commands"),
+            _ => false,
+        }
+    }
+
+    /// The script that GNOME's and freedesktop-sdk's images run once: `initial-script.script`.
+    pub fn initial_script(&self) -> Option<&str> {
+        let initial = self.data.mapping("initial-script").ok()??;
+        initial.string("script").ok()?
+    }
+
     pub(crate) fn load(data: Mapping) -> Result<Self, LoadError> {
         let mut public = Self::default();
         if let Some(bst) = data.mapping("bst")? {

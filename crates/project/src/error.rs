@@ -58,6 +58,9 @@ impl LoadError {
             Problem::NoElement { suggestion, .. } => suggestion
                 .as_ref()
                 .map(|name| format!("did you mean '{name}'?")),
+            Problem::UnknownKind { suggestion, .. } => {
+                suggestion.map(|kind| format!("did you mean '{kind}'?"))
+            }
             Problem::NotRegistered { package, kind, .. } => Some(format!(
                 "add '{kind}' to a plugin origin 'pip' with the package '{package}' in project.conf"
             )),
@@ -169,6 +172,22 @@ pub enum Problem {
         what: &'static str,
         /// The kind.
         kind: String,
+        /// What may have been meant.
+        suggestion: Option<&'static str>,
+    },
+    /// A kind that a project is to have, but has not.
+    #[error(
+        "the project '{project}' behind '{junction}' has no plugin for the {what} kind '{kind}'"
+    )]
+    NoJunctionPlugin {
+        /// Element or source.
+        what: &'static str,
+        /// The kind.
+        kind: String,
+        /// The project's name.
+        project: String,
+        /// The junction that leads to it.
+        junction: String,
     },
     /// A kind that a package has, which the project does not name.
     #[error(
@@ -309,6 +328,17 @@ pub enum Problem {
     /// A stack with a dependency that is not for both building and running.
     #[error("'{0}' must be both a build and a runtime dependency of this stack")]
     StackDependency(String),
+    /// A Flatpak image that is neither an application nor a runtime.
+    #[error("expected a section 'Application' or 'Runtime' in the metadata of a Flatpak image")]
+    FlatpakMetadata,
+    /// A Flatpak repository with nothing in it.
+    #[error(
+        "expected a dependency with 'flatpak-image' or 'flatpak-stack': the repository would be empty"
+    )]
+    NoFlatpak,
+    /// A dependency of a Flatpak repository that says neither what it is, or both.
+    #[error("expected either 'flatpak-image' or 'flatpak-stack' to be true")]
+    FlatpakDependency,
     /// A filter without the one dependency it filters.
     #[error("an element of kind 'filter' must have exactly one build dependency, this has {0}")]
     FilterDependencies(usize),

@@ -2,170 +2,43 @@
 //! into its cache key. One file a kind; what only has commands shares one.
 
 mod build;
+mod collect;
 mod compose;
 mod filter;
+mod flatpak;
 mod import;
 mod junction;
+mod kind;
 mod script;
 mod stack;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance};
 
 pub use build::{Build, STEPS};
+pub use collect::{
+    CheckForbidden, CollectInitialScripts, CollectIntegration, CollectManifest, SpdxInfo,
+};
 pub use compose::Compose;
 pub use filter::Filter;
+pub use flatpak::FlatpakImage;
 pub use import::Import;
 pub use junction::Junction;
+pub use kind::ElementKind;
+pub(crate) use kind::{COMMUNITY_PACKAGE, Home, PLUGINS_PACKAGE};
 pub use script::Script;
 
-use crate::element::ElementId;
+use crate::element::{Element, ElementId};
 use crate::error::{LoadError, Problem};
 use crate::json::Json;
 use crate::variables::Variables;
 
-/// The package that has the build systems' kinds.
-pub(crate) const PLUGINS_PACKAGE: &str = "buildstream-plugins";
-
-/// The kind of an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ElementKind {
-    /// Commands and nothing else.
-    Manual,
-    /// `configure` and `make`.
-    Autotools,
-    /// CMake.
-    Cmake,
-    /// A makefile.
-    Make,
-    /// Meson.
-    Meson,
-    /// Sources as they are.
-    Import,
-    /// A name for several elements.
-    Stack,
-    /// Parts of several artifacts in one.
-    Compose,
-    /// Parts of one artifact.
-    Filter,
-    /// Commands on other elements' artifacts.
-    Script,
-    /// A way into another project.
-    Junction,
-}
-
-impl ElementKind {
-    const ALL: [Self; 11] = [
-        Self::Manual,
-        Self::Autotools,
-        Self::Cmake,
-        Self::Make,
-        Self::Meson,
-        Self::Import,
-        Self::Stack,
-        Self::Compose,
-        Self::Filter,
-        Self::Script,
-        Self::Junction,
-    ];
-
-    /// The kind of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// Its name in element files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Manual => "manual",
-            Self::Autotools => "autotools",
-            Self::Cmake => "cmake",
-            Self::Make => "make",
-            Self::Meson => "meson",
-            Self::Import => "import",
-            Self::Stack => "stack",
-            Self::Compose => "compose",
-            Self::Filter => "filter",
-            Self::Script => "script",
-            Self::Junction => "junction",
-        }
-    }
-
-    /// The package that BuildStream takes it from, or none if it is its own.
-    pub(crate) fn package(self) -> Option<&'static str> {
-        match self {
-            Self::Autotools | Self::Cmake | Self::Make | Self::Meson => Some(PLUGINS_PACKAGE),
-            _ => None,
-        }
-    }
-
-    /// Its defaults, as the text of a YAML file, with the name of that.
-    pub(crate) fn defaults(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Manual => ("manual.yaml", include_str!("../data/manual.yaml")),
-            Self::Autotools => ("autotools.yaml", include_str!("../data/autotools.yaml")),
-            Self::Cmake => ("cmake.yaml", include_str!("../data/cmake.yaml")),
-            Self::Make => ("make.yaml", include_str!("../data/make.yaml")),
-            Self::Meson => ("meson.yaml", include_str!("../data/meson.yaml")),
-            Self::Import => ("import.yaml", include_str!("../data/import.yaml")),
-            Self::Stack => ("stack.yaml", ""),
-            Self::Junction => ("junction.yaml", ""),
-            Self::Compose => ("compose.yaml", include_str!("../data/compose.yaml")),
-            Self::Filter => ("filter.yaml", include_str!("../data/filter.yaml")),
-            Self::Script => ("script.yaml", include_str!("../data/script.yaml")),
-        }
-    }
-
-    /// The number in cache keys that the kind raises when it builds something else.
-    pub fn artifact_version(self) -> i64 {
-        match self {
-            Self::Filter => 1,
-            _ => 0,
-        }
-    }
-
-    /// Whether it is rebuilt when any dependency changes, however strict the build is.
-    pub fn is_always_strict(self) -> bool {
-        matches!(self, Self::Compose | Self::Filter | Self::Script)
-    }
-
-    /// Whether its artifact has files of its own.
-    pub fn has_artifact(self) -> bool {
-        !matches!(self, Self::Stack | Self::Junction)
-    }
-
-    pub(crate) fn takes_dependency_config(self) -> bool {
-        !matches!(
-            self,
-            Self::Import | Self::Stack | Self::Compose | Self::Filter | Self::Junction
-        )
-    }
-
-    pub(crate) fn forbids_runtime_dependencies(self) -> bool {
-        matches!(self, Self::Compose | Self::Script)
-    }
-
-    pub(crate) fn forbids_sources(self) -> bool {
-        matches!(
-            self,
-            Self::Stack | Self::Compose | Self::Filter | Self::Script
-        )
-    }
-}
-
-impl fmt::Display for ElementKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// What an element does, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Config {
-    /// Runs commands on sources: manual, autotools, cmake, make, meson.
+    /// Runs commands on sources: manual, and what has other defaults but is the same.
     Build(Build),
     /// Takes sources as they are.
     Import(Import),
@@ -175,8 +48,18 @@ pub enum Config {
     Compose(Compose),
     /// Takes parts of its dependency.
     Filter(Filter),
-    /// Runs commands on its dependencies.
+    /// Runs commands on its dependencies: script, flatpak_repo.
     Script(Script),
+    /// Makes an artifact in the layout of Flatpak.
+    FlatpakImage(FlatpakImage),
+    /// Writes a script of all integration commands.
+    CollectIntegration(CollectIntegration),
+    /// Writes the scripts that are to be run once.
+    CollectInitialScripts(CollectInitialScripts),
+    /// Writes a list of all sources.
+    CollectManifest(CollectManifest),
+    /// Fails if something is depended on.
+    CheckForbidden(CheckForbidden),
     /// Leads into another project.
     Junction(Junction),
 }
@@ -184,11 +67,6 @@ pub enum Config {
 impl Config {
     pub(crate) fn load(kind: ElementKind, input: &Input<'_>) -> Result<Self, LoadError> {
         Ok(match kind {
-            ElementKind::Manual
-            | ElementKind::Autotools
-            | ElementKind::Cmake
-            | ElementKind::Make
-            | ElementKind::Meson => Self::Build(Build::load(input)?),
             ElementKind::Import => Self::Import(Import::load(input)?),
             ElementKind::Stack => {
                 stack::check(input)?;
@@ -198,16 +76,44 @@ impl Config {
             ElementKind::Filter => Self::Filter(Filter::load(input)?),
             ElementKind::Script => Self::Script(Script::load(input)?),
             ElementKind::Junction => Self::Junction(Junction::load(input)?),
+            ElementKind::FlatpakImage => Self::FlatpakImage(FlatpakImage::load(input)?),
+            ElementKind::FlatpakRepo => Self::Script(flatpak::load_repository(input)?),
+            ElementKind::CollectIntegration => {
+                Self::CollectIntegration(CollectIntegration::load(input)?)
+            }
+            ElementKind::CollectInitialScripts => {
+                Self::CollectInitialScripts(CollectInitialScripts::load(input)?)
+            }
+            ElementKind::CollectManifest => Self::CollectManifest(CollectManifest::load(input)?),
+            ElementKind::CheckForbidden => Self::CheckForbidden(CheckForbidden::load(input)?),
+            ElementKind::Manual
+            | ElementKind::Autotools
+            | ElementKind::Cargo
+            | ElementKind::Cmake
+            | ElementKind::Make
+            | ElementKind::Makemaker
+            | ElementKind::Meson
+            | ElementKind::Modulebuild
+            | ElementKind::Pip
+            | ElementKind::Pyproject
+            | ElementKind::Qmake
+            | ElementKind::Setuptools => Self::Build(Build::load(input)?),
         })
     }
 
     /// Whether the element runs commands in a sandbox.
     pub fn runs_commands(&self) -> bool {
         match self {
-            // A junction runs none, but its key is made as if it did.
-            Self::Build(_) | Self::Script(_) | Self::Junction(_) => true,
             Self::Compose(compose) => compose.integrate,
-            Self::Import(_) | Self::Stack | Self::Filter(_) => false,
+            Self::Import(_) | Self::Stack | Self::Filter(_) | Self::CollectManifest(_) => false,
+            // Some of these run none, but their keys are made as if they did.
+            Self::Build(_)
+            | Self::Script(_)
+            | Self::Junction(_)
+            | Self::FlatpakImage(_)
+            | Self::CollectIntegration(_)
+            | Self::CollectInitialScripts(_)
+            | Self::CheckForbidden(_) => true,
         }
     }
 
@@ -220,6 +126,11 @@ impl Config {
             Self::Compose(compose) => compose.unique_key(),
             Self::Filter(filter) => filter.unique_key(),
             Self::Script(script) => script.unique_key(),
+            Self::FlatpakImage(image) => image.unique_key(),
+            Self::CollectIntegration(collect) => collect.unique_key(),
+            Self::CollectInitialScripts(collect) => collect.unique_key(),
+            Self::CollectManifest(collect) => collect.unique_key(),
+            Self::CheckForbidden(check) => check.unique_key(),
         }
     }
 }
@@ -233,6 +144,8 @@ pub(crate) struct Input<'a> {
     pub(crate) dependencies: &'a [InputDependency<'a>],
     /// The number of sources.
     pub(crate) sources: usize,
+    /// All elements that were resolved before, by their ids.
+    pub(crate) elements: &'a [Element],
     pub(crate) at: &'a Provenance,
 }
 
@@ -300,18 +213,19 @@ fn location(config: Option<&Mapping>) -> Result<Arc<str>, LoadError> {
 
 /// Checks the rules that hold for a kind whatever its configuration.
 pub(crate) fn check(kind: ElementKind, input: &Input<'_>) -> Result<(), LoadError> {
+    let rules = kind.rules();
     let forbidden = |at: &Provenance, what| {
         let kind = kind.name();
         LoadError::at(at, Problem::Forbidden { kind, what })
     };
-    if kind.forbids_sources() && input.sources > 0 {
+    if rules.no_sources && input.sources > 0 {
         return Err(forbidden(input.at, "sources"));
     }
     for dependency in input.dependencies {
-        if dependency.runtime && kind.forbids_runtime_dependencies() {
+        if dependency.runtime && rules.no_runtime_dependencies {
             return Err(forbidden(dependency.at, "runtime dependencies"));
         }
-        if let (false, [config, ..]) = (kind.takes_dependency_config(), dependency.config) {
+        if let (false, [config, ..]) = (rules.dependency_config, dependency.config) {
             let problem = Problem::NoDependencyConfig(kind.name());
             return Err(LoadError::at(&config.at, problem));
         }

@@ -30,6 +30,7 @@ mod kinds;
 mod listsort;
 mod loader;
 mod meta;
+mod nearest;
 mod options;
 mod outside;
 mod path;
@@ -52,7 +53,8 @@ pub use host::{Host, canonical_arch};
 pub use json::Json;
 pub use keys::{CacheKey, Content, Contents, ElementKeys, Keys};
 pub use kinds::{
-    Build, Compose, Config, ElementKind, Filter, Import, Junction, Layout, STEPS, Script,
+    Build, CheckForbidden, CollectInitialScripts, CollectIntegration, CollectManifest, Compose,
+    Config, ElementKind, Filter, FlatpakImage, Import, Junction, Layout, STEPS, Script, SpdxInfo,
     StagedDependency,
 };
 pub use options::{OptionType, OptionValue, Options, ProjectOption};

@@ -12,6 +12,13 @@ pub trait Outside: Send + Sync {
     /// Fetches and stages the sources of a junction, the only element of the graph. Gives the
     /// directory that they are in, relative to the top-level project's directory and below it.
     fn stage_junction(&self, junction: &ElementGraph) -> Result<String, OutsideError>;
+
+    /// The text of a file of an installed Python package of plugins, by the package's name and the
+    /// file's path in it; none if it is not there.
+    fn package_file(&self, package: &str, file: &str) -> Option<String> {
+        let _ = (package, file);
+        None
+    }
 }
 
 /// A world that has nothing: for projects that need nothing but their own files.

@@ -1,23 +1,25 @@
 //! From an element's file to an element: defaults, project and element laid over each other, all
 //! variables replaced, the kind's and sources' configurations read.
 
+mod origin;
+mod sources;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
-use crate::conf::UNALIASED;
+use self::origin::KindDefaults;
 use crate::defaults::{Defaults, over};
-use crate::element::{Element, ElementId, Sandbox, texts};
+use crate::element::{Element, ElementId, Sandbox};
 use crate::error::{LoadError, Problem, Warning};
 use crate::graph::ElementGraph;
-use crate::junctions::Follow;
 use crate::kinds::{self, Config, ElementKind, Input, InputDependency};
 use crate::loader::{LoadedDependency, LoadedElement};
-use crate::plugins::{Origin, PluginType};
 use crate::project::{Project, ProjectId};
-use crate::source::{self, Source, SourceContext, SourceKind};
+use crate::source::SourceKind;
 use crate::universe::Universe;
 use crate::variables::Variables;
 
@@ -117,8 +119,9 @@ struct Resolver<'a> {
     universe: &'a mut Universe,
     /// What elements of each kind begin with, by project.
     defaults: HashMap<(ProjectId, ElementKind), Defaults>,
-    /// Kinds that have been found to be what their names say, by project.
-    checked: HashSet<(ProjectId, PluginType, Arc<str>)>,
+    /// What names of kinds mean, by project.
+    kinds: HashMap<(ProjectId, Arc<str>), (ElementKind, KindDefaults)>,
+    source_kinds: HashMap<(ProjectId, Arc<str>), SourceKind>,
     /// For each loaded element its place among the resolved.
     ids: Vec<Option<ElementId>>,
     elements: Vec<Element>,
@@ -132,7 +135,8 @@ impl<'a> Resolver<'a> {
         Self {
             universe,
             defaults: HashMap::new(),
-            checked: HashSet::new(),
+            kinds: HashMap::new(),
+            source_kinds: HashMap::new(),
             ids: Vec::new(),
             elements: Vec::new(),
             projects: BTreeMap::new(),
@@ -195,15 +199,12 @@ impl Resolver<'_> {
             let loaded = &self.universe.elements[index];
             (loaded.name.clone(), loaded.full_name.clone())
         };
-        let kind = self.kind(project, node)?;
-        let variables = self.defaults(project, kind)?.variables.resolve(
-            node,
-            &name,
-            kind == ElementKind::Junction,
-        )?;
+        let (kind, text) = self.element_kind(project.id(), node.required_scalar("kind")?)?;
+        let layer = &self.defaults(project, kind, &text)?.variables;
+        let variables = layer.resolve(node, &name, kind == ElementKind::Junction)?;
         let sources = self.sources(project, &name, node, &variables, kind)?;
         let expanded_configs = expand_dependencies(dependencies, &variables)?;
-        let defaults = self.defaults(project, kind)?;
+        let defaults = self.defaults(project, kind, &text)?;
         let expanded = |key: &str, base: &Mapping| {
             let mut result = over(node, key, base)?;
             variables.expand(&mut result)?;
@@ -221,6 +222,7 @@ impl Resolver<'_> {
                 variables: &variables,
                 dependencies: &dependencies,
                 sources: sources.len(),
+                elements: &self.elements,
                 at: &node.at,
             };
             kinds::check(kind, &input)?;
@@ -252,205 +254,19 @@ impl Resolver<'_> {
         })
     }
 
-    fn kind(&mut self, project: &Project, node: &Mapping) -> Result<ElementKind, LoadError> {
-        let name = node.required_scalar("kind")?;
-        let kind = ElementKind::from_name(&name.value);
-        let package = kind.map(ElementKind::package);
-        self.check_origin(project.id(), PluginType::Element, name, package)?;
-        kind.ok_or_else(|| unknown(PluginType::Element, name))
-    }
-
-    /// Checks that a kind is the one that is built in. `built_in` is none if there is no such kind,
-    /// else the package that it imitates, if that is not BuildStream.
-    fn check_origin(
-        &mut self,
-        project: ProjectId,
-        plugin_type: PluginType,
-        name: &Scalar,
-        built_in: Option<Option<&'static str>>,
-    ) -> Result<(), LoadError> {
-        let key = (project, plugin_type, name.value.clone());
-        if self.checked.contains(&key) {
-            return Ok(());
-        }
-        let what = plugin_type.name();
-        let kind = name.value.to_string();
-        let found = self.origin(project, plugin_type, &name.value)?;
-        let problem = match (found, built_in) {
-            (Found::Core, Some(None)) => None,
-            (Found::Package(package), Some(Some(imitated))) if &*package == imitated => None,
-            // Whatever project brings it, it is what the package has.
-            (Found::Local { joined: true }, Some(Some(_))) => None,
-            (Found::Core, Some(Some(package))) => Some(Problem::NotRegistered {
-                what,
-                kind,
-                package,
-            }),
-            (Found::Core, None) => Some(Problem::UnknownKind { what, kind }),
-            (Found::Package(package), _) => Some(Problem::Unsupported(format!(
-                "the {what} kind '{kind}' of the package '{package}' is"
-            ))),
-            (Found::Local { .. }, _) => Some(Problem::Unsupported(format!(
-                "the {what} kind '{kind}', a plugin of the project itself, is"
-            ))),
-        };
-        match problem {
-            None => {
-                self.checked.insert(key);
-                Ok(())
-            }
-            Some(problem) => Err(LoadError::at(&name.at, problem)),
-        }
-    }
-
-    /// Where a kind comes from in the end, however many projects hand it on.
-    fn origin(
-        &mut self,
-        mut project: ProjectId,
-        plugin_type: PluginType,
-        kind: &str,
-    ) -> Result<Found, LoadError> {
-        let mut joined = false;
-        loop {
-            let origin = self.universe[project].plugins.origin(plugin_type, kind);
-            match origin.cloned() {
-                None if joined => {
-                    return Ok(Found::Package(self.universe[project].conf.name.clone()));
-                }
-                None => return Ok(Found::Core),
-                Some(Origin::Package(package)) => return Ok(Found::Package(package)),
-                Some(Origin::Local(_)) => return Ok(Found::Local { joined }),
-                Some(Origin::Junction { path, at }) => {
-                    let universe = &mut *self.universe;
-                    let found = universe.follow(project, &path, Some(&at), Follow::Loading)?;
-                    project = found.unwrap_or(project);
-                    joined = true;
-                }
-            }
-        }
-    }
-
     fn defaults(
         &mut self,
         project: &Project,
         kind: ElementKind,
+        text: &KindDefaults,
     ) -> Result<&mut Defaults, LoadError> {
-        use std::collections::hash_map::Entry;
         match self.defaults.entry((project.id(), kind)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(Defaults::new(project, kind)?)),
-        }
-    }
-
-    fn sources(
-        &mut self,
-        project: &Project,
-        element: &str,
-        node: &Mapping,
-        variables: &Variables,
-        kind: ElementKind,
-    ) -> Result<Vec<Source>, LoadError> {
-        let Some(list) = node.sequence("sources")? else {
-            return Ok(Vec::new());
-        };
-        let mut sources = Vec::new();
-        for (index, source) in list.mappings()?.into_iter().enumerate() {
-            let place = SourcePlace {
-                element,
-                index,
-                of_junction: kind == ElementKind::Junction,
-            };
-            sources.push(self.source(project, &place, source.clone(), variables)?);
-        }
-        source::check(&sources)?;
-        Ok(sources)
-    }
-
-    fn source(
-        &mut self,
-        project: &Project,
-        place: &SourcePlace<'_>,
-        mut node: Mapping,
-        variables: &Variables,
-    ) -> Result<Source, LoadError> {
-        let name = node.required_scalar("kind")?.clone();
-        let kind = SourceKind::from_name(&name.value);
-        let package = kind.map(SourceKind::package);
-        self.check_origin(project.id(), PluginType::Source, &name, package)?;
-        let kind = kind.ok_or_else(|| unknown(PluginType::Source, &name))?;
-        node.remove("kind");
-        let directory = node.scalar("directory")?.map(|scalar| scalar.value.clone());
-        if directory
-            .as_ref()
-            .is_some_and(|directory| !directory.is_empty())
-        {
-            node.remove("directory");
-        }
-        if let Some(provenance) = node.take_mapping("provenance")? {
-            // Only complete projects know which there are.
-            if !place.of_junction {
-                let names: Vec<&str> = project.provenance_attributes().collect();
-                provenance.expect_keys(&names)?;
+            Entry::Vacant(entry) => {
+                let own = headstart_yaml::parse(&text.name, &text.text)?;
+                Ok(entry.insert(Defaults::new(project, kind, own)?))
             }
-            texts(&provenance)?;
         }
-        let changes = project.source_changes().mapping(kind.name())?;
-        let changes = changes
-            .map(|changes| changes.mapping("config"))
-            .transpose()?;
-        let mut config = changes.flatten().cloned().unwrap_or_default();
-        node.compose(&mut config)?;
-        config.expect_composed()?;
-        variables.expand(&mut config)?;
-        self.reference(project, place, &mut config)?;
-        let context = SourceContext {
-            files: project.files(),
-            aliases: project.aliases(),
-            unaliased_is_fatal: project.is_fatal(UNALIASED),
-            warnings: &self.warnings,
-        };
-        Source::load(kind, directory, &config, &node.at, &context)
-    }
-
-    /// Puts the reference into a source that is kept in a file of the top-level project's, or of
-    /// the source's own project.
-    fn reference(
-        &self,
-        project: &Project,
-        place: &SourcePlace<'_>,
-        config: &mut Mapping,
-    ) -> Result<(), LoadError> {
-        let find = |project_of_refs: &Project| {
-            let refs = project_of_refs.refs();
-            refs.find(project.name(), place.element, place.index)
-                .cloned()
-        };
-        let top = match place.of_junction {
-            true => self.universe.first(ProjectId::TOP)?,
-            false => self.universe.full(ProjectId::TOP)?,
-        };
-        let mut found = None;
-        if project.id() != ProjectId::TOP {
-            found = find(&top);
-        }
-        if found.is_none() {
-            if !project.refs().are_used() {
-                return Ok(());
-            }
-            if let Some(reference) = config.get("ref") {
-                self.warnings.borrow_mut().push(Warning {
-                    at: reference.at().clone(),
-                    text: "this reference is ignored: the project keeps references in project.refs"
-                        .to_owned(),
-                });
-            }
-            found = find(project);
-        }
-        config.remove("ref");
-        if let Some(reference) = found.and_then(|mut found| found.remove("ref")) {
-            config.insert("ref", reference);
-        }
-        Ok(())
     }
 
     fn input<'b>(
@@ -495,23 +311,6 @@ impl Resolver<'_> {
     }
 }
 
-/// Which source of which element is looked at.
-struct SourcePlace<'a> {
-    element: &'a str,
-    index: usize,
-    of_junction: bool,
-}
-
-/// Where a kind comes from.
-enum Found {
-    /// BuildStream itself.
-    Core,
-    /// A package, by its name.
-    Package(Arc<str>),
-    /// A directory of the project, or of one that it is joined to.
-    Local { joined: bool },
-}
-
 /// The `config`s of build dependencies with their variables replaced.
 fn expand_dependencies(
     dependencies: &[LoadedDependency],
@@ -526,10 +325,4 @@ fn expand_dependencies(
         .iter()
         .map(|dependency| dependency.written.configs.iter().map(expand).collect())
         .collect()
-}
-
-fn unknown(plugin_type: PluginType, name: &Scalar) -> LoadError {
-    let what = plugin_type.name();
-    let kind = name.value.to_string();
-    LoadError::at(&name.at, Problem::UnknownKind { what, kind })
 }

@@ -39,14 +39,11 @@ use crate::error::{LoadError, Problem, Warning};
 use crate::files::{Below, Files as _};
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::kinds::PLUGINS_PACKAGE;
+use crate::kinds::{COMMUNITY_PACKAGE, PLUGINS_PACKAGE};
 use crate::path::{self, Expect};
 
 /// Keys that every source may have; they are taken out before a kind sees the rest.
 const COMMON_KEYS: [&str; 3] = ["kind", "directory", "provenance"];
-
-/// The package with the kinds that are kept apart from BuildStream's own.
-const COMMUNITY_PACKAGE: &str = "buildstream-plugins-community";
 
 /// The kind of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +102,11 @@ impl SourceKind {
     /// The kind of a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The names of all kinds.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(Self::name)
     }
 
     /// Its name in element files, keys and caches.

@@ -64,7 +64,8 @@ fn text_that_is_no_yaml() {
 fn kinds_that_are_not_there() {
     check(
         "//- e/a.bst\nkind: manul\n",
-        "e/a.bst:1:7: there is no element kind 'manul'\nkind: manul\n      ^^^^^",
+        "e/a.bst:1:7: there is no element kind 'manul'\nkind: manul\n      ^^^^^\nhint: did you mean \
+         'manual'?",
     );
     check(
         "//- e/a.bst\ndescription: x\n",
@@ -78,12 +79,12 @@ fn kinds_that_are_not_there() {
     );
     check(
         "//- e/a.bst\nkind: import\nsources:\n- kind: zap\n",
-        "e/a.bst:3:9: there is no source kind 'zap'\n- kind: zap\n        ^^^",
+        "e/a.bst:3:9: there is no source kind 'zap'\n- kind: zap\n        ^^^\nhint: did you mean 'zip'?",
     );
     check(
         "//- project.conf\nname: p\nmin-version: 2.0\nplugins:\n- {origin: local, path: x, elements: [own, manual]}\n\
          //- a.bst\nkind: manual\n",
-        "a.bst:1:7: the element kind 'manual', a plugin of the project itself, is not supported by \
+        "a.bst:1:7: the element kind 'manual', a plugin in 'x', is not supported by \
          this version\nkind: manual\n      ^^^^^^",
     );
     check(

@@ -1,9 +1,10 @@
 //! What loading needs of the world beyond the projects' own files: the projects behind junctions.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use headstart_project::{ElementGraph, Keys, Outside, OutsideError};
 use headstart_sources::{SourceError, Sources, write_out};
@@ -15,9 +16,27 @@ const STAGED: &str = ".bst/staged-junctions";
 /// The world of a session.
 pub(crate) struct SessionOutside {
     /// The directory of the top-level project.
-    pub(crate) root: PathBuf,
-    pub(crate) sources: Arc<Sources>,
-    pub(crate) directories: Arc<Directories<dyn BlobStore>>,
+    root: PathBuf,
+    sources: Arc<Sources>,
+    directories: Arc<Directories<dyn BlobStore>>,
+    /// Where installed Python packages are, once somebody has asked.
+    packages: OnceLock<Option<PathBuf>>,
+}
+
+impl SessionOutside {
+    /// The world of a top-level project in the directory `root`.
+    pub(crate) fn new(
+        root: PathBuf,
+        sources: Arc<Sources>,
+        directories: Arc<Directories<dyn BlobStore>>,
+    ) -> Self {
+        Self {
+            root,
+            sources,
+            directories,
+            packages: OnceLock::new(),
+        }
+    }
 }
 
 impl Outside for SessionOutside {
@@ -41,6 +60,25 @@ impl Outside for SessionOutside {
         }
         Ok(staged)
     }
+
+    fn package_file(&self, package: &str, file: &str) -> Option<String> {
+        let module = package.replace('-', "_");
+        let packages = self.packages.get_or_init(installed_packages);
+        fs::read_to_string(packages.as_ref()?.join(module).join(file)).ok()
+    }
+}
+
+/// Where the Python packages of the BuildStream are that the user runs: beside the `bst` that is
+/// found first, if that is in a virtual environment.
+fn installed_packages() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let bst = env::split_paths(&path)
+        .map(|folder| folder.join("bst"))
+        .find(|program| program.is_file())?;
+    let library = bst.canonicalize().ok()?.parent()?.join("../lib");
+    let pythons = fs::read_dir(library).ok()?.flatten();
+    let mut packages = pythons.map(|python| python.path().join("site-packages"));
+    packages.find(|packages| packages.join("buildstream").is_dir())
 }
 
 /// A new folder beside another, for what is not whole yet.

@@ -146,11 +146,8 @@ impl Session {
             source_cache.clone(),
             Arc::clone(&directories),
         ));
-        let outside = SessionOutside {
-            root: root.clone(),
-            sources: Arc::clone(&sources),
-            directories: Arc::clone(&directories),
-        };
+        let outside =
+            SessionOutside::new(root.clone(), Arc::clone(&sources), Arc::clone(&directories));
         let settings = Settings {
             options,
             user: config.projects.clone(),
@@ -184,6 +181,9 @@ impl Session {
             targets
         };
         let graph = self.projects.load_elements(targets)?;
+        for warning in graph.warnings() {
+            tracing::warn!("{warning}");
+        }
         for (_, element) in graph.iter() {
             self.most_speculation(element)?;
         }

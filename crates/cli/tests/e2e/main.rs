@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod collected;
 mod damage;
 mod economy;
 mod endings;

@@ -91,6 +91,7 @@ error: elements/top.bst:2:1: the key 'kind' is already in this mapping
 error: elements/top.bst:1:7: there is no element kind 'stak'
     kind: stak
           ^^^^
+hint: did you mean 'stack'?
 ",
     ),
     (
@@ -100,6 +101,7 @@ error: elements/top.bst:1:7: there is no element kind 'stak'
 error: elements/lib.bst:3:9: there is no source kind 'lokal'
     - kind: lokal
             ^^^^^
+hint: did you mean 'local'?
 ",
     ),
     (

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::{Input, Layout, layout_key, location};
 use crate::error::LoadError;
 use crate::json::Json;
@@ -9,8 +11,8 @@ use crate::json::Json;
 /// What a script element does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// The commands.
-    pub commands: Vec<Arc<str>>,
+    /// The commands, in groups that have names.
+    pub groups: IndexMap<Arc<str>, Vec<Arc<str>>>,
     /// The directory they are run in.
     pub cwd: Arc<str>,
     /// The directory that becomes the artifact.
@@ -40,7 +42,7 @@ impl Script {
             None => "/".into(),
         };
         Ok(Self {
-            commands: config.strings("commands")?,
+            groups: [("commands".into(), config.strings("commands")?)].into(),
             cwd: directory("cwd"),
             install_root: directory("install-root"),
             root_read_only: config.boolean("root-read-only")?.unwrap_or(false),
@@ -48,10 +50,16 @@ impl Script {
         })
     }
 
+    /// All commands in the order they are run.
+    pub fn commands(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.values().flatten()
+    }
+
     pub(super) fn unique_key(&self) -> Json {
-        let commands = Json::map([("commands", Json::strings(&self.commands))]);
+        let groups = self.groups.iter();
+        let groups = groups.map(|(name, commands)| (name.clone(), Json::strings(commands)));
         Json::map([
-            ("commands", commands),
+            ("commands", Json::map(groups)),
             ("cwd", (&self.cwd).into()),
             ("install-root", (&self.install_root).into()),
             ("layout", layout_key(&self.layout)),

@@ -1,6 +1,5 @@
 //! Projects that are joined to others, compared with what the real BuildStream makes of them.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,20 +7,10 @@ use headstart_project::{LoadError, MemoryFiles, Nothing, Projects};
 
 use crate::compare::check;
 use crate::disk;
+use crate::fixture::write;
 
 /// Three projects one within the other, with all that junctions can say.
 const JOINED: &str = include_str!("joined.txt");
-
-fn write(fixture: &str) -> tempfile::TempDir {
-    let root = tempfile::TempDir::new().unwrap();
-    for part in fixture.split("//- ").skip(1) {
-        let (path, content) = part.split_once('\n').unwrap();
-        let path = root.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    root
-}
 
 #[test]
 fn elements_of_joined_projects_have_the_same_keys() {

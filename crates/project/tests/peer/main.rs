@@ -7,5 +7,7 @@ mod buildstream;
 mod compare;
 #[path = "../support/disk.rs"]
 mod disk;
+mod fixture;
 mod junctions;
 mod keys;
+mod kinds;

@@ -1,0 +1,158 @@
+//! Kind flatpak_image: files in the layout that `flatpak build-export` takes.
+
+use std::fmt::Write as _;
+
+use headstart_merkle::{Node, TreePath};
+use headstart_project::{Element, FlatpakImage, Splits};
+
+use crate::action::Writable;
+use crate::assembly::{AssembleError, Assembled, Inputs, environment_of, run_batch};
+use crate::collect::{directory, failed, finished};
+use crate::script::BatchCommand;
+use crate::staging::{Staging, place_path};
+use crate::written::write_file;
+
+/// The directory that becomes the artifact.
+const INSTALL_ROOT: &str = "/buildstream/install";
+
+pub(crate) async fn assemble_image(
+    inputs: &Inputs<'_>,
+    element: &Element,
+    image: &FlatpakImage,
+) -> Result<Assembled, AssembleError> {
+    let mut staging = Staging::new(&inputs.trees);
+    stage(inputs, image, &mut staging)?;
+    let warnings = staging.finish_warnings(inputs.element)?;
+    if !compose_components(inputs, element, image, &mut staging).await? {
+        return failed(inputs, staging, "composing AppStream data failed", warnings);
+    }
+    install(inputs, image, &mut staging)?;
+    let files = directory(&mut staging, INSTALL_ROOT, inputs)?;
+    let mut assembled = finished(inputs, staging, Some(files))?;
+    assembled.warnings = warnings;
+    Ok(assembled)
+}
+
+/// Stages dependencies; of those that become the image only what the split domains take.
+fn stage(
+    inputs: &Inputs<'_>,
+    image: &FlatpakImage,
+    staging: &mut Staging<'_>,
+) -> Result<(), AssembleError> {
+    let graph = inputs.trees.graph;
+    for (place, dependencies) in &image.layout {
+        let elements: Vec<_> = dependencies.iter().map(|it| it.element).collect();
+        if **place != *FlatpakImage::INPUT {
+            staging.stage(&elements, place)?;
+            continue;
+        }
+        for id in graph.run_scope_of(&elements) {
+            let splits = Splits::new(&graph[id].public);
+            let split = splits.filter(&image.include, &image.exclude, true);
+            staging.stage_one(id, place, split.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs `appstreamcli compose` for the last of the components, as the plugin does; says whether it
+/// succeeded.
+async fn compose_components(
+    inputs: &Inputs<'_>,
+    element: &Element,
+    image: &FlatpakImage,
+    staging: &mut Staging<'_>,
+) -> Result<bool, AssembleError> {
+    let Some(component) = image.component_ids.last() else {
+        return Ok(true);
+    };
+    let (input, prefix) = (FlatpakImage::INPUT, &image.directory);
+    let below = prefix.trim_start_matches('/');
+    let command = format!(
+        "appstreamcli compose --components {component} --result-root {INSTALL_ROOT} --prefix {prefix} \
+         --data-dir {input}/{below}/share --origin {component} {input}"
+    );
+    let mut environment = environment_of(element);
+    environment.insert("PWD".to_owned(), "/".to_owned());
+    let command = BatchCommand {
+        arguments: ["sh", "-c", "-e", &format!("{command}\n")]
+            .map(str::to_owned)
+            .to_vec(),
+        directory: "/".to_owned(),
+        environment,
+        label: command,
+    };
+    let marked = [input, INSTALL_ROOT];
+    let writable = Writable::Directories(&marked);
+    run_batch(inputs, staging, &[command], None, &writable, &marked).await
+}
+
+/// Lays out the image below the install root.
+fn install(
+    inputs: &Inputs<'_>,
+    image: &FlatpakImage,
+    staging: &mut Staging<'_>,
+) -> Result<(), AssembleError> {
+    let store = inputs.trees.directories;
+    let root = place_path(INSTALL_ROOT)?;
+    let below = |path: &str| place_path(&format!("{INSTALL_ROOT}/{path}"));
+    staging.tree.make_directory(&below("files")?, store)?;
+    let is_application = image.metadata.contains_key("Application");
+    if is_application {
+        staging.tree.make_directory(&below("export")?, store)?;
+    }
+    for (name, section) in &image.metadata {
+        if name.starts_with("Extension ") {
+            let directory = section.get("directory").ok_or_else(|| {
+                AssembleError::Element(format!("'{name}' in the metadata has no 'directory'"))
+            })?;
+            let directory = below(&format!("files/{directory}"))?;
+            staging.tree.make_directory(&directory, store)?;
+        }
+    }
+    let input = FlatpakImage::INPUT;
+    import(
+        inputs,
+        staging,
+        &format!("{input}/{}", image.directory),
+        &below("files")?,
+    )?;
+    if !is_application {
+        import(
+            inputs,
+            staging,
+            &format!("{input}/etc"),
+            &below("files/etc")?,
+        )?;
+    }
+    let metadata = root.join(&place_path("metadata")?);
+    write_file(&mut staging.tree, &metadata, keyfile(image), false, store)
+}
+
+/// Copies a directory of the sandbox into another, if it is there.
+fn import(
+    inputs: &Inputs<'_>,
+    staging: &mut Staging<'_>,
+    from: &str,
+    to: &TreePath,
+) -> Result<(), AssembleError> {
+    let store = inputs.trees.directories;
+    if let Some(Node::Directory(tree)) = staging.tree.get(&place_path(from)?, store)? {
+        staging.tree.merge(to, tree, store)?;
+    }
+    Ok(())
+}
+
+/// The text of the file `metadata`, as Python's `configparser` writes it.
+fn keyfile(image: &FlatpakImage) -> String {
+    let mut text = String::new();
+    for (name, section) in &image.metadata {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "[{name}]");
+        for (key, value) in section {
+            let _ = writeln!(text, "{key} = {}", value.replace('\n', "\n\t"));
+        }
+        text.push('\n');
+    }
+    text
+}
