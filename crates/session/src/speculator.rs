@@ -101,7 +101,8 @@ impl SpeculatorThread {
         let (events, inbox) = mpsc::channel();
         let speculator = Speculator { events };
         let driver = Driver {
-            primer: Primer::new(Config { mode, slots }),
+            primer: Primer::new(Config { mode, slots }).in_slices(SLICE),
+            behind_since: None,
             begun: Instant::now(),
             executor,
             directories,
@@ -185,6 +186,10 @@ fn wait_a_while(inbox: &mpsc::Receiver<Message>) -> Option<Message> {
     }
 }
 
+/// How many recorded actions are looked at before the first of them are executed: some milliseconds'
+/// work.
+const SLICE: usize = 16;
+
 struct Driver {
     primer: Primer,
     begun: Instant,
@@ -192,6 +197,8 @@ struct Driver {
     directories: Arc<Directories<dyn BlobStore>>,
     journal: Option<Journal>,
     slots: usize,
+    /// When it was told of what it has not looked at to the end.
+    behind_since: Option<Instant>,
     load: Option<Load>,
     guesses: Marks,
     /// What was learned before of the elements that are going to be built.
@@ -274,6 +281,10 @@ impl Driver {
         match inbox.try_recv() {
             Ok(message) => Some(message),
             Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) if self.primer.is_behind() => Some(Message {
+                told: self.behind_since.unwrap_or_else(Instant::now),
+                what: Told::Nothing,
+            }),
             Err(TryRecvError::Empty) => {
                 self.journal(Journal::flush);
                 match &self.load {
@@ -292,6 +303,9 @@ impl Driver {
 
     fn handle(&mut self, event: Option<Event>, told: Instant) {
         let mut pending: VecDeque<Event> = self.look_at_load().into_iter().chain(event).collect();
+        if pending.is_empty() {
+            pending.push_back(Event::GoOn);
+        }
         while let Some(event) = pending.pop_front() {
             if let Event::Finished { action, .. } = &event {
                 self.running.remove(action);
@@ -307,6 +321,10 @@ impl Driver {
                 self.perform(effect, told, &mut pending);
             }
         }
+        self.behind_since = match self.primer.is_behind() {
+            true => self.behind_since.or(Some(told)),
+            false => None,
+        };
     }
 
     /// Whether anything more may be executed ahead of need, if that has changed.

@@ -80,6 +80,8 @@ pub enum Event {
         /// What came of it, or why there is no result.
         outcome: Result<Outcome, String>,
     },
+    /// There is time for what was left undone: see [`Primer::in_slices`](crate::Primer::in_slices).
+    GoOn,
     /// How many actions may be in flight has changed.
     Slots(usize),
     /// How much may be spent on executions has changed. Nothing is limited at first.

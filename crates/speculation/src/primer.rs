@@ -75,6 +75,8 @@ pub struct Primer {
     notes: Vec<Note>,
     /// Jobs that were adapted to something that may not have been written yet.
     unwritten: Vec<JobId>,
+    /// How many jobs are looked at before what came of it is handed out.
+    slice: usize,
 }
 
 /// What the primer keeps of an element.
@@ -117,7 +119,21 @@ impl Primer {
             dirty: BTreeSet::new(),
             notes: Vec::new(),
             unwritten: Vec::new(),
+            slice: usize::MAX,
         }
+    }
+
+    /// Hands out what is known whenever so many recorded actions have been looked at, so that the first
+    /// of many need not wait for the last. Whoever wants this has to see to it that a primer that
+    /// [is behind](Self::is_behind) is told to [go on](Event::GoOn).
+    #[must_use]
+    pub fn in_slices(self, slice: usize) -> Self {
+        Self { slice, ..self }
+    }
+
+    /// Whether something that is known has not been looked at yet.
+    pub fn is_behind(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// Takes note of `event`, which happened at `now` (since any fixed time), and says what to do.
@@ -194,6 +210,7 @@ impl Primer {
                     self.decided(action);
                 }
             }
+            Event::GoOn => {}
             Event::Slots(slots) => self.tasks.set_slots(slots),
             Event::Limits { session, element } => self.tasks.set_limits(session, element),
             Event::Learned { element, odds } => {
@@ -281,7 +298,8 @@ impl Primer {
         self.changed.extend(lost);
     }
 
-    /// Follows all that has changed to its end, and has everything written that came of it.
+    /// Follows all that has changed to its end, or as far as a slice goes, and has everything written
+    /// that came of it.
     fn settle(&mut self, batch: &Batch<'_>, effects: &mut Vec<Effect>) {
         loop {
             self.follow(batch, effects);
@@ -299,6 +317,7 @@ impl Primer {
     }
 
     fn follow(&mut self, store: &dyn Storage, effects: &mut Vec<Effect>) {
+        let mut looked_at = 0;
         loop {
             if let Some(key) = self.changed.pop_front() {
                 self.shapes.wake(key, &mut self.knowledge, store);
@@ -306,7 +325,10 @@ impl Primer {
                 self.dirty.extend(mentions);
             } else if let Some(jobs) = self.shapes.step(store) {
                 self.dirty.extend(jobs);
+            } else if looked_at >= self.slice && self.can_wait() {
+                return;
             } else if let Some(job) = self.dirty.pop_first() {
+                looked_at += 1;
                 if let Err(error) = self.refresh(job, store) {
                     let element = self.jobs[job as usize].element;
                     let base = self.jobs[job as usize].base;
@@ -317,6 +339,13 @@ impl Primer {
                 return;
             }
         }
+    }
+
+    /// Whether nothing that is known so far can be taken back by what has not been looked at. What was
+    /// never adapted has no result that another could have been adapted to.
+    fn can_wait(&self) -> bool {
+        let mut states = self.dirty.iter().map(|id| self.jobs[*id as usize].state);
+        states.all(|state| state == JobState::Pending)
     }
 
     /// Adapts a job to what is known, or takes back what it was adapted to.

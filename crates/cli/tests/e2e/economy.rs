@@ -1,6 +1,7 @@
 //! Opting out, limits, and what is left behind of what nobody asks for.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::support::{CHAIN, Calls, Place, said};
 
@@ -141,4 +142,52 @@ fn what_never_comes_true_is_learned() {
     assert_eq!(object["outcome"], "promoted");
     let text = fs::read_to_string(platform.path()).unwrap();
     assert!(text.contains("1 201 gcc *.o\n"), "{text}");
+}
+
+/// An element that calls for something slow in its first version, and not in its second.
+const SLOW: &str = r"
+== elements/slow.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+sources:
+- kind: local
+  path: files/slow
+config:
+  build-commands:
+  - gcc -c slow.c -o slow.o
+  - |
+    RECC_FORCE_REMOTE=1 RECC_DEPS_OVERRIDE=slow.sh RECC_OUTPUT_FILES_OVERRIDE=slept \
+    recc /usr/bin/sh slow.sh
+  install-commands:
+  - install -D slow.o %{install-root}%{libdir}/slow.o
+== files/slow/slow.c
+int slow;
+== files/slow/slow.sh
+sleep 0
+touch slept
+";
+
+#[test]
+fn what_an_element_no_longer_needs_is_ended_with_its_build() {
+    let place = Place::new(SLOW);
+    place.build("slow.bst", "full");
+    place.edit("files/slow/slow.sh", "sleep 0", "sleep 3600");
+    place.edit("elements/slow.bst", "recc /usr/bin/sh", "true");
+    let begun = Instant::now();
+    let again = place.build("slow.bst", "full");
+    assert!(begun.elapsed() < Duration::from_secs(600));
+    assert_eq!(again.calls("slow.bst").asked, 1);
+    // It was begun, if there was time to, and there is no result of it.
+    assert_eq!(again.account("slow.bst", "succeeded"), 0);
+    assert_eq!(marks(&place), 0);
+    let explanation = place.explain(&["slow.bst"]);
+    assert_eq!(
+        explanation["elements"][0]["counts"]["cancelled"], 1,
+        "{explanation:#}"
+    );
+    for call in explanation["elements"][0]["calls"].as_array().unwrap() {
+        assert_eq!(call["outcome"], "wasted", "{call:#}");
+        assert_eq!(call["reason"]["why"], "execution-failed", "{call:#}");
+    }
 }

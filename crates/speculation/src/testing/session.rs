@@ -36,7 +36,8 @@ impl<'a> Session<'a> {
             primer: Primer::new(Config {
                 mode: Mode::Full,
                 slots,
-            }),
+            })
+            .in_slices(1),
             cache: HashMap::new(),
             now: Duration::ZERO,
             pending: Vec::new(),
@@ -59,6 +60,13 @@ impl<'a> Session<'a> {
 
     /// Tells the primer; what it wants done becomes pending.
     pub(crate) fn tell(&mut self, event: Event) {
+        self.tell_slice(event);
+        while self.primer.is_behind() {
+            self.tell_slice(Event::GoOn);
+        }
+    }
+
+    fn tell_slice(&mut self, event: Event) {
         self.now += Duration::from_millis(1);
         if let Event::Finished { action, .. } = &event {
             assert!(self.in_flight.remove(action), "ended twice");

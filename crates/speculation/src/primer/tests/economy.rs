@@ -8,7 +8,7 @@ use headstart_merkle::ActionDigest;
 use super::project;
 use crate::testing::session::{Change, Session};
 use crate::testing::world::id;
-use crate::{Event, Limits, Mode, NoteKind, Odds};
+use crate::{Config, Effect, Event, Limits, Mode, NoteKind, Odds, Primer};
 
 const BASE: &str = "source base.h one \n install base.h usr/include/base.h";
 const USER: &str = "
@@ -177,4 +177,34 @@ fn what_was_withheld_is_no_miss_when_it_is_asked_for() {
     session.ask_all(1, &change.after[1]);
     let account = session.primer.account(&id(1));
     assert_eq!((account.hit, account.promoted, account.missed), (1, 2, 0));
+}
+
+#[test]
+fn the_first_of_many_need_not_wait_for_the_last() {
+    let change = change();
+    let mut primer = Primer::new(Config {
+        mode: Mode::Full,
+        slots: 4,
+    })
+    .in_slices(1);
+    let store = &change.fixture.store;
+    let mut handle = |event| {
+        let effects = primer.handle(Duration::ZERO, event, store);
+        let resolved = effects.into_iter().filter(
+            |effect| matches!(effect, Effect::Note(note) if note.kind == NoteKind::Resolved),
+        );
+        (resolved.count(), primer.is_behind())
+    };
+    let opening = Session::opening(&change.before, &change.after, &change.rebuilt);
+    let mut looked_at = Vec::new();
+    for event in opening {
+        looked_at.push(handle(event));
+        while looked_at.last().unwrap().1 {
+            looked_at.push(handle(Event::GoOn));
+        }
+    }
+    assert_eq!(
+        looked_at[looked_at.len() - 3..],
+        [(1, true), (1, true), (1, false)]
+    );
 }
