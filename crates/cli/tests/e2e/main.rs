@@ -16,3 +16,4 @@ mod scenarios;
 mod sources;
 mod stored;
 mod support;
+mod turns;

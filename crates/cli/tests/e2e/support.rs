@@ -9,7 +9,7 @@ mod report;
 mod upstream;
 
 pub(crate) use buildstream::{BuildStream, python};
-pub(crate) use place::{Place, said};
+pub(crate) use place::{Place, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED};
 pub(crate) use report::{Calls, Report};
 pub(crate) use upstream::{Repository, Upstream};
