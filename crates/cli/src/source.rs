@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use headstart_session::{Compression, SourceTarget};
+use headstart_session::{Compression, Loaded, SourceTarget};
 
 use crate::arguments::MainOptions;
 use crate::arguments::source::{
@@ -35,7 +35,18 @@ pub(crate) fn track(main: &MainOptions, arguments: &TrackArguments) -> Result<()
     let session = open::session(main, open::config(main)?)?;
     let targets = with_exceptions(&session, &arguments.elements, &arguments.except)?;
     let screen = Screen::new();
-    let chosen = |loaded: &_| select(loaded, arguments.deps, &arguments.except);
+    if arguments.cross_junctions && !session.project().keeps_refs_apart() {
+        return Err(Failure::new(
+            "--cross-junctions needs `ref-storage: project.refs` in project.conf",
+        ));
+    }
+    let chosen = |loaded: &Loaded| {
+        let mut elements = select(loaded, arguments.deps, &arguments.except);
+        // The files of joined projects are not this project's to change.
+        let own = |id: &_| !loaded.graph[*id].full_name.contains(':');
+        elements.retain(|id| arguments.cross_junctions || own(id));
+        elements
+    };
     let report = session.track_sources(&targets, &chosen, &screen)?;
     screen.clear();
     println!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headstart_yaml::{Mapping, Scalar};
 
 use crate::aliases::{self, AddressPolicies, AliasInput, Aliases, ParentAliases};
-use crate::conf::{self, Conf};
+use crate::conf::{self, Conf, RefStorage};
 use crate::error::{LoadError, Problem};
 use crate::files::Below;
 use crate::host::Host;
@@ -236,6 +236,11 @@ impl Project {
         }
         let targets = self.conf.default_targets.iter();
         Ok(targets.map(|name| name.to_string()).collect())
+    }
+
+    /// Whether the references of sources are kept in `project.refs`.
+    pub fn keeps_refs_apart(&self) -> bool {
+        self.conf.ref_storage == RefStorage::ProjectRefs
     }
 
     /// The options with their values.

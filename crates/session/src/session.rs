@@ -81,9 +81,9 @@ pub enum SessionError {
         "{0}: the new `ref` has been written here, but another file or a condition sets it: write it there"
     )]
     RefElsewhere(String),
-    /// An element says something of speculation that can't be used.
+    /// A file, or what an element says of speculation, can't be used.
     #[error(transparent)]
-    Public(#[from] YamlError),
+    Yaml(#[from] YamlError),
     /// An element has no key.
     #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
     NoKey(String),
@@ -108,6 +108,8 @@ pub struct Loaded {
 /// A project with its caches.
 pub struct Session {
     pub(crate) root: PathBuf,
+    settings: Settings,
+    outside: Arc<SessionOutside>,
     projects: Projects,
     pub(crate) config: UserConfig,
     pub(crate) layout: Layout,
@@ -153,12 +155,14 @@ impl Session {
             user: config.projects.clone(),
             ..Settings::new(host(config.max_jobs), root.display().to_string())
         };
-        let files = Arc::new(DiskFiles::new(&root));
-        let projects = Projects::load(files, Arc::new(outside), settings)?;
+        let outside = Arc::new(outside);
+        let projects = load_projects(&root, &outside, &settings)?;
         let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
             root,
+            settings,
+            outside,
             projects,
             config,
             layout,
@@ -180,7 +184,17 @@ impl Session {
         } else {
             targets
         };
-        let graph = self.projects.load_elements(targets)?;
+        self.load_from(&self.projects, targets)
+    }
+
+    /// As [`Self::load`], of the project's files as they are now.
+    pub(crate) fn load_anew(&self, targets: &[String]) -> Result<Loaded, SessionError> {
+        let projects = load_projects(&self.root, &self.outside, &self.settings)?;
+        self.load_from(&projects, targets)
+    }
+
+    fn load_from(&self, projects: &Projects, targets: &[String]) -> Result<Loaded, SessionError> {
+        let graph = projects.load_elements(targets)?;
         for warning in graph.warnings() {
             tracing::warn!("{warning}");
         }
@@ -343,6 +357,15 @@ impl Session {
         });
         Ok((executor, slots))
     }
+}
+
+fn load_projects(
+    root: &Path,
+    outside: &Arc<SessionOutside>,
+    settings: &Settings,
+) -> Result<Projects, LoadError> {
+    let files = Arc::new(DiskFiles::new(root));
+    Projects::load(files, Arc::clone(outside) as _, settings.clone())
 }
 
 /// An element, as the cache of artifacts names it.

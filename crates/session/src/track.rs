@@ -1,16 +1,23 @@
 //! Tracking: the newest `ref`s of sources, written into the project's files.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headstart_project::{ElementId, Source};
+use headstart_project::{Element, ElementId, Source};
 use headstart_sources::NewRef;
 use headstart_yaml::{Provenance, set_keys};
 
 use crate::build::{Notice, Watcher};
 use crate::session::{Loaded, Session, SessionError};
+
+mod refs;
+
+/// Where references are that are not kept with their sources.
+const REFS: &str = "project.refs";
 
 /// What tracking came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +30,10 @@ pub struct TrackReport {
 
 /// A `ref` that is to be written.
 struct Change {
+    /// The element's full name.
     element: Arc<str>,
+    /// The names of its project and file.
+    place: (Arc<str>, Arc<str>),
     index: usize,
     at: Provenance,
     new: NewRef,
@@ -43,7 +53,7 @@ impl Session {
         // The sources of each element that are done with.
         let mut done: HashMap<Arc<str>, usize> = HashMap::new();
         loop {
-            let loaded = self.load(targets)?;
+            let loaded = self.load_anew(targets)?;
             let elements = select(&loaded);
             let round = Round {
                 session: self,
@@ -66,8 +76,11 @@ impl Session {
         }
     }
 
-    /// Writes changes into the project's files.
+    /// Writes changes into the project's files: where the sources are, or into `project.refs`.
     fn write(&self, changes: &[Change]) -> Result<(), SessionError> {
+        if self.project().keeps_refs_apart() {
+            return self.write_refs(changes);
+        }
         let mut by_file: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
         for change in changes {
             let file = change.at.file().unwrap_or_default();
@@ -90,10 +103,26 @@ impl Session {
         Ok(())
     }
 
+    fn write_refs(&self, changes: &[Change]) -> Result<(), SessionError> {
+        let path = self.root.join(REFS);
+        let io = |source| SessionError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.map_err(io)?,
+        };
+        for change in changes {
+            text = refs::set(&text, &change.place, change.index, &change.new.keys)?;
+        }
+        replace_file(&path, &text).map_err(io)
+    }
+
     /// Makes sure that the project now says what was found: another file, or a condition, may have
     /// the last word.
     fn check_written(&self, targets: &[String], changes: &[Change]) -> Result<(), SessionError> {
-        let loaded = self.load(targets)?;
+        let loaded = self.load_anew(targets)?;
         for change in changes {
             let source = loaded.graph.find(&change.element);
             let source = source.and_then(|id| loaded.graph[id].sources.get(change.index));
@@ -131,7 +160,7 @@ impl Round<'_> {
                 Ok(None) => {}
                 Ok(Some(new)) => {
                     changed = true;
-                    self.note(name, index, source, new);
+                    self.note(element, index, source, new);
                 }
                 Err(error) => {
                     lock().insert(name.clone(), element.sources.len());
@@ -168,15 +197,16 @@ impl Round<'_> {
         Ok(new.filter(|new| NewRef::current(source).as_ref() != Some(new)))
     }
 
-    fn note(&self, element: &Arc<str>, index: usize, source: &Source, new: NewRef) {
+    fn note(&self, element: &Element, index: usize, source: &Source, new: NewRef) {
         self.watcher.notice(&Notice::Tracked {
-            element,
+            element: &element.full_name,
             source: source.kind.name(),
             reference: &new.to_string(),
         });
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         changes.push(Change {
-            element: element.clone(),
+            element: element.full_name.clone(),
+            place: (element.project.clone(), element.name.clone()),
             index,
             at: source.at.clone(),
             new,
@@ -189,15 +219,19 @@ fn into_inner<T>(mutex: Mutex<T>) -> T {
 }
 
 /// Replaces a file in one step, with the mode that it had.
-fn replace_file(path: &Path, text: &str) -> std::io::Result<()> {
+fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     // A link stays one: what it leads to is replaced.
-    let path = path.canonicalize()?;
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("."));
     let file = tempfile::Builder::new()
         .prefix(".headstart-")
         .tempfile_in(folder)?;
     fs::write(file.path(), text)?;
-    fs::set_permissions(file.path(), fs::metadata(&path)?.permissions())?;
+    let permissions = match fs::metadata(&path) {
+        Ok(metadata) => metadata.permissions(),
+        Err(_) => Permissions::from_mode(0o644),
+    };
+    fs::set_permissions(file.path(), permissions)?;
     file.persist(&path)?;
     Ok(())
 }

@@ -44,10 +44,11 @@ fn run(
 /// Tries a thing at each place of an address until it works.
 fn at_places(
     address: &Address,
+    places: &[String],
     mut attempt: impl FnMut(&str) -> Result<(), SourceError>,
 ) -> Result<(), SourceError> {
     let mut reasons = Vec::new();
-    for place in &address.places {
+    for place in places {
         match attempt(place) {
             Ok(()) => return Ok(()),
             Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
@@ -84,7 +85,7 @@ pub(crate) fn fetch_bazaar(source: &Bazaar, folder: &Path) -> Result<PathBuf, So
             Err(error) => return Err(error),
         }
     }
-    pull_bazaar(source, folder)?;
+    pull_bazaar(source, &source.address.places, folder)?;
     bzr(&[&"revno", &revision, &branch])?;
     Ok(branch)
 }
@@ -95,14 +96,14 @@ fn branch(source: &Bazaar, folder: &Path) -> PathBuf {
         .join(&*source.track)
 }
 
-fn pull_bazaar(source: &Bazaar, folder: &Path) -> Result<(), SourceError> {
+fn pull_bazaar(source: &Bazaar, places: &[String], folder: &Path) -> Result<(), SourceError> {
     let mirror = folder.join(directory_name(&source.address.url));
     if !mirror.join(".bzr").is_dir() {
         fs::create_dir_all(&mirror).map_err(|error| SourceError::io(&mirror, error))?;
         bzr(&[&"init-repo", &"--no-trees", &mirror])?;
     }
     let branch = branch(source, folder);
-    at_places(&source.address, |place| {
+    at_places(&source.address, places, |place| {
         let from = format!("{place}/{}", source.track);
         match branch.is_dir() {
             true => bzr(&[&"pull", &format!("--directory={}", branch.display()), &from])?,
@@ -114,7 +115,7 @@ fn pull_bazaar(source: &Bazaar, folder: &Path) -> Result<(), SourceError> {
 
 /// The number of the newest revision.
 pub(crate) fn track_bazaar(source: &Bazaar, folder: &Path) -> Result<String, SourceError> {
-    pull_bazaar(source, folder)?;
+    pull_bazaar(source, &source.address.tracking, folder)?;
     bzr(&[
         &"version-info",
         &"--custom",
@@ -152,7 +153,7 @@ pub(crate) fn fetch_ostree(
         Err(SourceError::Tool { .. }) => {}
         Err(error) => return Err(error),
     }
-    pull_ostree(source, &mirror, reference, project)?;
+    pull_ostree(source, &source.address.places, &mirror, reference, project)?;
     Ok(mirror)
 }
 
@@ -175,11 +176,12 @@ fn ostree_mirror(source: &OsTree, folder: &Path) -> Result<PathBuf, SourceError>
 
 fn pull_ostree(
     source: &OsTree,
+    places: &[String],
     mirror: &Path,
     reference: &str,
     project: &Path,
 ) -> Result<(), SourceError> {
-    at_places(&source.address, |place| {
+    at_places(&source.address, places, |place| {
         // As BuildStream names remotes.
         let remote = match *source.address.url == *place {
             true => "origin".to_owned(),
@@ -214,7 +216,7 @@ pub(crate) fn track_ostree(
         return Ok(None);
     };
     let mirror = ostree_mirror(source, folder)?;
-    pull_ostree(source, &mirror, track, project)?;
+    pull_ostree(source, &source.address.tracking, &mirror, track, project)?;
     let commit = ostree(&[&"rev-parse", &"--repo", &mirror, &&**track])?;
     Ok(Some(commit))
 }

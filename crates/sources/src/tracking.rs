@@ -168,11 +168,11 @@ impl Sources {
         }
     }
 
-    /// The SHA-256 of what is behind an address now; mirrors may be behind the times.
+    /// The SHA-256 of what is behind an address now.
     fn newest_file(&self, source: &Source, address: &Address) -> Result<String, SourceError> {
         let folder = self.folder(source).join(directory_name(&address.url));
         let original = Address {
-            places: vec![address.translated.clone()],
+            places: address.tracking.clone(),
             ..address.clone()
         };
         fetch_newest(&original, &folder)

@@ -41,6 +41,9 @@ pub(crate) struct TrackArguments {
     pub(crate) deps: Deps,
     #[command(flatten)]
     pub(crate) except: Except,
+    /// Track the sources of joined projects too: their refs are kept in project.refs
+    #[arg(short = 'J', long)]
+    pub(crate) cross_junctions: bool,
 }
 
 /// Options of `source checkout`.

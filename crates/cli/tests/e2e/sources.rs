@@ -516,6 +516,15 @@ fn refs_are_tracked_and_written_in_their_places() {
             headstart_yaml::quoted(&sha("crates/two/two-0.2.0.crate"))
         )
     );
+    // Kept apart, with nothing of what is beside the sources.
+    for project in [&place.project(), &theirs] {
+        let path = project.join("project.conf");
+        let conf = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{conf}ref-storage: project.refs\n")).unwrap();
+    }
+    run(&place, &["source", "track"]);
+    peer.run(&["source", "track"]);
+    assert_eq!(sorted(run(&place, &show)), sorted(peer.run(&show)));
     // Nothing new.
     assert_eq!(
         run(&place, &["source", "track"]),

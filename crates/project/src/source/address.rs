@@ -17,6 +17,8 @@ pub struct Address {
     pub places: Vec<String>,
     /// The alias' own address.
     pub translated: String,
+    /// Where to look for something newer, in order.
+    pub tracking: Vec<String>,
 }
 
 impl Address {
@@ -26,6 +28,7 @@ impl Address {
             url: url.into(),
             places: vec![url.to_owned()],
             translated: url.to_owned(),
+            tracking: vec![url.to_owned()],
         }
     }
 
@@ -44,6 +47,7 @@ impl Address {
         Ok(Self {
             places: context.aliases.addresses(&url.value),
             translated: context.aliases.translate(&url.value),
+            tracking: context.aliases.tracking_addresses(&url.value),
             url: url.value.clone(),
         })
     }
@@ -55,6 +59,7 @@ impl Address {
             url: format!("{}{suffix}", self.url).into(),
             places: self.places.iter().map(place).collect(),
             translated: place(&self.translated),
+            tracking: self.tracking.iter().map(place).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use headstart_merkle::{DirectoryDigest, Tree, TreePath};
 use headstart_project::{Address, GitClone, Submodules};
 
 use super::checkout::temporary;
-use super::mirror::{create, has_tag};
+use super::mirror::{create, first_that_works, has_tag};
 use super::submodules::{self, Submodule};
 use super::{Git, require, resolve};
 use crate::Store;
@@ -181,8 +181,8 @@ fn update(path: &Path, place: &str) -> Result<(), SourceError> {
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let path = folder.join(directory_name(&address.url));
     match path.is_dir() {
-        true => update(&path, &address.translated)?,
-        false => clone_all(&address.translated, &path)?,
+        true => first_that_works(address, |place| update(&path, place))?,
+        false => first_that_works(address, |place| clone_all(place, &path))?,
     }
     Ok(path)
 }

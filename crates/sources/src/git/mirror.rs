@@ -131,8 +131,26 @@ pub(crate) fn fetch(
 /// Fetches all branches and tags of an address; gives the mirror.
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let mirror = Mirror::open(address, folder)?;
-    mirror.fetch_everything(&address.translated)?;
+    first_that_works(address, |place| mirror.fetch_everything(place))?;
     Ok(mirror.path)
+}
+
+/// Tries the places of an address where something newer may be.
+pub(crate) fn first_that_works<T>(
+    address: &Address,
+    mut attempt: impl FnMut(&str) -> Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    let mut reasons = Vec::new();
+    for place in &address.tracking {
+        match attempt(place) {
+            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
+            other => return other,
+        }
+    }
+    Err(SourceError::Fetch {
+        url: address.url.to_string(),
+        reasons,
+    })
 }
 
 /// A bare repository that only one process at a time fetches into.

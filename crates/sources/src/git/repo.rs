@@ -8,7 +8,7 @@ use headstart_project::{Address, DescribedRef, GitRepo};
 
 use super::checkout::checkout;
 use super::history::History;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, first_that_works};
 use super::{Git, require, resolve};
 use crate::download::directory_name;
 use crate::error::SourceError;
@@ -95,7 +95,7 @@ pub(crate) fn stage_commit(
 /// Fetches all that an address has; gives the mirror.
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let mirror = Mirror::open_at(path(address, folder))?;
-    fetch_everything(&mirror, &address.translated)?;
+    first_that_works(address, |place| fetch_everything(&mirror, place))?;
     Ok(mirror.path)
 }
 

@@ -71,10 +71,10 @@ pub(crate) fn track_repo(source: &GitRepo, folder: &Path) -> Result<Option<Strin
     let Some(track) = &source.track else {
         return Ok(None);
     };
-    let place = &source.address.translated;
-    let listed = Git::new()
-        .args(["ls-remote", "--quiet", "--", place])
-        .run("it can't be tracked")?;
+    let listed = mirror::first_that_works(&source.address, |place| {
+        let git = Git::new().args(["ls-remote", "--quiet", "--", place]);
+        git.run("it can't be tracked")
+    })?;
     let refs: Vec<(&str, &str)> = listed
         .lines()
         .filter_map(|line| line.split_once('\t'))
@@ -92,7 +92,10 @@ pub(crate) fn track_repo(source: &GitRepo, folder: &Path) -> Result<Option<Strin
     let newest = matching.max_by_key(|(_, name)| version_parts(name));
     let (id, name) = newest.ok_or_else(|| SourceError::Tool {
         doing: "it can't be tracked".to_owned(),
-        said: format!("{place} has no branch or tag that matches '{track}'"),
+        said: format!(
+            "{} has no branch or tag that matches '{track}'",
+            source.address.url
+        ),
     })?;
     let peeled = format!("{name}^{{}}");
     let peeled = refs.iter().find(|(_, other)| *other == peeled);
