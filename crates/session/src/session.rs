@@ -15,7 +15,7 @@ use headstart_project::{
     Settings,
 };
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
-use headstart_sources::{SourceError, Sources};
+use headstart_sources::{SourceError, Sources, StatCache};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
 use headstart_yaml::Error as YamlError;
@@ -146,6 +146,7 @@ impl Session {
             &root,
             &config.source_dir,
             source_cache.clone(),
+            StatCache::new(layout.own().join("stats")),
             Arc::clone(&directories),
         ));
         let outside =

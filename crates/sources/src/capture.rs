@@ -15,78 +15,130 @@ use rayon::prelude::*;
 
 use crate::Store;
 use crate::error::SourceError;
+use crate::stats::Table;
 
-/// Files up to this size are read into memory once; larger ones are read twice unless they are new.
+/// Files up to this size are read into memory once. Larger ones are written to the store while they
+/// are hashed, unless it is likely that the store has them: those are hashed first.
 const SMALL: u64 = 4 * 1024 * 1024;
 
 /// Takes a directory with all below it into the store. Only names, contents, symbolic links and the
 /// owner's `x` count.
 pub fn capture_directory(folder: &Path, store: &Store) -> Result<DirectoryDigest, SourceError> {
-    let entries = fs::read_dir(folder).map_err(|error| SourceError::io(folder, error))?;
-    let entries: Vec<_> = entries
-        .collect::<Result<_, _>>()
-        .map_err(|error| SourceError::io(folder, error))?;
-    let nodes = entries.par_iter().map(|entry| {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_str().and_then(|name| Name::new(name).ok());
-        let name = name.ok_or_else(|| unusable(&path, "its name is not UTF-8"))?;
-        Ok::<_, SourceError>((name, capture_node(&path, store)?))
-    });
-    let entries: Vec<_> = nodes.collect::<Result<_, _>>()?;
-    let encoded = Directory {
-        entries: entries.into_iter().collect(),
-        ..Directory::default()
-    }
-    .encode();
-    let digest = DirectoryDigest::of(&encoded);
-    store.write_directory(digest, encoded)?;
-    Ok(digest)
+    Capture::all(store).directory(folder)
 }
 
-/// Takes a file, link or directory into the store.
-pub(crate) fn capture_node(path: &Path, store: &Store) -> Result<Node, SourceError> {
-    let metadata = fs::symlink_metadata(path).map_err(|error| SourceError::io(path, error))?;
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        Ok(Node::Directory(capture_directory(path, store)?))
-    } else if kind.is_symlink() {
-        let target = fs::read_link(path).map_err(|error| SourceError::io(path, error))?;
-        let target = target
-            .to_str()
-            .ok_or_else(|| unusable(path, "its target is not UTF-8"))?;
-        Ok(Node::Symlink(SymlinkNode::new(target)))
-    } else if kind.is_file() {
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        Ok(Node::File(FileNode::new(
-            capture_file(path, &metadata, store)?,
-            executable,
-        )))
-    } else {
-        Err(unusable(
-            path,
-            "only files, directories and symbolic links can be sources",
-        ))
-    }
+/// How files are taken into the store.
+#[derive(Clone, Copy)]
+pub(crate) struct Capture<'a> {
+    store: &'a Store,
+    known: Option<Known<'a>>,
 }
 
-fn capture_file(
-    path: &Path,
-    metadata: &Metadata,
-    store: &Store,
-) -> Result<BlobDigest, SourceError> {
-    let failed = |error| SourceError::io(path, error);
-    let store = store.store();
-    if metadata.len() <= SMALL {
-        return Ok(store.write(Bytes::from(fs::read(path).map_err(failed)?))?);
+/// What is known of files already.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) table: &'a Table,
+    /// Whether the files' contents must be in the store, and not just their digests be known.
+    pub(crate) stored: bool,
+}
+
+impl<'a> Capture<'a> {
+    /// Every file is read.
+    pub(crate) fn all(store: &'a Store) -> Self {
+        Self { store, known: None }
     }
-    let mut file = File::open(path).map_err(failed)?;
-    let digest = digest_of(&mut file).map_err(failed)?;
-    if !store.contains(digest)? {
-        let mut file = File::open(path).map_err(failed)?;
-        keep(&mut file, &**store, Some(digest), failed)?;
+
+    /// Files that have not changed since they were last read are not read again.
+    pub(crate) fn changed(store: &'a Store, known: Known<'a>) -> Self {
+        let known = Some(known);
+        Self { store, known }
     }
-    Ok(digest)
+
+    fn directory(self, folder: &Path) -> Result<DirectoryDigest, SourceError> {
+        let entries = fs::read_dir(folder).map_err(|error| SourceError::io(folder, error))?;
+        let entries: Vec<_> = entries
+            .collect::<Result<_, _>>()
+            .map_err(|error| SourceError::io(folder, error))?;
+        let nodes = entries.par_iter().map(|entry| {
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| Name::new(name).ok());
+            let name = name.ok_or_else(|| unusable(&path, "its name is not UTF-8"))?;
+            Ok::<_, SourceError>((name, self.node(&path)?))
+        });
+        let entries: Vec<_> = nodes.collect::<Result<_, _>>()?;
+        let encoded = Directory {
+            entries: entries.into_iter().collect(),
+            ..Directory::default()
+        }
+        .encode();
+        let digest = DirectoryDigest::of(&encoded);
+        self.store.write_directory(digest, encoded)?;
+        Ok(digest)
+    }
+
+    /// Takes a file, link or directory into the store.
+    pub(crate) fn node(self, path: &Path) -> Result<Node, SourceError> {
+        let metadata = fs::symlink_metadata(path).map_err(|error| SourceError::io(path, error))?;
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            Ok(Node::Directory(self.directory(path)?))
+        } else if kind.is_symlink() {
+            let target = fs::read_link(path).map_err(|error| SourceError::io(path, error))?;
+            let target = target
+                .to_str()
+                .ok_or_else(|| unusable(path, "its target is not UTF-8"))?;
+            Ok(Node::Symlink(SymlinkNode::new(target)))
+        } else if kind.is_file() {
+            let executable = metadata.permissions().mode() & 0o100 != 0;
+            let digest = self.file(path, &metadata)?;
+            Ok(Node::File(FileNode::new(digest, executable)))
+        } else {
+            Err(unusable(
+                path,
+                "only files, directories and symbolic links can be sources",
+            ))
+        }
+    }
+
+    fn file(self, path: &Path, metadata: &Metadata) -> Result<BlobDigest, SourceError> {
+        let store = self.store.store();
+        let mut is_new = true;
+        if let Some(Known { table, stored }) = self.known
+            && let Some(digest) = table.find(path, metadata)
+        {
+            if !stored || store.contains(digest)? {
+                return Ok(digest);
+            }
+            is_new = false;
+        }
+        let digest = match metadata.len() {
+            ..=SMALL => {
+                let content = fs::read(path).map_err(|error| SourceError::io(path, error))?;
+                store.write(Bytes::from(content))?
+            }
+            _ => self.large_file(path, is_new)?,
+        };
+        if let Some(Known { table, .. }) = self.known {
+            table.note(path, metadata, &digest);
+        }
+        Ok(digest)
+    }
+
+    fn large_file(self, path: &Path, is_new: bool) -> Result<BlobDigest, SourceError> {
+        let failed = |error| SourceError::io(path, error);
+        let store = self.store.store();
+        let open = || File::open(path).map_err(failed);
+        // Of a directory of which nothing is known it is not likely that the store has its files.
+        if self.known.is_some() && is_new {
+            return keep(&mut open()?, &**store, None, failed);
+        }
+        let digest = digest_of(&mut open()?).map_err(failed)?;
+        if !store.contains(digest)? {
+            keep(&mut open()?, &**store, Some(digest), failed)?;
+        }
+        Ok(digest)
+    }
 }
 
 /// Puts all that a reader gives into the store; `failed` makes the error of reading.

@@ -17,6 +17,7 @@ mod patch_queue;
 mod pypi;
 mod remote;
 mod staging;
+mod stats;
 mod tar;
 mod toml;
 mod tools;
@@ -30,6 +31,7 @@ use headstart_store::{BlobStore, Directories};
 pub use capture::{capture_directory, write_out};
 pub use error::SourceError;
 pub use staging::Sources;
+pub use stats::StatCache;
 pub use tracking::NewRef;
 
 /// Where trees and files are put.

@@ -5,17 +5,30 @@ use std::path::Path;
 use headstart_merkle::{Directory, DirectoryDigest, DirectoryWriter, Name, Node};
 
 use crate::Store;
-use crate::capture::capture_node;
+use crate::capture::{Capture, Known};
 use crate::error::SourceError;
+use crate::stats::StatCache;
 
 /// The tree of a path of the project: a directory as it is, or a directory that holds just the file.
+///
+/// Where the cache of stats knows a file, it is not read again; `stored` is whether its content must
+/// be in the store.
 pub(crate) fn stage(
     project: &Path,
     path: &str,
     store: &Store,
+    stats: &StatCache,
+    stored: bool,
 ) -> Result<DirectoryDigest, SourceError> {
     let full = project.join(path);
-    match capture_node(&full, store)? {
+    let table = stats.open(&full);
+    let known = Known {
+        table: &table,
+        stored,
+    };
+    let node = Capture::changed(store, known).node(&full)?;
+    table.close();
+    match node {
         Node::Directory(digest) => Ok(digest),
         node => {
             let name = full

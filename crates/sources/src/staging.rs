@@ -10,10 +10,12 @@ use headstart_project::{
     SourceConfig, Submodules,
 };
 use headstart_store::{BlobStore, Directories};
+use rayon::prelude::*;
 
 use crate::capture::digest_of;
 use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
+use crate::stats::StatCache;
 use crate::{
     Store, crates, git, local, lock, patch, patch_queue, pypi, remote, tar, tools, tree_path, zip,
 };
@@ -23,32 +25,33 @@ pub struct Sources {
     project: PathBuf,
     source_dir: PathBuf,
     cache: SourceCache,
+    stats: StatCache,
     directories: Arc<Directories<dyn BlobStore>>,
 }
 
 impl Sources {
     /// Sources of the project in the folder `project`. Downloads are kept in `source_dir`, staged
-    /// trees in `cache` and the store of `directories`.
+    /// trees in `cache` and the store of `directories`, what is known of files in `stats`.
     pub fn new(
         project: &Path,
         source_dir: &Path,
         cache: SourceCache,
+        stats: StatCache,
         directories: Arc<Directories<dyn BlobStore>>,
     ) -> Self {
         Self {
             project: project.to_owned(),
             source_dir: source_dir.to_owned(),
             cache,
+            stats,
             directories,
         }
     }
 
-    /// Digests what of the project's own files enters keys; what is staged is in the store then.
+    /// Digests what of the project's own files enters keys.
     pub fn contents(&self, graph: &ElementGraph) -> Result<Contents, SourceError> {
         let digest = |content: &Content| match content {
-            Content::Tree(path) => {
-                Ok::<_, SourceError>(local::stage(&self.project, path, &self.directories)?.hex())
-            }
+            Content::Tree(path) => Ok::<_, SourceError>(self.local(path, false)?.hex()),
             Content::File(path) => {
                 let path = self.project.join(&**path);
                 let failed = |error| SourceError::io(&path, error);
@@ -56,12 +59,19 @@ impl Sources {
                 Ok(digest_of(&mut file).map_err(failed)?.hex())
             }
         };
-        let mut contents = Contents::default();
-        for content in graph.contents() {
+        let contents = graph.contents();
+        let hashes = contents.into_par_iter().map(|content| {
             let hash = digest(&content)?;
-            contents.insert(content, hash);
-        }
-        Ok(contents)
+            Ok::<_, SourceError>((content, hash.into()))
+        });
+        let hashes: Vec<_> = hashes.collect::<Result<_, _>>()?;
+        Ok(hashes.into_iter().collect())
+    }
+
+    /// The tree of files of the project; `stored` is whether their contents must be in the store.
+    fn local(&self, path: &str, stored: bool) -> Result<DirectoryDigest, SourceError> {
+        let store = &*self.directories;
+        local::stage(&self.project, path, store, &self.stats, stored)
     }
 
     /// The tree of all sources of an element, fetched and staged if it is not cached.
@@ -156,7 +166,7 @@ impl Sources {
         let store = &*self.directories;
         let folder = self.folder(source);
         match &source.config {
-            SourceConfig::Local(local) => local::stage(&self.project, &local.path, store),
+            SourceConfig::Local(local) => self.local(&local.path, true),
             SourceConfig::Tar(archive) => stage_archive(archive, &folder, tar::stage, store),
             SourceConfig::Zip(archive) => stage_archive(archive, &folder, zip::stage, store),
             SourceConfig::Remote(remote) => {
