@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headstart_store::{BlobStore, Directories};
@@ -47,7 +47,7 @@ pub struct ArtifactCache {
 
 impl ArtifactCache {
     /// The artifacts of the cache directory `root`, whose content is in `directories`' store.
-    pub fn new(root: &std::path::Path, directories: Arc<Directories<dyn BlobStore>>) -> Self {
+    pub fn new(root: &Path, directories: Arc<Directories<dyn BlobStore>>) -> Self {
         Self {
             refs: root.join("artifacts/refs"),
             directories,
@@ -86,6 +86,46 @@ impl ArtifactCache {
             .try_for_each(|key| files::write(&self.path(name, key), artifact.bytes()))
     }
 
+    /// The names and keys of all artifacts, those that were used last at the end.
+    pub fn list(&self) -> Result<Vec<(ArtifactName, String)>, RefError> {
+        let mut found = Vec::new();
+        for project in names(&self.refs)? {
+            for element in names(&self.refs.join(&project))? {
+                let name = ArtifactName {
+                    project: project.clone(),
+                    element,
+                };
+                let folder = self.refs.join(&name.project).join(&name.element);
+                for key in names(&folder)?
+                    .into_iter()
+                    .filter(|key| !key.starts_with('.'))
+                {
+                    let path = folder.join(&key);
+                    let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
+                    // It may be gone by now.
+                    if let Ok(used) = used {
+                        found.push((used, name.clone(), key));
+                    }
+                }
+            }
+        }
+        found.sort_by(|left, right| {
+            let order = |(used, name, key): &(_, ArtifactName, String)| {
+                (
+                    *used,
+                    name.project.clone(),
+                    name.element.clone(),
+                    key.clone(),
+                )
+            };
+            order(left).cmp(&order(right))
+        });
+        Ok(found
+            .into_iter()
+            .map(|(_, name, key)| (name, key))
+            .collect())
+    }
+
     /// Takes an artifact's ref away; its content stays until the store needs room.
     pub fn remove(&self, name: &ArtifactName, key: &str) -> Result<bool, RefError> {
         let path = self.path(name, key);
@@ -99,6 +139,28 @@ impl ArtifactCache {
     fn path(&self, name: &ArtifactName, key: &str) -> PathBuf {
         self.refs.join(&name.project).join(&name.element).join(key)
     }
+}
+
+/// What is in a folder; nothing if there is no such folder.
+fn names(folder: &Path) -> Result<Vec<String>, RefError> {
+    let failed = |error| RefError::io(folder, error);
+    let entries = match fs::read_dir(folder) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // No ref has a name that is no text.
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

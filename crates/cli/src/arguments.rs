@@ -1,4 +1,5 @@
 //! The command line: BuildStream's commands and options where they mean the same.
+pub(crate) mod artifact;
 pub(crate) mod source;
 
 use std::path::PathBuf;
@@ -196,6 +197,12 @@ pub(crate) enum ArtifactCommand {
     Checkout(CheckoutArguments),
     /// Print the log of the build that made an artifact
     Log(LogArguments),
+    /// Show whether artifacts are cached
+    Show(artifact::ShowStateArguments),
+    /// List what is in artifacts
+    ListContents(artifact::ListContentsArguments),
+    /// Remove artifacts from the cache
+    Delete(artifact::DeleteArguments),
 }
 
 /// Options of `artifact checkout`.

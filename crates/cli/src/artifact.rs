@@ -1,14 +1,18 @@
-//! `headstart artifact checkout` and `headstart artifact log`.
+//! `headstart artifact checkout`, `log`, `show`, `list-contents` and `delete`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use headstart_session::{CheckoutTarget, Loaded};
+use headstart_session::{
+    CheckoutTarget, ContentEntry, ContentKind, Loaded, NamedArtifact, Session,
+};
 
+use crate::arguments::artifact::{DeleteArguments, ListContentsArguments, ShowStateArguments};
 use crate::arguments::{CheckoutArguments, LogArguments, MainOptions, ShowDeps};
 use crate::error::{Failure, io as io_failure};
 use crate::open;
+use crate::selection::{Deps, Except, Selection};
 
 pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
@@ -88,6 +92,114 @@ pub(crate) fn log(main: &MainOptions, arguments: &LogArguments) -> Result<(), Fa
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// The artifacts that targets name: of elements with their dependencies, and by their own names.
+fn named(session: &Session, targets: &[String], deps: Deps) -> Result<Vec<NamedArtifact>, Failure> {
+    let (elements, names): (Vec<String>, Vec<String>) = targets
+        .iter()
+        .cloned()
+        .partition(|target| target.ends_with(".bst"));
+    let mut artifacts = Vec::new();
+    if !elements.is_empty() {
+        let Selection { loaded, elements } =
+            Selection::load(session, &elements, deps, &Except::default())?;
+        artifacts = session.artifacts_of(&loaded, &elements);
+    }
+    for name in names {
+        let found = session.artifacts_named(&name)?.ok_or_else(|| {
+            Failure::new(format!(
+                "'{name}' is neither an element, whose name ends in '.bst', nor an artifact \
+                 PROJECT/ELEMENT/KEY"
+            ))
+        })?;
+        if found.is_empty() {
+            tracing::warn!("no artifact is named like '{name}'");
+        }
+        artifacts.extend(found);
+    }
+    Ok(artifacts)
+}
+
+pub(crate) fn show(main: &MainOptions, arguments: &ShowStateArguments) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    for artifact in named(&session, &arguments.artifacts, arguments.deps)? {
+        let state = match session.find_artifact(&artifact)? {
+            Some(cached) if cached.artifact().message().build_success => "cached",
+            Some(_) => "failed",
+            None => "not cached",
+        };
+        println!("{state: >12} {}", artifact.label);
+    }
+    println!();
+    Ok(())
+}
+
+pub(crate) fn list_contents(
+    main: &MainOptions,
+    arguments: &ListContentsArguments,
+) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let mut text = String::new();
+    for artifact in named(&session, &arguments.artifacts, Deps::None)? {
+        let Some(cached) = session.find_artifact(&artifact)? else {
+            tracing::warn!("{} is not cached", artifact.label);
+            continue;
+        };
+        let entries = match cached.artifact().files() {
+            Some(files) => session.contents(files)?,
+            None => Vec::new(),
+        };
+        text.push_str(&format!("  {}:", artifact.label));
+        for entry in &entries {
+            text.push_str("\n\t");
+            text.push_str(&line(entry, arguments.long));
+        }
+        if entries.is_empty() {
+            text.push_str("\n\tThis element has no associated artifacts");
+        }
+        text.push('\n');
+    }
+    if text.is_empty() {
+        return Err(Failure::new("None of the specified artifacts are cached."));
+    }
+    println!("{text}");
+    Ok(())
+}
+
+/// What is said of something in an artifact.
+fn line(entry: &ContentEntry, long: bool) -> String {
+    let path = entry.path.as_str();
+    if !long {
+        return path.to_owned();
+    }
+    match &entry.kind {
+        ContentKind::Directory => format!("drwxr-xr-x  dir    {:<12}{path}", 0),
+        ContentKind::Symlink(target) => {
+            let size = target.chars().count();
+            format!("lrwxrwxrwx  link   {size:<12}{path} -> {target}")
+        }
+        ContentKind::File {
+            size,
+            executable: true,
+        } => format!("-rwxr-xr-x  exe    {size:<12}{path}"),
+        ContentKind::File { size, .. } => format!("-rw-r--r--  reg    {size:<12}{path}"),
+    }
+}
+
+pub(crate) fn delete(main: &MainOptions, arguments: &DeleteArguments) -> Result<(), Failure> {
+    let session = open::session(main, open::config(main)?)?;
+    let mut any = false;
+    for artifact in named(&session, &arguments.artifacts, arguments.deps)? {
+        for deleted in session.delete_artifact(&artifact)? {
+            any = true;
+            println!("Removed: {deleted}");
+        }
+    }
+    if !any {
+        println!("No artifacts were removed");
     }
     Ok(())
 }

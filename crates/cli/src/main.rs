@@ -37,6 +37,11 @@ fn main() -> ExitCode {
         Command::Artifact(ArtifactCommand::Checkout(ref checkout)) => {
             artifact::checkout(main, checkout)
         }
+        Command::Artifact(ArtifactCommand::Show(ref show)) => artifact::show(main, show),
+        Command::Artifact(ArtifactCommand::ListContents(ref list)) => {
+            artifact::list_contents(main, list)
+        }
+        Command::Artifact(ArtifactCommand::Delete(ref delete)) => artifact::delete(main, delete),
         Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
         Command::Explain(ref explain) => explain::run(main, explain),
         Command::Speculation(SpeculationCommand::Show(ref show)) => speculation::show(main, show),

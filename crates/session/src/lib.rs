@@ -6,6 +6,7 @@
 //! primer, in a thread of its own ([`speculator`]), which says what to execute ahead of need. The
 //! build never waits for the primer.
 
+mod artifacts;
 mod board;
 mod build;
 mod checkout;
@@ -32,6 +33,7 @@ mod speculator;
 mod stored;
 mod track;
 
+pub use artifacts::{ContentEntry, ContentKind, NamedArtifact};
 pub use build::{BuildRequest, BuildScope, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
 pub use config::{ConfigError, SpeculationConfig, UserConfig};

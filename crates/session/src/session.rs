@@ -185,7 +185,11 @@ impl Session {
         } else {
             targets
         };
-        self.load_from(&self.projects, targets)
+        let loaded = self.load_from(&self.projects, targets)?;
+        for warning in loaded.graph.warnings() {
+            tracing::warn!("{warning}");
+        }
+        Ok(loaded)
     }
 
     /// As [`Self::load`], of the project's files as they are now.
@@ -196,9 +200,6 @@ impl Session {
 
     fn load_from(&self, projects: &Projects, targets: &[String]) -> Result<Loaded, SessionError> {
         let graph = projects.load_elements(targets)?;
-        for warning in graph.warnings() {
-            tracing::warn!("{warning}");
-        }
         for (_, element) in graph.iter() {
             self.most_speculation(element)?;
         }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod artifacts;
 mod collected;
 mod damage;
 mod economy;

@@ -1,0 +1,178 @@
+//! Artifacts as commands name them: by their elements, or as `PROJECT/ELEMENT/KEY`.
+
+use headstart_artifacts::{ArtifactName, Cached};
+use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, TreePath};
+use headstart_project::{ElementId, Pattern};
+
+use crate::checkout::CheckoutError;
+use crate::session::{Loaded, Session, SessionError, artifact_name};
+
+/// An artifact that a command is about, whether or not it is cached.
+#[derive(Debug, Clone)]
+pub struct NamedArtifact {
+    /// The element's full name, or the artifact's name, whichever was used.
+    pub label: String,
+    name: ArtifactName,
+    /// The key it is looked for under, and others that it may have; none if its element has no key.
+    keys: Vec<String>,
+}
+
+/// Something in an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentEntry {
+    /// Where it is.
+    pub path: TreePath,
+    /// What it is.
+    pub kind: ContentKind,
+}
+
+/// What something in an artifact is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentKind {
+    /// A directory.
+    Directory,
+    /// A file, with its size in bytes.
+    File {
+        /// How many bytes it has.
+        size: u64,
+        /// Whether it can be executed.
+        executable: bool,
+    },
+    /// A symbolic link, with where it leads to.
+    Symlink(String),
+}
+
+impl Session {
+    /// The artifacts of elements.
+    pub fn artifacts_of(&self, loaded: &Loaded, elements: &[ElementId]) -> Vec<NamedArtifact> {
+        let named = elements.iter().map(|id| {
+            let keys = loaded.keys.get(*id);
+            NamedArtifact {
+                label: loaded.graph[*id].full_name.to_string(),
+                name: artifact_name(&loaded.graph, *id),
+                keys: keys.map_or_else(Vec::new, |keys| vec![keys.strict.hex(), keys.weak.hex()]),
+            }
+        });
+        named.collect()
+    }
+
+    /// The artifacts of a name `PROJECT/ELEMENT/KEY`, which may be a shell pattern; none if it is
+    /// not of that form. Of several names of one artifact only that with its strong key is given.
+    pub fn artifacts_named(&self, name: &str) -> Result<Option<Vec<NamedArtifact>>, SessionError> {
+        let mut found: Vec<NamedArtifact> = Vec::new();
+        if name.contains(['*', '?', '[']) {
+            let pattern = Pattern::new(&format!("/{}", name.trim_start_matches('/')));
+            for (name, key) in self.artifacts.list()? {
+                let matches = pattern.matches(&format!("/{}", label(&name, &key)));
+                if matches {
+                    let named = self.strong(name, key)?;
+                    if !found.iter().any(|other| other.label == named.label) {
+                        found.push(named);
+                    }
+                }
+            }
+            return Ok(Some(found));
+        }
+        let mut parts = name.split('/');
+        let parts = (parts.next(), parts.next(), parts.next(), parts.next());
+        let (Some(project), Some(element), Some(key), None) = parts else {
+            return Ok(None);
+        };
+        let is_key = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_name = |name: &str| !matches!(name, "" | "." | "..");
+        if !is_key || !is_name(project) || !is_name(element) {
+            return Ok(None);
+        }
+        let name = ArtifactName {
+            project: project.to_owned(),
+            element: element.to_owned(),
+        };
+        found.push(self.strong(name, key.to_owned())?);
+        Ok(Some(found))
+    }
+
+    /// The artifact under a key, by its strong key if it is there.
+    fn strong(&self, name: ArtifactName, key: String) -> Result<NamedArtifact, SessionError> {
+        let artifact = self.artifacts.read(&name, &key)?;
+        let strong = artifact.map(|artifact| artifact.message().strong_key.clone());
+        let strong = strong.filter(|strong| !strong.is_empty());
+        let shown = label(&name, strong.as_deref().unwrap_or(&key));
+        Ok(NamedArtifact {
+            label: shown,
+            name,
+            keys: vec![key],
+        })
+    }
+
+    /// The artifact, if all of it is here.
+    pub fn find_artifact(&self, named: &NamedArtifact) -> Result<Option<Cached>, SessionError> {
+        match named.keys.first() {
+            Some(key) => Ok(self.artifacts.find(&named.name, key)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes away all names of an artifact; gives those that there were.
+    pub fn delete_artifact(&self, named: &NamedArtifact) -> Result<Vec<String>, SessionError> {
+        let mut keys = named.keys.clone();
+        for key in &named.keys {
+            if let Some(artifact) = self.artifacts.read(&named.name, key)? {
+                let message = artifact.message();
+                keys.extend([message.strong_key.clone(), message.weak_key.clone()]);
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        let mut deleted = Vec::new();
+        for key in keys.iter().filter(|key| !key.is_empty()) {
+            if self.artifacts.remove(&named.name, key)? {
+                deleted.push(label(&named.name, key));
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// All that is in a tree, in BuildStream's order: in each directory first what is none, then
+    /// the directories, each followed by what is in it.
+    pub fn contents(&self, tree: DirectoryDigest) -> Result<Vec<ContentEntry>, CheckoutError> {
+        let mut entries = Vec::new();
+        self.list(tree, &TreePath::root(), &mut entries)?;
+        Ok(entries)
+    }
+
+    fn list(
+        &self,
+        tree: DirectoryDigest,
+        at: &TreePath,
+        entries: &mut Vec<ContentEntry>,
+    ) -> Result<(), CheckoutError> {
+        let directory = self.directories.read_directory(tree)?;
+        for (name, node) in directory.entries.iter() {
+            let kind = match node {
+                Node::Directory(_) => continue,
+                Node::File(file) => ContentKind::File {
+                    size: file.digest.size(),
+                    executable: file.executable,
+                },
+                Node::Symlink(link) => ContentKind::Symlink(link.target.to_string()),
+            };
+            let path = at.child(name);
+            entries.push(ContentEntry { path, kind });
+        }
+        for (name, node) in directory.entries.iter() {
+            if let Node::Directory(child) = node {
+                let path = at.child(name);
+                entries.push(ContentEntry {
+                    path: path.clone(),
+                    kind: ContentKind::Directory,
+                });
+                self.list(*child, &path, entries)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn label(name: &ArtifactName, key: &str) -> String {
+    format!("{}/{}/{key}", name.project, name.element)
+}
