@@ -11,10 +11,14 @@ mod generated {
 
 pub mod resource;
 
+/// `build.bazel.remote.asset.v1`: content by name.
+pub use generated::build::bazel::remote::asset::v1 as asset;
 /// `build.bazel.remote.execution.v2`, with its clients (and servers, under the feature `server`).
 pub use generated::build::bazel::remote::execution::v2 as reapi;
 /// `build.bazel.semver`.
 pub use generated::build::bazel::semver;
+/// `build.buildgrid`: what a cache on the same machine does for its clients.
+pub use generated::build::buildgrid as localcas;
 /// `buildstream.v2`: artifacts, sources and speculative actions.
 pub use generated::buildstream::v2 as buildstream;
 /// `google.bytestream`.
@@ -25,3 +29,7 @@ pub use generated::google::longrunning;
 pub use generated::google::rpc;
 
 pub use prost::Message;
+
+/// All messages and services, as an encoded FileDescriptorSet: what servers tell of themselves.
+#[cfg(feature = "server")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,6 +1,7 @@
 //! Resource names of the ByteStream service, as the REAPI defines them.
 //!
-//! Reads are `[INSTANCE/]blobs/HASH/SIZE[/…]`, writes `[INSTANCE/]uploads/UUID/blobs/HASH/SIZE[/…]`.
+//! Reads are `[INSTANCE/]blobs/HASH/SIZE[/…]`, writes `[INSTANCE/]uploads/UUID/blobs/HASH/SIZE[/…]`; what
+//! travels compressed has `compressed-blobs/COMPRESSOR/` in place of `blobs/`.
 //! An instance name may itself contain slashes, but no segment of it may be a keyword of the API.
 
 use thiserror::Error;
@@ -14,8 +15,10 @@ pub struct ResourceName {
     pub upload: Option<String>,
     /// The hash, as written.
     pub hash: String,
-    /// The size in bytes, never negative.
+    /// The size of the content in bytes, never negative.
     pub size_bytes: i64,
+    /// How the content travels; empty if as it is.
+    pub compressor: String,
 }
 
 /// A resource name that is not of the form the REAPI gives.
@@ -44,15 +47,20 @@ impl ResourceName {
             name: name.to_owned(),
         };
         let segments: Vec<&str> = name.split('/').collect();
-        let keyword = if write { "uploads" } else { "blobs" };
-        let at = segments
-            .iter()
-            .position(|segment| *segment == keyword)
-            .ok_or_else(invalid)?;
-        let (upload, rest) = match (write, &segments[at + 1..]) {
+        let is_keyword = |segment: &&str| match write {
+            true => *segment == "uploads",
+            false => matches!(*segment, "blobs" | "compressed-blobs"),
+        };
+        let at = segments.iter().position(is_keyword).ok_or_else(invalid)?;
+        let (upload, rest) = match (write, &segments[at..]) {
             (false, rest) => (None, rest),
-            (true, [uuid, "blobs", rest @ ..]) => (Some((*uuid).to_owned()), rest),
+            (true, [_, uuid, rest @ ..]) => (Some((*uuid).to_owned()), rest),
             (true, _) => return Err(invalid()),
+        };
+        let (compressor, rest) = match rest {
+            ["blobs", rest @ ..] => (String::new(), rest),
+            ["compressed-blobs", compressor, rest @ ..] => ((*compressor).to_owned(), rest),
+            _ => return Err(invalid()),
         };
         let [hash, size, ..] = rest else {
             return Err(invalid());
@@ -67,6 +75,7 @@ impl ResourceName {
             upload,
             hash: (*hash).to_owned(),
             size_bytes,
+            compressor,
         })
     }
 }
@@ -113,9 +122,14 @@ mod tests {
     #[test]
     fn trailing_metadata_is_allowed_and_nonsense_is_not() {
         assert!(ResourceName::parse_write("uploads/u/blobs/ab/3/some/file.txt").is_ok());
+        let compressed = ResourceName::parse_write("i/uploads/u/compressed-blobs/zstd/ab/3");
+        assert_eq!(compressed.unwrap().compressor, "zstd");
+        let plain = ResourceName::parse_read("compressed-blobs/zstd/ab/3").unwrap();
+        assert_eq!((plain.hash.as_str(), plain.instance.as_str()), ("ab", ""));
         for bad in [
             "",
             "blobs",
+            "compressed-blobs/ab/3",
             "blobs/ab",
             "blobs/ab/-1",
             "blobs/ab/x",
