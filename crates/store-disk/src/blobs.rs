@@ -54,7 +54,7 @@ impl DiskBlobs {
         }
         sweep(&temporary);
         let opened = File::open(&objects).map_err(|error| StoreError::io(&objects, error))?;
-        Ok(Self {
+        let store = Self {
             layout: layout.clone(),
             objects_folder: Arc::new(opened),
             objects,
@@ -62,7 +62,18 @@ impl DiskBlobs {
             executables,
             checked: Arc::default(),
             aside: Arc::default(),
-        })
+        };
+        // Always here for us; BuildStream looks for the file.
+        store.keep_empty()?;
+        Ok(store)
+    }
+
+    /// How much all objects take, in bytes. Looks at each of them.
+    pub fn disk_usage(&self) -> u64 {
+        let folders = fs::read_dir(&self.objects).into_iter().flatten().flatten();
+        let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten());
+        let sizes = files.flatten().filter_map(|file| file.metadata().ok());
+        sizes.map(|metadata| metadata.len()).sum()
     }
 
     fn path(&self, digest: BlobDigest) -> PathBuf {
@@ -134,6 +145,7 @@ impl DiskBlobs {
         }
     }
 
+    /// Keeps content whose digest is known to be right.
     fn write_known(&self, digest: BlobDigest, content: &[u8]) -> Result<(), StoreError> {
         if self.is_there(digest)? {
             return Ok(());
@@ -207,6 +219,14 @@ impl BlobStore for DiskBlobs {
         blobs
             .into_par_iter()
             .try_for_each(|(digest, content)| self.write_known(digest, &content))
+    }
+
+    fn write_as(&self, expected: BlobDigest, content: Bytes) -> Result<(), StoreError> {
+        let actual = BlobDigest::of(&content);
+        if actual != expected {
+            return Err(StoreError::Mismatch { expected, actual });
+        }
+        self.write_known(actual, &content)
     }
 
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {

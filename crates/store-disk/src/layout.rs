@@ -46,6 +46,16 @@ impl Layout {
         self.own().join("action-cache")
     }
 
+    /// Names of contents.
+    pub fn assets(&self) -> PathBuf {
+        self.own().join("assets")
+    }
+
+    /// Trees that are written out for clients, on the same file system as objects: `cas/staging`.
+    pub fn staging(&self) -> PathBuf {
+        self.root.join("cas/staging")
+    }
+
     /// Objects that turned out to be something else.
     pub fn corrupt(&self) -> PathBuf {
         self.own().join("corrupt")

@@ -10,12 +10,14 @@
 //! content is found out when it is read, set aside, and from then on is missing.
 
 mod action_cache;
+mod assets;
 mod blobs;
 mod guesses;
 mod layout;
 mod temporary;
 
 pub use action_cache::DiskActionCache;
+pub use assets::DiskAssets;
 pub use blobs::DiskBlobs;
 pub use guesses::{Guess, Guesses};
 pub use layout::Layout;

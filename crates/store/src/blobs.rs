@@ -96,6 +96,18 @@ pub trait BlobStore: Send + Sync {
         Ok(())
     }
 
+    /// Keeps `content`, which must have the digest `expected`.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] if it has another; then it is not kept.
+    fn write_as(&self, expected: BlobDigest, content: Bytes) -> Result<(), StoreError> {
+        let actual = BlobDigest::of(&content);
+        if actual != expected {
+            return Err(StoreError::Mismatch { expected, actual });
+        }
+        self.write(content).map(|_| ())
+    }
+
     /// A place to write a blob to piece by piece.
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError>;
 

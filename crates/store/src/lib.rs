@@ -6,12 +6,14 @@
 //! One decorator a file; [`conformance`] holds every backend to the same promises.
 
 mod action_cache;
+mod assets;
 mod blobs;
 pub mod conformance;
 mod directories;
 mod memory;
 
 pub use action_cache::{ActionCache, CompletenessChecking, StoredResult};
+pub use assets::{Asset, AssetKind, AssetName, Assets, MemoryAssets};
 pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, read_message};
 pub use directories::Directories;
 pub use memory::{MemoryActionCache, MemoryBlobs};

@@ -1,0 +1,52 @@
+//! Names of contents as files, one a name.
+//!
+//! A file is the digest as `HASH/SIZE`, a line's end, and the name: what the key is made of, for people.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use headstart_store::{Asset, AssetName, Assets, StoreError};
+
+use crate::layout::{Layout, sharded};
+use crate::temporary::Temporary;
+
+/// Names as files below `headstart/assets`.
+#[derive(Debug, Clone)]
+pub struct DiskAssets {
+    names: PathBuf,
+    temporary: PathBuf,
+}
+
+impl DiskAssets {
+    /// Opens the names in a cache directory; their folders are made when they are needed.
+    pub fn open(layout: &Layout) -> Self {
+        Self {
+            names: layout.assets(),
+            temporary: layout.temporary(),
+        }
+    }
+}
+
+impl Assets for DiskAssets {
+    fn get(&self, name: &AssetName) -> Result<Option<Asset>, StoreError> {
+        let path = sharded(&self.names, name.key());
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(path, error)),
+        };
+        // What is torn or damaged is not known.
+        let content = text
+            .split_once('\n')
+            .and_then(|(digest, _)| digest.parse().ok());
+        Ok(content.map(|content| Asset { content }))
+    }
+
+    fn put(&self, name: &AssetName, asset: &Asset) -> Result<(), StoreError> {
+        let mut temporary = Temporary::create(&self.temporary)?;
+        let text = format!("{}\n{}\n", asset.content, name.uri);
+        temporary.write_all(text.as_bytes())?;
+        temporary.place(&sharded(&self.names, name.key()), 0o644)
+    }
+}
