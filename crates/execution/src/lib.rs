@@ -15,6 +15,6 @@ pub use executor::{
     SubactionRecorder,
 };
 pub use sandbox::{
-    BoxFuture, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, SocketMount, Streams,
-    WritablePaths,
+    BindMount, BoxFuture, CapturedProperties, Sandbox, SandboxError, SandboxOutcome,
+    SandboxRequest, SocketMount, Streams, WritablePaths,
 };

@@ -21,6 +21,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct SandboxRequest {
     /// The tree that the command sees as `/`.
     pub input_root: DirectoryDigest,
+    /// Where that tree lies staged already, to be read only; `None` if it has to be staged.
+    pub staged: Option<PathBuf>,
     /// A tree below it (`chrootRootDigest`): seen wherever the input root has nothing.
     pub base_root: Option<DirectoryDigest>,
     /// The program and its arguments. A program without `/` is looked for in the environment's
@@ -35,6 +37,8 @@ pub struct SandboxRequest {
     /// What to capture: paths from the root, of any kind. Those that are not there afterwards are
     /// left out of the outcome. The directories above them are made before the command starts.
     pub outputs: Vec<TreePath>,
+    /// Node properties of what the command wrote that are captured with the outputs.
+    pub properties: CapturedProperties,
     /// The user id inside; 0 unless `unixUID` says otherwise.
     pub uid: u32,
     /// The group id inside; 0 unless `unixGID` says otherwise.
@@ -43,6 +47,8 @@ pub struct SandboxRequest {
     pub network: bool,
     /// A socket to be seen inside.
     pub socket: Option<SocketMount>,
+    /// Files and folders of the host to be seen inside, with all that the command may do to them.
+    pub binds: Vec<BindMount>,
     /// Where its output goes.
     pub streams: Streams,
     /// Added to the process's niceness: 0 for what a build waits for.
@@ -60,6 +66,24 @@ pub enum WritablePaths {
     Only(Vec<TreePath>),
 }
 
+/// Node properties that are captured with outputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CapturedProperties {
+    /// Times of modification.
+    pub mtime: bool,
+    /// Permission bits.
+    pub unix_mode: bool,
+}
+
+/// A file or folder of the host, to be seen at a path inside; it hides what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindMount {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// Where it is seen inside.
+    pub inside: TreePath,
+}
+
 /// A unix socket of the host, to be seen at a path inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketMount {
@@ -69,7 +93,7 @@ pub struct SocketMount {
     pub inside: TreePath,
 }
 
-/// Where standard output and standard error go. Standard input is always empty.
+/// Where standard output and standard error go. Standard input is empty, unless it is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Streams {
     /// Each into memory, up to a limit beyond which the command is ended.
@@ -79,6 +103,9 @@ pub enum Streams {
     },
     /// Both appended to this file as they come: an element's log.
     Log(PathBuf),
+    /// Those of this process, standard input and its terminal too: for a process that is there for one
+    /// command.
+    Inherited,
 }
 
 /// What came of a command that ran to its end.

@@ -11,10 +11,10 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use headstart_execution::SandboxError;
+use headstart_execution::{CapturedProperties, SandboxError};
 use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Entries, FileNode,
-    Name, Node, SymlinkNode, Tree, TreeError, TreePath,
+    Name, Node, Properties, SymlinkNode, Tree, TreeError, TreePath,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
 
@@ -31,6 +31,8 @@ pub(crate) struct Layers<'a> {
     pub(crate) lower: &'a [DirectoryDigest],
     /// What the sandbox itself put there: paths that are no outputs.
     pub(crate) own: &'a [TreePath],
+    /// What of the upper layer's nodes is captured besides.
+    pub(crate) properties: CapturedProperties,
     pub(crate) store: &'a Store,
 }
 
@@ -135,9 +137,16 @@ impl Layers<'_> {
                 };
             }
         }
+        let properties = match upper {
+            Some(folder) if self.properties != CapturedProperties::default() => {
+                let metadata = fs::metadata(folder).map_err(|error| io_error(folder, &error))?;
+                self.properties_of(&metadata)
+            }
+            _ => Properties::default(),
+        };
         let encoded = Directory {
             entries: entries.into_iter().collect(),
-            ..Directory::default()
+            properties,
         }
         .encode();
         let digest = DirectoryDigest::of(&encoded);
@@ -218,7 +227,10 @@ impl Layers<'_> {
             let target = target
                 .to_str()
                 .ok_or_else(|| failed("its target is not UTF-8".into()))?;
-            return Ok(Node::Symlink(SymlinkNode::new(target)));
+            return Ok(Node::Symlink(SymlinkNode {
+                target: target.into(),
+                properties: self.properties_of(metadata),
+            }));
         }
         let open = || File::open(file);
         let mut opened = match open() {
@@ -239,10 +251,24 @@ impl Layers<'_> {
                 }
                 Kept::Io(error) => failed(error.to_string()),
             })?;
-        Ok(Node::File(FileNode::new(
+        Ok(Node::File(FileNode {
             digest,
-            metadata.permissions().mode() & 0o100 != 0,
-        )))
+            executable: metadata.permissions().mode() & 0o100 != 0,
+            properties: self.properties_of(metadata),
+        }))
+    }
+
+    fn properties_of(&self, metadata: &Metadata) -> Properties {
+        let CapturedProperties { mtime, unix_mode } = self.properties;
+        if !mtime && !unix_mode {
+            return Properties::default();
+        }
+        let mode = metadata.permissions().mode() & 0o7777;
+        Properties::of(
+            mtime.then(|| (metadata.mtime(), metadata.mtime_nsec())),
+            // A link has no mode of its own.
+            (unix_mode && !metadata.is_symlink()).then_some(mode),
+        )
     }
 
     fn keep(&self, file: &mut File, size: u64) -> Result<BlobDigest, Kept> {

@@ -36,7 +36,7 @@ pub(crate) fn sweep(parent: &Path) {
 }
 
 /// Removes a folder with all below it, whatever modes a command gave to its directories.
-pub(crate) fn remove(path: &Path) {
+pub fn remove(path: &Path) {
     if let Err(error) = try_remove(path)
         && error.kind() != io::ErrorKind::NotFound
     {

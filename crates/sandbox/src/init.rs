@@ -47,6 +47,9 @@ fn outside() -> i32 {
     let Ok(orders) = receive::<Orders>(&mut socket) else {
         return 1;
     };
+    if orders.stdin.is_some() {
+        leave_interrupts_to_the_command();
+    }
     if let Err(report) = make_namespaces(&orders) {
         return i32::from(send(&mut socket, &report).is_err());
     }
@@ -70,6 +73,17 @@ fn outside() -> i32 {
             i32::from(send(&mut socket, &report).is_err())
         }
         child => watch(&socket, child),
+    }
+}
+
+/// What is typed at a terminal is for the command that has it, not for this process. A handler does
+/// not outlive an exec, so the command itself has the default.
+fn leave_interrupts_to_the_command() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP] {
+        // SAFETY: the handler does nothing, which is safe at any time.
+        unsafe { libc::signal(signal, handler) };
     }
 }
 
@@ -174,7 +188,7 @@ fn inside(orders: &Orders) -> Result<Report, Report> {
         .env_clear()
         .envs(orders.environment.iter().map(|(name, value)| (name, value)))
         .current_dir(&orders.working_directory)
-        .stdin(Stdio::null())
+        .stdin(stdin(orders))
         .spawn();
     let command = match spawned {
         Ok(command) => command.id().cast_signed(),
@@ -201,6 +215,14 @@ fn inside(orders: &Orders) -> Result<Report, Report> {
                 });
             }
         }
+    }
+}
+
+fn stdin(orders: &Orders) -> Stdio {
+    match orders.stdin {
+        None => Stdio::null(),
+        // SAFETY: the maker opened it for this purpose, and nothing else in this process uses it.
+        Some(descriptor) => Stdio::from(unsafe { OwnedFd::from_raw_fd(descriptor) }),
     }
 }
 

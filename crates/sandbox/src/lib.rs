@@ -15,10 +15,14 @@ mod capture;
 mod folders;
 mod init;
 mod mounts;
+mod prepare;
 mod protocol;
 mod runner;
 mod stage;
+mod streams;
 
 pub use available::check_available;
+pub use folders::remove as remove_tree;
 pub use init::init_if_requested;
 pub use runner::{InitProgram, NativeSandbox};
+pub use stage::StagedTree;

@@ -26,15 +26,18 @@ pub(crate) fn enter(orders: &Orders) -> Result<(), Report> {
         )?)
     })?;
     step("mount the overlay", || overlay(orders))?;
-    step("make /dev", || devices(&root.join("dev")))?;
+    // Whoever brings a /dev of their own gets that.
+    if !orders.binds.iter().any(|(_, at)| at == Path::new("dev")) {
+        step("make /dev", || devices(&root.join("dev")))?;
+    }
     step("mount /proc", || proc(&root.join("proc")))?;
     if let Some(writable) = &orders.writable {
         step("make the root read-only", || read_only(root, writable))?;
     }
     // After what is writable, whose mounts would hide it.
-    if let Some((host, inside)) = &orders.socket {
-        step("mount the socket", || {
-            Ok(mount_bind(host, root.join(inside))?)
+    for (host, inside) in &orders.binds {
+        step(&format!("mount {}", host.display()), || {
+            Ok(mount_bind_recursive(host, root.join(inside))?)
         })?;
     }
     step("change the root", || {

@@ -28,8 +28,10 @@ pub(crate) struct Orders {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) network: bool,
-    /// A socket of the host and where below the root it is seen; a file is there to mount it on.
-    pub(crate) socket: Option<(PathBuf, PathBuf)>,
+    /// Files of the host and where below the root they are seen; something is there to mount them on.
+    pub(crate) binds: Vec<(PathBuf, PathBuf)>,
+    /// A descriptor that the init has inherited, to be the command's standard input.
+    pub(crate) stdin: Option<i32>,
     pub(crate) nice: i32,
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use headstart_execution::SandboxError;
-use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, TreeError};
+use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Properties, TreeError};
 use headstart_store::{Directories, LocalBlobs, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
@@ -23,14 +23,15 @@ const MODIFIED: i64 = 1_321_009_871;
 
 type Store = Directories<dyn LocalBlobs>;
 
-/// A tree as a folder; removed when nobody uses it any more.
+/// A tree as a folder that must not be written to; removed when nobody uses it any more.
 #[derive(Debug)]
-pub(crate) struct StagedTree {
+pub struct StagedTree {
     path: PathBuf,
 }
 
 impl StagedTree {
-    pub(crate) fn path(&self) -> &Path {
+    /// The folder.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -144,7 +145,12 @@ impl Links<'_> {
             match node {
                 Node::File(file) => {
                     let source = self.store.store().file(file.digest, file.executable)?;
-                    link(&source, at, name).map_err(failed)?;
+                    match file.properties.mtime().is_some() || file.properties.unix_mode().is_some()
+                    {
+                        false => link(&source, at, name).map_err(failed)?,
+                        // A link would give its time and mode to the object.
+                        true => copy(&source, at, name, &file.properties).map_err(failed)?,
+                    }
                 }
                 Node::Symlink(symlink) => {
                     rustix::fs::symlinkat(&*symlink.target, at, name).map_err(failed)?;
@@ -156,7 +162,11 @@ impl Links<'_> {
                     let open =
                         rustix::fs::openat(at, name, flags, Mode::empty()).map_err(failed)?;
                     self.fill_directory(&open, &path.join(name), *child)?;
-                    set_modified(at, name).map_err(failed)?;
+                    let inner = self
+                        .store
+                        .read_directory(*child)
+                        .map_err(|error| self::failed(&path.join(name), &error.to_string()))?;
+                    set_times(at, name, &inner.properties).map_err(failed)?;
                 }
             }
         }
@@ -171,20 +181,40 @@ fn link(source: &Path, at: &OwnedFd, name: &str) -> rustix::io::Result<()> {
         Err(Errno::MLINK | Errno::XDEV | Errno::PERM) => {}
         other => return other,
     }
+    copy(source, at, name, &Properties::default())
+}
+
+/// Copies a file of the store, with the time and mode that its node says.
+fn copy(
+    source: &Path,
+    at: &OwnedFd,
+    name: &str,
+    properties: &Properties,
+) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
     let from = rustix::fs::open(source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mode = Mode::from_raw_mode(rustix::fs::fstat(&from)?.st_mode & 0o777);
+    let mode = match properties.unix_mode() {
+        Some(mode) => mode & 0o777,
+        None => rustix::fs::fstat(&from)?.st_mode & 0o777,
+    };
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let to = rustix::fs::openat(at, name, flags, mode)?;
+    let to = rustix::fs::openat(at, name, flags, Mode::from_raw_mode(0o600))?;
     let (mut from, mut to) = (fs::File::from(from), fs::File::from(to));
     std::io::copy(&mut from, &mut to)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    set_modified(at, name)
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(mode))?;
+    set_times(at, name, properties)
 }
 
 fn set_modified(at: &impl AsFd, name: &str) -> rustix::io::Result<()> {
+    set_times(at, name, &Properties::default())
+}
+
+fn set_times(at: &impl AsFd, name: &str, properties: &Properties) -> rustix::io::Result<()> {
+    let (tv_sec, nanos) = properties.mtime().unwrap_or((MODIFIED, 0));
     let time = Timespec {
-        tv_sec: MODIFIED,
-        tv_nsec: 0,
+        tv_sec,
+        tv_nsec: nanos.into(),
     };
     let times = Timestamps {
         last_access: time,

@@ -102,6 +102,7 @@ impl World {
     fn request(&self, script: &str) -> SandboxRequest {
         SandboxRequest {
             input_root: self.root,
+            staged: None,
             base_root: None,
             arguments: ["sh", "-c", script].map(str::to_owned).to_vec(),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
@@ -112,6 +113,8 @@ impl World {
             gid: 0,
             network: false,
             socket: None,
+            binds: Vec::new(),
+            properties: Default::default(),
             streams: Streams::Captured { limit: 1 << 20 },
             nice: 0,
             timeout: None,
