@@ -13,7 +13,7 @@ use bytes::Bytes;
 use headstart_daemon::{Endpoint, LocalExecutor, Resources, Tenant};
 use headstart_execution::{CancellationToken, Subaction, SubactionRecorder};
 use headstart_launcher_embed::LAUNCHER;
-use headstart_merkle::{ActionDigest, Directory, DirectoryDigest, FileNode, Name, Node};
+use headstart_merkle::{ActionDigest, Directory, DirectoryDigest, FileNode, Name, Node, TreePath};
 use headstart_reapi::reapi::execution_client::ExecutionClient;
 use headstart_reapi::{Message, longrunning, reapi};
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
@@ -53,7 +53,10 @@ async fn measure(folder: &Path) -> Result<(), Failure> {
         slots,
     });
     let stop = CancellationToken::new();
-    let endpoint = Endpoint::open(Tenant::new(executor, Arc::new(Nobody), false, stop))?;
+    let endpoint = Endpoint::open(
+        Tenant::new(executor, Arc::new(Nobody), false, stop),
+        &TreePath::default(),
+    )?;
     let client = connect(&endpoint).await?;
     let work = Work::new(&*store)?;
 
@@ -199,7 +202,7 @@ async fn execute(mut client: Client, action: ActionDigest) -> Result<(), Failure
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<Client, Failure> {
-    let socket = endpoint.socket();
+    let socket = endpoint.socket().to_owned();
     let connector = tower::service_fn(move |_| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }

@@ -1,34 +1,31 @@
 //! A gRPC server on a unix socket of its own, for those inside one sandbox.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use headstart_reapi::bytestream::byte_stream_server::ByteStreamServer;
-use headstart_reapi::reapi::action_cache_server::ActionCacheServer;
-use headstart_reapi::reapi::capabilities_server::CapabilitiesServer;
-use headstart_reapi::reapi::content_addressable_storage_server::ContentAddressableStorageServer;
-use headstart_reapi::reapi::execution_server::ExecutionServer;
+use headstart_merkle::TreePath;
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
-use crate::services::{
-    ActionCacheService, ByteStreamService, CapabilitiesService, CasService, ExecutionService,
-    MAX_MESSAGE,
-};
+use crate::authority::Mended;
+use crate::inside::Inside;
+use crate::instances::Instances;
+use crate::server::{routes, transport};
+use crate::services::Clients;
 use crate::tenant::Tenant;
-
-/// What may be on its way on one connection and one stream; the defaults cost half the throughput.
-const WINDOW: u32 = 16 * 1024 * 1024;
-const FRAME: u32 = 1024 * 1024;
 
 /// A server that runs until it is closed or dropped.
 pub struct Endpoint {
-    /// Holds the socket; readable by nobody else, removed with the endpoint.
-    folder: tempfile::TempDir,
+    /// Holds the socket, unless that lies in a staged tree; readable by nobody else, removed with the
+    /// endpoint.
+    _folder: Option<tempfile::TempDir>,
+    socket: PathBuf,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -42,11 +39,11 @@ pub struct EndpointError {
 }
 
 impl Endpoint {
-    /// Serves `tenant` on a new socket.
+    /// Serves `tenant` on a new socket, which the sandbox will see at `inside`.
     ///
     /// The socket lies in the folder for temporary files: paths of sockets may have 107 bytes, and
     /// cache directories can be longer.
-    pub fn open(tenant: Tenant) -> Result<Self, EndpointError> {
+    pub fn open(tenant: Tenant, inside: &TreePath) -> Result<Self, EndpointError> {
         let failed = |source| EndpointError {
             folder: std::env::temp_dir(),
             source,
@@ -55,19 +52,48 @@ impl Endpoint {
             .prefix("headstart-")
             .tempdir()
             .map_err(failed)?;
-        let listener = UnixListener::bind(folder.path().join("socket")).map_err(failed)?;
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).map_err(failed)?;
+        Ok(Self::start(tenant, listener, socket, inside, Some(folder)))
+    }
+
+    /// Serves `tenant` on a new socket at `inside` in a staged tree.
+    pub fn open_in(tenant: Tenant, tree: &Path, inside: &TreePath) -> Result<Self, EndpointError> {
+        let socket = tree.join(inside.as_str());
+        let folder = socket.parent().unwrap_or(tree).to_owned();
+        let open = || {
+            std::fs::create_dir_all(&folder)?;
+            let open = std::fs::File::open(&folder)?;
+            let name = socket.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            // By descriptor, which is short.
+            let short = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+            UnixListener::bind(short.join(name))
+        };
+        let listener = open().map_err(|source| EndpointError { folder, source })?;
+        Ok(Self::start(tenant, listener, socket, inside, None))
+    }
+
+    fn start(
+        tenant: Tenant,
+        listener: UnixListener,
+        socket: PathBuf,
+        inside: &TreePath,
+        folder: Option<tempfile::TempDir>,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let server = serve(tenant, listener, stop.clone());
-        Ok(Self {
-            folder,
+        let clients = Clients::Inside(Arc::new(Inside::new(socket.clone(), inside.clone())));
+        let server = serve(tenant, clients, listener, stop.clone());
+        Self {
+            _folder: folder,
+            socket,
             server: tokio::spawn(server),
             stop,
-        })
+        }
     }
 
     /// The socket's path on the host.
-    pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Ends the server. What its clients still wait for is cancelled.
@@ -75,11 +101,6 @@ impl Endpoint {
         self.stop.cancel();
         // The sandbox has ended, and with it all clients; nothing is left to be answered.
         let _ = (&mut self.server).await;
-    }
-
-    /// The folder of the socket.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 
@@ -90,28 +111,11 @@ impl Drop for Endpoint {
     }
 }
 
-async fn serve(tenant: Tenant, listener: UnixListener, stop: CancellationToken) {
-    let cas = ContentAddressableStorageServer::new(CasService::new(tenant.clone()))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    let bytes = ByteStreamServer::new(ByteStreamService::new(tenant.clone()))
-        .max_decoding_message_size(MAX_MESSAGE);
-    let results = ActionCacheServer::new(ActionCacheService::new(tenant.clone()))
-        .max_decoding_message_size(MAX_MESSAGE);
-    let router = Server::builder()
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
-        .max_frame_size(FRAME)
-        .max_concurrent_streams(1024)
-        .add_service(CapabilitiesServer::new(CapabilitiesService::new(
-            tenant.clone(),
-        )))
-        .add_service(cas)
-        .add_service(bytes)
-        .add_service(results)
-        .add_service(ExecutionServer::new(ExecutionService::new(tenant.clone())));
+async fn serve(tenant: Tenant, clients: Clients, listener: UnixListener, stop: CancellationToken) {
+    let router = transport().add_routes(routes(&Instances::one(tenant.clone()), clients));
+    let connections = UnixListenerStream::new(listener).map(|stream| stream.map(Mended::new));
     let served = tokio::select! {
-        served = router.serve_with_incoming(UnixListenerStream::new(listener)) => served,
+        served = router.serve_with_incoming(connections) => served,
         () = stop.cancelled() => Ok(()),
     };
     tenant.cancel().cancel();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use headstart_execution::{
@@ -12,13 +12,14 @@ use headstart_execution::{
 use headstart_merkle::ActionDigest;
 use headstart_reapi::reapi;
 use headstart_store::{ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::endpoint::Endpoint;
+use crate::parents::{ParentRun, Parents};
 use crate::queue::{Added, Left, Queue};
-use crate::result::{action_result, duration_of};
-use crate::runner::{Manner, sandbox_request, socket_path, wanted_outputs};
-use crate::tenant::{NobodyToTell, Tenant};
+use crate::result::duration_of;
+use crate::runner::{Manner, SandboxedAction, socket_path};
+use crate::tenant::{Tenant, nobody_to_tell};
 
 /// How much an action may write to each of its streams, in bytes.
 const STREAM_LIMIT: usize = 64 * 1024 * 1024;
@@ -47,16 +48,18 @@ struct Inner {
     cache: CompletenessChecking<Arc<dyn ActionCache>, Arc<dyn BlobStore>>,
     sandbox: Arc<dyn Sandbox>,
     state: Mutex<State>,
+    /// Who follows actions that ask for others.
+    parents: OnceLock<Weak<dyn Parents>>,
 }
 
 type Answer = Result<Outcome, Arc<ExecutionError>>;
 
 /// A job's key: the action, and a number that only jobs which must not be shared have.
-type Key = (ActionDigest, u64);
+pub(crate) type JobKey = (ActionDigest, u64);
 
 struct State {
-    queue: Queue<Key, oneshot::Sender<Answer>>,
-    jobs: HashMap<Key, Arc<Job>>,
+    queue: Queue<JobKey, oneshot::Sender<Answer>>,
+    jobs: HashMap<JobKey, Arc<Job>>,
     unshared: u64,
 }
 
@@ -65,6 +68,8 @@ struct Job {
     skip_cache_lookup: bool,
     queued: SystemTime,
     cancel: CancellationToken,
+    /// Whether its command has been started.
+    started: watch::Sender<bool>,
 }
 
 /// An element's own command, to be run with an endpoint of its own.
@@ -102,7 +107,20 @@ impl LocalExecutor {
                 jobs: HashMap::new(),
                 unshared: 0,
             }),
+            parents: OnceLock::new(),
         }))
+    }
+
+    /// Has all actions followed that ask for others, as long as `parents` lives. Only the first who
+    /// wants it is told.
+    pub fn followed_by(&self, parents: &Arc<dyn Parents>) {
+        let _ = self.0.parents.set(Arc::downgrade(parents));
+    }
+
+    /// Begins to follow a parent, if anybody does.
+    pub(crate) fn follow(&self, parent: ActionDigest) -> Option<Arc<dyn ParentRun>> {
+        let parents = self.0.parents.get()?.upgrade()?;
+        Some(parents.begin(parent))
     }
 
     /// Where inputs are and outputs go.
@@ -156,11 +174,10 @@ impl LocalExecutor {
         queued: SystemTime,
         cancel: &CancellationToken,
     ) -> Result<(reapi::ActionResult, Duration), ExecutionError> {
-        let wanted = wanted_outputs(spec)?;
         let endpoint = match socket_path(spec)? {
             None => None,
             Some(inside) => {
-                let endpoint = Endpoint::open(tenant.clone())
+                let endpoint = Endpoint::open(tenant.clone(), &inside)
                     .map_err(|error| ExecutionError::Service(error.to_string()))?;
                 Some((endpoint, inside))
             }
@@ -174,7 +191,8 @@ impl LocalExecutor {
             nice,
             socket,
         };
-        let request = sandbox_request(spec, &wanted, manner, self.directories())?;
+        let action = SandboxedAction::new(spec.clone(), manner, self.directories())?;
+        let request = action.request.clone();
         let outcome = self.0.sandbox.run(request, cancel.clone()).await;
         if let Some((endpoint, _)) = endpoint {
             endpoint.close().await;
@@ -188,7 +206,7 @@ impl LocalExecutor {
             error => error.into(),
         })?;
         let duration = outcome.running;
-        let mut result = action_result(spec, &wanted, outcome, queued, self.directories())?;
+        let mut result = action.result(outcome, queued, self.directories())?;
         result.subactions = tenant.take_asked().into_iter().map(Into::into).collect();
         Ok((result, duration))
     }
@@ -206,7 +224,13 @@ impl LocalExecutor {
         }))
     }
 
-    async fn answer(&self, request: Request) -> Result<Outcome, ExecutionError> {
+    /// Executes an action as [`Executor::execute`] does, and calls `tell` when its command is
+    /// started, by this request or an earlier one: not if the result is known.
+    pub async fn execute_and_tell(
+        &self,
+        request: Request,
+        tell: impl Fn() + Send + Sync,
+    ) -> Result<Outcome, ExecutionError> {
         let spec = ActionSpec::read(request.action, self.store().as_ref())?;
         let skip_cache_lookup = request.skip_cache_lookup || spec.do_not_cache;
         if !skip_cache_lookup && let Some(outcome) = self.look_up(request.action)? {
@@ -216,10 +240,17 @@ impl LocalExecutor {
             let spec = spec.clone();
             let (mut waiting, joined) = self.enqueue(spec, request.priority, skip_cache_lookup);
             self.start_jobs();
-            let answer = tokio::select! {
-                biased;
-                answer = &mut waiting.answer => answer,
-                () = request.cancel.cancelled() => return Err(ExecutionError::Cancelled),
+            let mut job = waiting.started.take();
+            let answer = loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut waiting.answer => break answer,
+                    () = request.cancel.cancelled() => return Err(ExecutionError::Cancelled),
+                    () = started(&mut job) => {
+                        job = None;
+                        tell();
+                    }
+                }
             };
             let lost = || ExecutionError::Service("the job ended without an answer".to_owned());
             match answer.map_err(|_| lost())? {
@@ -254,8 +285,10 @@ impl LocalExecutor {
                 skip_cache_lookup: skip,
                 queued: SystemTime::now(),
                 cancel: CancellationToken::new(),
+                started: watch::Sender::new(false),
             })
         });
+        let started = state.jobs.get(&key).map(|job| job.started.subscribe());
         drop(state);
         (
             Waiting {
@@ -263,9 +296,21 @@ impl LocalExecutor {
                 key,
                 number,
                 answer,
+                started,
             },
             added == Added::Joined,
         )
+    }
+
+    /// Frees the slot of a job for others while it waits for them.
+    pub(crate) fn lend_slot(&self, key: JobKey) {
+        self.state().queue.lend(key);
+        self.start_jobs();
+    }
+
+    /// The job goes on.
+    pub(crate) fn reclaim_slot(&self, key: JobKey) {
+        self.state().queue.reclaim(key);
     }
 
     /// Starts what may be started.
@@ -279,11 +324,11 @@ impl LocalExecutor {
         }
     }
 
-    async fn run_job(self, key: Key, job: Arc<Job>, priority: Priority) {
+    async fn run_job(self, key: JobKey, job: Arc<Job>, priority: Priority) {
         // In a task of its own, so that a panic costs this job and not its slot.
         let task = {
             let (executor, job) = (self.clone(), Arc::clone(&job));
-            tokio::spawn(async move { executor.outcome_of(&job, priority).await })
+            tokio::spawn(async move { executor.outcome_of(key, &job, priority).await })
         };
         let answer = match task.await {
             Ok(answer) => answer,
@@ -301,7 +346,12 @@ impl LocalExecutor {
         self.start_jobs();
     }
 
-    async fn outcome_of(&self, job: &Job, priority: Priority) -> Result<Outcome, ExecutionError> {
+    async fn outcome_of(
+        &self,
+        key: JobKey,
+        job: &Job,
+        priority: Priority,
+    ) -> Result<Outcome, ExecutionError> {
         // Another job for the same action may have ended between look-up and queueing.
         if !job.skip_cache_lookup
             && let Some(outcome) = self.look_up(job.spec.digest)?
@@ -313,17 +363,27 @@ impl LocalExecutor {
         } else {
             0
         };
-        let tenant = Tenant::new(
+        job.started.send_replace(true);
+        let is_parent = socket_path(&job.spec)?.is_some() && !priority.is_speculative();
+        let digest = job.spec.digest;
+        let parent = is_parent.then(|| self.follow(digest)).flatten();
+        let tenant = Tenant::of_job(
             self.clone(),
-            Arc::new(NobodyToTell),
-            false,
+            parent
+                .clone()
+                .map_or_else(nobody_to_tell, ParentRun::recorder),
+            (key, priority),
             job.cancel.child_token(),
         );
         let streams = Streams::Captured {
             limit: STREAM_LIMIT,
         };
         let ran = self.run(&job.spec, tenant, streams, nice, job.queued, &job.cancel);
-        let (result, duration) = ran.await?;
+        let ran = ran.await;
+        if let Some(parent) = parent {
+            parent.ended(matches!(&ran, Ok((result, _)) if result.exit_code == 0));
+        }
+        let (result, duration) = ran?;
         let result = StoredResult::from(result);
         if result.message().exit_code == 0 && !job.spec.do_not_cache {
             self.0.cache.put(job.spec.digest, &result)?;
@@ -339,9 +399,20 @@ impl LocalExecutor {
 /// Somebody who waits for a job; when it is dropped nobody does any more.
 struct Waiting<'a> {
     executor: &'a LocalExecutor,
-    key: Key,
+    key: JobKey,
     number: u64,
     answer: oneshot::Receiver<Answer>,
+    started: Option<watch::Receiver<bool>>,
+}
+
+/// Returns when the job is started; never if it ends without.
+async fn started(job: &mut Option<watch::Receiver<bool>>) {
+    if let Some(job) = job
+        && job.wait_for(|started| *started).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 impl Drop for Waiting<'_> {
@@ -363,6 +434,6 @@ impl Drop for Waiting<'_> {
 
 impl Executor for LocalExecutor {
     fn execute(&self, request: Request) -> BoxFuture<'_, Result<Outcome, ExecutionError>> {
-        Box::pin(self.answer(request))
+        Box::pin(self.execute_and_tell(request, || {}))
     }
 }

@@ -8,15 +8,27 @@
 //! Invariants: identical actions in flight run once. What a build waits for never waits for what is
 //! speculative. Only results of success are cached. Nothing of an endpoint outlives its sandbox.
 
+mod authority;
 mod endpoint;
 mod executor;
+mod inside;
+mod instances;
+mod parents;
+mod premises;
 mod queue;
 mod result;
 mod runner;
+mod server;
 mod services;
 mod status;
 mod tenant;
+mod trees;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources};
+pub use instances::Instances;
+pub use parents::{ParentRun, Parents};
+pub use premises::{DiskUsage, Premises, StageWanted, StagedTree};
+pub use runner::{Manner, SandboxedAction, socket_path};
+pub use server::{Audience, Server};
 pub use tenant::Tenant;

@@ -1,5 +1,6 @@
 //! Which action runs next: slots, priorities, joining and promotion. Pure, so that every order of
-//! events can be tested.
+//! events can be tested. A job that waits for others lends its slot, so that it can't be what they wait
+//! for.
 //!
 //! A real action starts as soon as fewer real actions than slots are running, whatever speculative
 //! ones are running: those are at a lower scheduling priority and yield the processor. A speculative
@@ -28,6 +29,8 @@ struct Job<W> {
     arrival: u64,
     /// The priority with which it was started, if it was.
     started: Option<Priority>,
+    /// Whether it runs without a slot for the time being.
+    lent: bool,
     waiters: Vec<(u64, W)>,
 }
 
@@ -75,6 +78,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Queue<K, W> {
                     priority,
                     arrival: number,
                     started: None,
+                    lent: false,
                     waiters,
                 },
             );
@@ -89,8 +93,10 @@ impl<K: Copy + Eq + Hash + Ord, W> Queue<K, W> {
                 None => self.waiting.push(Reverse((priority, job.arrival, key))),
                 Some(started) if started.is_speculative() && !priority.is_speculative() => {
                     job.started = Some(priority);
-                    self.running_speculative -= 1;
-                    self.running_real += 1;
+                    if !job.lent {
+                        self.running_speculative -= 1;
+                        self.running_real += 1;
+                    }
                 }
                 Some(_) => {}
             }
@@ -121,11 +127,7 @@ impl<K: Copy + Eq + Hash + Ord, W> Queue<K, W> {
             }
             self.waiting.pop();
             job.started = Some(priority);
-            *(if speculative {
-                &mut self.running_speculative
-            } else {
-                &mut self.running_real
-            }) += 1;
+            *self.running(priority) += 1;
             return Some((key, priority));
         }
     }
@@ -135,12 +137,46 @@ impl<K: Copy + Eq + Hash + Ord, W> Queue<K, W> {
         let Some(job) = self.jobs.remove(&key) else {
             return Vec::new();
         };
-        match job.started {
-            Some(priority) if priority.is_speculative() => self.running_speculative -= 1,
-            Some(_) => self.running_real -= 1,
-            None => {}
+        if let Some(priority) = job.started
+            && !job.lent
+        {
+            *self.running(priority) -= 1;
         }
         job.waiters.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+
+    /// Frees the slot of a running job that waits for others.
+    pub(crate) fn lend(&mut self, key: K) {
+        self.set_lent(key, true);
+    }
+
+    /// The job goes on, if need be with one more running than there are slots.
+    pub(crate) fn reclaim(&mut self, key: K) {
+        self.set_lent(key, false);
+    }
+
+    fn set_lent(&mut self, key: K, lent: bool) {
+        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.lent != lent) else {
+            return;
+        };
+        let Some(priority) = job.started else {
+            return;
+        };
+        job.lent = lent;
+        let running = self.running(priority);
+        if lent {
+            *running -= 1;
+        } else {
+            *running += 1;
+        }
+    }
+
+    fn running(&mut self, priority: Priority) -> &mut usize {
+        if priority.is_speculative() {
+            &mut self.running_speculative
+        } else {
+            &mut self.running_real
+        }
     }
 
     /// Takes a waiter away.
@@ -223,6 +259,27 @@ mod tests {
         assert_eq!(started(&mut queue), [] as [u32; 0], "1 and 4 are real now");
         assert_eq!(queue.finish(4).len(), 2);
         assert_eq!(started(&mut queue), [5]);
+    }
+
+    #[test]
+    fn a_job_that_waits_for_others_does_not_hold_them_up() {
+        let mut queue: Queue<u32, ()> = Queue::new(1);
+        queue.add(1, REAL, ());
+        assert_eq!(started(&mut queue), [1]);
+        queue.add(2, REAL, ());
+        queue.add(3, Priority(-1), ());
+        assert_eq!(started(&mut queue), [] as [u32; 0]);
+        queue.lend(1);
+        assert_eq!(started(&mut queue), [3], "what it asked for goes first");
+        queue.reclaim(1);
+        queue.finish(3);
+        assert_eq!(started(&mut queue), [] as [u32; 0], "1 has its slot again");
+        queue.lend(1);
+        queue.finish(1);
+        assert_eq!(started(&mut queue), [2]);
+        queue.finish(2);
+        queue.add(4, REAL, ());
+        assert_eq!(started(&mut queue), [4], "no slot was lost or gained");
     }
 
     #[test]

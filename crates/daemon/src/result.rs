@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use headstart_execution::{ActionSpec, SandboxOutcome};
-use headstart_merkle::{DirectoryDigest, DirectoryReader, Node};
-use headstart_reapi::{Message, reapi};
+use headstart_merkle::{DirectoryDigest, Node, TreeError};
+use headstart_reapi::reapi;
 use headstart_store::{BlobStore, Directories, StoreError};
 
 use crate::runner::WantedOutput;
+use crate::trees::write_tree;
 
 /// Longer output goes to the store and is named by digest.
 const INLINE: usize = 16 * 1024;
@@ -60,7 +61,8 @@ fn add_output<S: BlobStore + ?Sized + 'static>(
         }),
         Node::Directory(root) => {
             let tree = if spec.outputs.trees {
-                Some(write_tree(*root, directories)?)
+                let tree = write_tree(*root, directories);
+                Some(tree.map_err(|error| of_tree(root, error))?.into())
             } else {
                 None
             };
@@ -75,40 +77,15 @@ fn add_output<S: BlobStore + ?Sized + 'static>(
     Ok(())
 }
 
-/// Writes the Tree message of a stored directory.
-fn write_tree<S: BlobStore + ?Sized + 'static>(
-    root: DirectoryDigest,
-    directories: &Directories<S>,
-) -> Result<reapi::Digest, StoreError> {
-    let mut tree = reapi::Tree::default();
-    let mut seen = std::collections::HashSet::from([root]);
-    let mut pending = vec![root];
-    while let Some(digest) = pending.pop() {
-        let directory =
-            directories
-                .read_directory(digest)
-                .map_err(|error| StoreError::Invalid {
-                    digest: digest.blob(),
-                    what: "a Directory",
-                    reason: error.to_string(),
-                })?;
-        for node in directory.entries.values() {
-            if let Node::Directory(child) = node
-                && seen.insert(*child)
-            {
-                pending.push(*child);
-            }
-        }
-        let message = directory.to_message();
-        match tree.root {
-            None => tree.root = Some(message),
-            Some(_) => tree.children.push(message),
-        }
+fn of_tree(root: &DirectoryDigest, error: TreeError) -> StoreError {
+    match error {
+        TreeError::Missing(digest) => StoreError::Missing(digest),
+        error => StoreError::Invalid {
+            digest: root.blob(),
+            what: "a tree that can be read",
+            reason: error.to_string(),
+        },
     }
-    Ok(directories
-        .store()
-        .write(tree.encode_to_vec().into())?
-        .into())
 }
 
 fn stream<S: BlobStore + ?Sized + 'static>(

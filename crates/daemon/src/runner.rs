@@ -1,13 +1,65 @@
 //! From an action to a command in a sandbox.
 
+use std::time::SystemTime;
+
 use headstart_execution::{
-    ActionSpec, InvalidAction, SandboxRequest, SocketMount, Streams, WritablePaths,
+    ActionSpec, CapturedProperties, InvalidAction, SandboxOutcome, SandboxRequest, SocketMount,
+    Streams, WritablePaths,
 };
 use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Tree, TreePath};
+use headstart_reapi::reapi;
 use headstart_store::{BlobStore, Directories, StoreError};
+
+use crate::result::action_result;
 
 /// The node property by which BuildStream marks what is read-only in a tree.
 const READ_ONLY: &str = "SubtreeReadOnly";
+
+/// An action, ready for a sandbox.
+pub struct SandboxedAction {
+    spec: ActionSpec,
+    wanted: Vec<WantedOutput>,
+    /// What the sandbox is to do.
+    pub request: SandboxRequest,
+}
+
+/// How an action is to be run, beyond what it says itself.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// Where its output goes.
+    pub streams: Streams,
+    /// Added to its niceness.
+    pub nice: i32,
+    /// The socket that it finds its server at.
+    pub socket: Option<SocketMount>,
+}
+
+impl SandboxedAction {
+    /// Makes a sandbox's request of an action.
+    pub fn new<S: BlobStore + ?Sized + 'static>(
+        spec: ActionSpec,
+        manner: Manner,
+        directories: &Directories<S>,
+    ) -> Result<Self, InvalidAction> {
+        let wanted = wanted_outputs(&spec)?;
+        let request = sandbox_request(&spec, &wanted, manner, directories)?;
+        Ok(Self {
+            spec,
+            wanted,
+            request,
+        })
+    }
+
+    /// Makes an ActionResult of what came of it. `queued` is when it was first asked for.
+    pub fn result<S: BlobStore + ?Sized + 'static>(
+        &self,
+        outcome: SandboxOutcome,
+        queued: SystemTime,
+        directories: &Directories<S>,
+    ) -> Result<reapi::ActionResult, StoreError> {
+        action_result(&self.spec, &self.wanted, outcome, queued, directories)
+    }
+}
 
 /// An output that is wanted: as the command names it, and where that is in the tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,15 +68,8 @@ pub(crate) struct WantedOutput {
     pub(crate) path: TreePath,
 }
 
-/// How an action is to be run, beyond what it says itself.
-pub(crate) struct Manner {
-    pub(crate) streams: Streams,
-    pub(crate) nice: i32,
-    pub(crate) socket: Option<SocketMount>,
-}
-
 /// The outputs that `spec` names.
-pub(crate) fn wanted_outputs(spec: &ActionSpec) -> Result<Vec<WantedOutput>, InvalidAction> {
+fn wanted_outputs(spec: &ActionSpec) -> Result<Vec<WantedOutput>, InvalidAction> {
     let wanted = spec.outputs.paths.iter().map(|name| {
         let path = TreePath::normalized(&format!("{}/{name}", spec.working_directory))
             .map_err(|error| invalid(spec, format!("output path {name:?}: {error}")))?;
@@ -37,7 +82,7 @@ pub(crate) fn wanted_outputs(spec: &ActionSpec) -> Result<Vec<WantedOutput>, Inv
 }
 
 /// Where the action wants the remote-apis socket, if it does.
-pub(crate) fn socket_path(spec: &ActionSpec) -> Result<Option<TreePath>, InvalidAction> {
+pub fn socket_path(spec: &ActionSpec) -> Result<Option<TreePath>, InvalidAction> {
     let Some(path) = spec.property("remoteApisSocketPath") else {
         return Ok(None);
     };
@@ -47,7 +92,7 @@ pub(crate) fn socket_path(spec: &ActionSpec) -> Result<Option<TreePath>, Invalid
 }
 
 /// The request to the sandbox for `spec`.
-pub(crate) fn sandbox_request<S: BlobStore + ?Sized + 'static>(
+fn sandbox_request<S: BlobStore + ?Sized + 'static>(
     spec: &ActionSpec,
     wanted: &[WantedOutput],
     manner: Manner,
@@ -65,19 +110,26 @@ pub(crate) fn sandbox_request<S: BlobStore + ?Sized + 'static>(
     let base_root = base_root
         .transpose()
         .map_err(|error| invalid(spec, format!("chrootRootDigest: {error}")))?;
+    let captured = |name: &str| spec.outputs.node_properties.iter().any(|n| n == name);
     let outputs: Vec<_> = wanted.iter().map(|output| output.path.clone()).collect();
     Ok(SandboxRequest {
         input_root: spec.input_root,
+        staged: None,
         base_root,
         arguments: spec.arguments.clone(),
         environment: spec.environment.clone(),
         working_directory: spec.working_directory.clone(),
         writable: writable(spec, &outputs, directories)?,
         outputs,
+        properties: CapturedProperties {
+            mtime: captured("mtime"),
+            unix_mode: captured("unix_mode"),
+        },
         uid: id("unixUID")?,
         gid: id("unixGID")?,
         network: spec.property("network") == Some("on"),
         socket: manner.socket,
+        binds: Vec::new(),
         streams: manner.streams,
         nice: manner.nice,
         timeout: spec.timeout,

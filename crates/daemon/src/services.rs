@@ -1,16 +1,24 @@
-//! The gRPC services of the REAPI, over a tenant: one file a service.
+//! The gRPC services of the REAPI and its neighbours, over tenants: one file a service.
 
 mod action_cache;
+mod asset;
 mod bytestream;
 mod capabilities;
 mod cas;
+mod compression;
 mod execution;
+mod local_cas;
+mod operations;
+mod uploads;
 
 pub(crate) use action_cache::ActionCacheService;
+pub(crate) use asset::AssetService;
 pub(crate) use bytestream::ByteStreamService;
 pub(crate) use capabilities::CapabilitiesService;
 pub(crate) use cas::CasService;
 pub(crate) use execution::ExecutionService;
+pub(crate) use local_cas::{Clients, LocalCasService};
+pub(crate) use operations::{Operations, OperationsService};
 
 use headstart_merkle::Digest;
 use headstart_reapi::reapi;
@@ -24,19 +32,16 @@ pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 /// The largest blob that is taken, in bytes.
 pub(crate) const MAX_BLOB: u64 = 16 * 1024 * 1024 * 1024;
 
-/// Checks an instance name: an endpoint has one instance, and it has no name.
-#[allow(clippy::result_large_err)]
-pub(crate) fn check_instance(name: &str) -> Result<(), Status> {
-    if name.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid_argument(format!(
-        "there is no instance {name:?} here: expected an empty instance name"
-    )))
-}
-
 /// Checks the digest in a request's field.
 #[allow(clippy::result_large_err)]
 pub(crate) fn digest<K>(field: Option<&reapi::Digest>, name: &str) -> Result<Digest<K>, Status> {
     Digest::required(field).map_err(|error| Status::invalid_argument(format!("{name}: {error}")))
+}
+
+/// Runs what reads or writes many files where it holds up no other call.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal(format!("the call failed inside: {error}")))
 }

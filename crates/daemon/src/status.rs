@@ -1,6 +1,7 @@
 //! Errors, as gRPC says them.
 
 use headstart_execution::{ExecutionError, InvalidAction, SandboxError};
+use headstart_merkle::TreeError;
 use headstart_reapi::rpc;
 use headstart_store::StoreError;
 use tonic::{Code, Status};
@@ -38,6 +39,19 @@ pub(crate) fn of_store(error: &StoreError) -> Status {
         StoreError::Mismatch { .. } | StoreError::Invalid { .. } => Code::InvalidArgument,
         StoreError::Full(_) => Code::ResourceExhausted,
         StoreError::Io { .. } => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The status for a tree that can't be read or written.
+pub(crate) fn of_tree(error: &TreeError) -> Status {
+    let code = match error {
+        TreeError::Missing(_) => Code::NotFound,
+        TreeError::Backend(inner) => match inner.downcast_ref::<StoreError>() {
+            Some(error) => return of_store(error),
+            None => Code::Internal,
+        },
+        _ => Code::InvalidArgument,
     };
     Status::new(code, error.to_string())
 }

@@ -298,7 +298,7 @@ impl SubactionRecorder for Told {
 }
 
 async fn connect(endpoint: &Endpoint) -> Channel {
-    let socket = endpoint.socket();
+    let socket = endpoint.socket().to_owned();
     let connector = tower::service_fn(move |_| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }
@@ -328,7 +328,7 @@ async fn a_client_inside_looks_up_uploads_executes_and_is_recorded() {
         false,
         CancellationToken::new(),
     );
-    let endpoint = Endpoint::open(tenant).unwrap();
+    let endpoint = Endpoint::open(tenant, &TreePath::default()).unwrap();
     let channel = connect(&endpoint).await;
     let action = world.action("content");
 
@@ -385,7 +385,7 @@ async fn a_client_inside_looks_up_uploads_executes_and_is_recorded() {
     assert_eq!(refused.code(), Code::InvalidArgument);
 
     assert_eq!(*told.0.lock().unwrap(), ["missed", "Executed", "Cached"]);
-    let folder = endpoint.folder().to_owned();
+    let folder = endpoint.socket().parent().unwrap().to_owned();
     endpoint.close().await;
     assert!(!folder.exists(), "nothing of it stays");
 }
@@ -399,7 +399,7 @@ async fn uploads_are_checked_and_trees_are_listed() {
         true,
         CancellationToken::new(),
     );
-    let endpoint = Endpoint::open(tenant).unwrap();
+    let endpoint = Endpoint::open(tenant, &TreePath::default()).unwrap();
     let mut cas = ContentAddressableStorageClient::new(connect(&endpoint).await);
     let (good, claimed) = (BlobDigest::of(b"good"), BlobDigest::of(b"claimed"));
     let upload =

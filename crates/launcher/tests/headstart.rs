@@ -121,7 +121,9 @@ fn a_program_is_compiled_linked_and_found_again() {
     let recorder = Arc::new(Recorder::default());
     let told = Arc::clone(&recorder) as Arc<dyn SubactionRecorder>;
     let tenant = Tenant::new(executor, told, false, CancellationToken::new());
-    let endpoint = runtime.block_on(async { Endpoint::open(tenant) }).unwrap();
+    let endpoint = runtime
+        .block_on(async { Endpoint::open(tenant, &TreePath::default()) })
+        .unwrap();
 
     let project = folder.path().canonicalize().unwrap().join("project");
     fs::create_dir(&project).unwrap();

@@ -7,27 +7,28 @@ use headstart_reapi::reapi::action_cache_server::ActionCache;
 use headstart_store::{BlobStore, StoredResult};
 use tonic::{Request, Response, Status};
 
-use super::{MAX_BATCH, check_instance, digest};
+use super::{MAX_BATCH, digest};
+use crate::instances::Instances;
 use crate::result::duration_of;
 use crate::status;
 use crate::tenant::Tenant;
 
-pub(crate) struct ActionCacheService(Tenant);
+pub(crate) struct ActionCacheService(Instances);
 
 impl ActionCacheService {
-    pub(crate) fn new(tenant: Tenant) -> Self {
-        Self(tenant)
+    pub(crate) fn new(instances: Instances) -> Self {
+        Self(instances)
     }
+}
 
-    fn answered(&self, action: ActionDigest, result: StoredResult, answered: Answered) {
-        let duration = duration_of(result.message());
-        self.0.answered(Subaction {
-            action,
-            result,
-            answered,
-            duration,
-        });
-    }
+fn tell(tenant: &Tenant, action: ActionDigest, result: StoredResult, answered: Answered) {
+    let duration = duration_of(result.message());
+    tenant.answered(Subaction {
+        action,
+        result,
+        answered,
+        duration,
+    });
 }
 
 #[tonic::async_trait]
@@ -37,21 +38,21 @@ impl ActionCache for ActionCacheService {
         request: Request<reapi::GetActionResultRequest>,
     ) -> Result<Response<reapi::ActionResult>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
+        let tenant = self.0.find(&request.instance_name)?;
         let action: ActionDigest = digest(request.action_digest.as_ref(), "action_digest")?;
-        let executor = self.0.executor();
+        let executor = tenant.executor();
         let found = executor
             .cache()
             .get(action)
             .map_err(|error| status::of_store(&error))?;
         let Some(result) = found else {
-            self.0.missed(action);
+            tenant.missed(action);
             return Err(Status::not_found(format!(
                 "there is no result of the action {action}"
             )));
         };
         let mut message = result.message().clone();
-        self.answered(action, result, Answered::Cached);
+        tell(&tenant, action, result, Answered::Cached);
         let wanted = Inline {
             stdout: request.inline_stdout,
             stderr: request.inline_stderr,
@@ -66,12 +67,14 @@ impl ActionCache for ActionCacheService {
         request: Request<reapi::UpdateActionResultRequest>,
     ) -> Result<Response<reapi::ActionResult>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
-        if !self.0.may_update_cache() {
-            return Err(Status::permission_denied(
+        let tenant = self.0.find(&request.instance_name)?;
+        if !tenant.may_update_cache() {
+            return Err(Status::permission_denied(if tenant.is_inside() {
                 "this sandbox may not write to the action cache: its element would have to set \
-                 `action-cache-enable-update` for its remote-apis-socket",
-            ));
+                 `action-cache-enable-update` for its remote-apis-socket"
+            } else {
+                "this server takes no results of actions from its clients"
+            }));
         }
         let action: ActionDigest = digest(request.action_digest.as_ref(), "action_digest")?;
         let message = request
@@ -80,13 +83,13 @@ impl ActionCache for ActionCacheService {
         let result = StoredResult::from(message.clone());
         // The result of a failed command would be taken for everybody's.
         if message.exit_code == 0 {
-            self.0
+            tenant
                 .executor()
                 .cache()
                 .put(action, &result)
                 .map_err(|error| status::of_store(&error))?;
         }
-        self.answered(action, result, Answered::Uploaded);
+        tell(&tenant, action, result, Answered::Uploaded);
         Ok(Response::new(message))
     }
 }

@@ -1,6 +1,7 @@
 //! Blobs as streams.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use headstart_merkle::BlobDigest;
@@ -10,51 +11,175 @@ use headstart_reapi::bytestream::{
     WriteResponse,
 };
 use headstart_reapi::resource::{InvalidResourceName, ResourceName};
-use headstart_store::{BlobStore, StoreError};
+use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{MAX_BLOB, check_instance};
+use super::MAX_BLOB;
+use super::uploads::{Upload, Uploads};
+use crate::instances::Instances;
 use crate::status;
 use crate::tenant::Tenant;
 
 /// How much of a blob one message holds, in bytes.
 const PIECE: usize = 1024 * 1024;
 
-pub(crate) struct ByteStreamService(Tenant);
+pub(crate) struct ByteStreamService {
+    instances: Instances,
+    uploads: Uploads,
+}
 
 impl ByteStreamService {
-    pub(crate) fn new(tenant: Tenant) -> Self {
-        Self(tenant)
+    pub(crate) fn new(instances: Instances) -> Self {
+        Self {
+            instances,
+            uploads: Uploads::default(),
+        }
     }
 
-    fn store(&self) -> &dyn BlobStore {
-        self.0.executor().store().as_ref()
-    }
-
+    /// The blob that a resource name means.
     #[allow(clippy::result_large_err)]
-    fn is_there(&self, digest: BlobDigest) -> Result<bool, Status> {
-        self.store()
-            .contains(digest)
-            .map_err(|error| status::of_store(&error))
+    fn resource(
+        &self,
+        name: Result<ResourceName, InvalidResourceName>,
+    ) -> Result<Resource, Status> {
+        let invalid = |error: String| Status::invalid_argument(error);
+        let name = name.map_err(|error| invalid(error.to_string()))?;
+        let tenant = self.instances.find(&name.instance)?;
+        let digest = BlobDigest::from_hex(&name.hash, name.size_bytes.unsigned_abs())
+            .map_err(|error| invalid(error.to_string()))?;
+        if digest.size() > MAX_BLOB {
+            return Err(invalid(format!(
+                "{digest} is too large: expected {MAX_BLOB} bytes at most"
+            )));
+        }
+        let compressed = match name.compressor.as_str() {
+            "" | "identity" => false,
+            "zstd" => true,
+            other => {
+                return Err(invalid(format!(
+                    "compressor {other:?} is not known: expected zstd, which the capabilities name"
+                )));
+            }
+        };
+        Ok(Resource {
+            tenant,
+            digest,
+            compressed,
+        })
+    }
+
+    /// Takes a blob as it comes, beginning with `first`. What came of one that is broken off is kept.
+    async fn receive(
+        &self,
+        resource: &Resource,
+        first: WriteRequest,
+        stream: &mut Streaming<WriteRequest>,
+    ) -> Result<(), Status> {
+        let name = first.resource_name.clone();
+        let mut upload = match first.write_offset {
+            0 => resource.begin()?,
+            offset => {
+                let kept = self.uploads.take(&name);
+                let kept = kept.filter(|upload| upload.written == offset.unsigned_abs());
+                kept.ok_or_else(|| {
+                    Status::invalid_argument(format!(
+                        "write_offset is {offset}: expected 0, as nothing is kept up to there"
+                    ))
+                })?
+            }
+        };
+        let mut next = first;
+        loop {
+            upload.add(&next, resource.digest)?;
+            if next.finish_write {
+                break;
+            }
+            next = match stream.message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    self.uploads.keep(name, upload);
+                    return Err(Status::invalid_argument(
+                        "the stream ended before finish_write was set",
+                    ));
+                }
+                Err(error) => {
+                    self.uploads.keep(name, upload);
+                    return Err(error);
+                }
+            };
+        }
+        let finished = upload.writer.finish(Some(resource.digest));
+        finished.map_err(|error| status::of_store(&error))?;
+        Ok(())
     }
 }
 
-/// The blob that a resource name means.
-#[allow(clippy::result_large_err)]
-fn blob(name: Result<ResourceName, InvalidResourceName>) -> Result<BlobDigest, Status> {
-    let invalid = |error: String| Status::invalid_argument(error);
-    let name = name.map_err(|error| invalid(error.to_string()))?;
-    check_instance(&name.instance)?;
-    let digest = BlobDigest::from_hex(&name.hash, name.size_bytes.unsigned_abs())
-        .map_err(|error| invalid(error.to_string()))?;
-    if digest.size() > MAX_BLOB {
-        return Err(invalid(format!(
-            "{digest} is too large: expected {MAX_BLOB} bytes at most"
-        )));
+/// A blob, and whose it is.
+struct Resource {
+    tenant: Tenant,
+    digest: BlobDigest,
+    compressed: bool,
+}
+
+impl Resource {
+    fn store(&self) -> &Arc<dyn BlobStore> {
+        self.tenant.executor().store()
     }
-    Ok(digest)
+
+    #[allow(clippy::result_large_err)]
+    fn is_there(&self) -> Result<bool, Status> {
+        self.store()
+            .contains(self.digest)
+            .map_err(|error| status::of_store(&error))
+    }
+
+    #[allow(clippy::result_large_err)]
+    fn begin(&self) -> Result<Upload, Status> {
+        let writer = self
+            .store()
+            .writer()
+            .map_err(|error| status::of_store(&error))?;
+        let writer = match self.compressed {
+            false => writer,
+            true => Box::new(Expanding::new(writer, self.digest)?),
+        };
+        Ok(Upload { writer, written: 0 })
+    }
+}
+
+impl Upload {
+    #[allow(clippy::result_large_err)]
+    fn add(&mut self, request: &WriteRequest, digest: BlobDigest) -> Result<(), Status> {
+        if request.write_offset.unsigned_abs() != self.written {
+            return Err(Status::invalid_argument(format!(
+                "write_offset is {}: expected {}",
+                request.write_offset, self.written
+            )));
+        }
+        self.written += request.data.len() as u64;
+        // Compression makes nothing much longer.
+        if self.written > digest.size() + digest.size() / 8 + 1024 {
+            return Err(Status::invalid_argument(format!(
+                "more was written than {digest}"
+            )));
+        }
+        self.writer.write_all(&request.data).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::InvalidData {
+                return Status::invalid_argument(format!("{digest}: {error}"));
+            }
+            status::of_store(&StoreError::io("a blob being written", error))
+        })
+    }
+}
+
+/// What is committed of a blob that is there, as far as the API can tell for compressed ones.
+fn committed(resource: &Resource) -> i64 {
+    match resource.compressed {
+        false => resource.digest.size().cast_signed(),
+        true => -1,
+    }
 }
 
 #[tonic::async_trait]
@@ -66,7 +191,8 @@ impl ByteStream for ByteStreamService {
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
-        let digest = blob(ResourceName::parse_read(&request.resource_name))?;
+        let resource = self.resource(ResourceName::parse_read(&request.resource_name))?;
+        let digest = resource.digest;
         let offset = u64::try_from(request.read_offset)
             .ok()
             .filter(|at| *at <= digest.size());
@@ -74,15 +200,31 @@ impl ByteStream for ByteStreamService {
             offset.ok_or_else(|| Status::out_of_range("read_offset is not in the blob"))?;
         let limit = match u64::try_from(request.read_limit) {
             Ok(0) => u64::MAX,
+            Ok(_) if resource.compressed => {
+                return Err(Status::invalid_argument(
+                    "read_limit must be 0 for what travels compressed",
+                ));
+            }
             Ok(limit) => limit,
             Err(_) => return Err(Status::invalid_argument("read_limit is negative")),
         };
-        let reader = self
+        let reader = resource
             .store()
             .open(digest)
             .map_err(|error| status::of_store(&error))?;
         let (sender, receiver) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || send_blob(reader, offset, limit, &sender));
+        tokio::task::spawn_blocking(move || {
+            let sent = match resource.compressed {
+                false => send_blob(reader, offset, limit, &sender),
+                true => skip(reader, offset)
+                    .and_then(|rest| zstd::stream::read::Encoder::new(rest, 0))
+                    .and_then(|compressed| send_blob(Box::new(compressed), 0, limit, &sender)),
+            };
+            if let Err(error) = sent {
+                // The client may have gone; nothing is left to do for it then.
+                let _ = sender.blocking_send(Err(Status::internal(error.to_string())));
+            }
+        });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -92,60 +234,26 @@ impl ByteStream for ByteStreamService {
     ) -> Result<Response<WriteResponse>, Status> {
         let mut stream = request.into_inner();
         let first = stream.message().await?;
-        let mut next = first.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
-        let digest = blob(ResourceName::parse_write(&next.resource_name))?;
-        let committed = Response::new(WriteResponse {
-            committed_size: digest.size().cast_signed(),
-        });
-        if self.is_there(digest)? {
-            return Ok(committed);
+        let first = first.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
+        let resource = self.resource(ResourceName::parse_write(&first.resource_name))?;
+        let mut committed_size = committed(&resource);
+        if !resource.is_there()? {
+            self.receive(&resource, first, &mut stream).await?;
+            committed_size = resource.digest.size().cast_signed();
         }
-        let mut writer = self
-            .store()
-            .writer()
-            .map_err(|error| status::of_store(&error))?;
-        let mut written = 0;
-        loop {
-            if next.write_offset != written {
-                return Err(Status::invalid_argument(format!(
-                    "write_offset is {}: expected {written}",
-                    next.write_offset
-                )));
-            }
-            written += next.data.len() as i64;
-            if written.unsigned_abs() > digest.size() {
-                return Err(Status::invalid_argument(format!(
-                    "more was written than {digest}"
-                )));
-            }
-            writer.write_all(&next.data).map_err(|error| {
-                status::of_store(&StoreError::io("a blob being written", error))
-            })?;
-            if next.finish_write {
-                break;
-            }
-            let message = stream.message().await?;
-            next = message.ok_or_else(|| {
-                Status::invalid_argument("the stream ended before finish_write was set")
-            })?;
-        }
-        writer
-            .finish(Some(digest))
-            .map_err(|error| status::of_store(&error))?;
-        Ok(committed)
+        Ok(Response::new(WriteResponse { committed_size }))
     }
 
     async fn query_write_status(
         &self,
         request: Request<QueryWriteStatusRequest>,
     ) -> Result<Response<QueryWriteStatusResponse>, Status> {
-        let digest = blob(ResourceName::parse_write(&request.get_ref().resource_name))?;
-        let complete = self.is_there(digest)?;
-        // Nothing is kept of a write that was broken off: it starts again.
-        let committed_size = if complete {
-            digest.size().cast_signed()
-        } else {
-            0
+        let name = &request.get_ref().resource_name;
+        let resource = self.resource(ResourceName::parse_write(name))?;
+        let complete = resource.is_there()?;
+        let committed_size = match complete {
+            true => committed(&resource),
+            false => self.uploads.written(name).unwrap_or(0).cast_signed(),
         };
         Ok(Response::new(QueryWriteStatusResponse {
             committed_size,
@@ -154,38 +262,90 @@ impl ByteStream for ByteStreamService {
     }
 }
 
-/// Sends a blob from `offset` on, `limit` bytes at most; stops when the client has gone.
+fn skip(mut reader: Box<dyn Read + Send>, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+    io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
+    Ok(reader)
+}
+
+/// Sends what comes from `offset` on, `limit` bytes at most; stops when the client has gone.
 fn send_blob(
-    mut reader: Box<dyn Read + Send>,
+    reader: Box<dyn Read + Send>,
     offset: u64,
     limit: u64,
     sender: &mpsc::Sender<Result<ReadResponse, Status>>,
-) {
-    let mut left = limit;
-    let skipped = std::io::copy(&mut reader.by_ref().take(offset), &mut std::io::sink());
-    let mut sent = skipped.map(|_| ());
-    while sent.is_ok() && left > 0 {
-        let mut piece = Vec::new();
-        let size = left.min(PIECE as u64);
-        sent = reader
-            .by_ref()
-            .take(size)
-            .read_to_end(&mut piece)
-            .map(|_| ());
+) -> io::Result<()> {
+    let mut reader = skip(reader, offset)?.take(limit);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        reader.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
         if piece.is_empty() {
-            break;
+            return Ok(());
         }
-        left -= piece.len() as u64;
-        if sender
-            .blocking_send(Ok(ReadResponse {
-                data: Bytes::from(piece),
-            }))
-            .is_err()
-        {
-            return;
+        let data = Bytes::from(piece);
+        if sender.blocking_send(Ok(ReadResponse { data })).is_err() {
+            return Ok(());
         }
     }
-    if let Err(error) = sent {
-        let _ = sender.blocking_send(Err(Status::internal(error.to_string())));
+}
+
+/// A blob that comes compressed, written as it is.
+struct Expanding {
+    decoder: zstd::stream::write::Decoder<'static, Bounded>,
+}
+
+/// A writer that takes no more than it was told.
+struct Bounded {
+    writer: Box<dyn BlobWriter>,
+    left: u64,
+}
+
+impl Expanding {
+    #[allow(clippy::result_large_err)]
+    fn new(writer: Box<dyn BlobWriter>, digest: BlobDigest) -> Result<Self, Status> {
+        let left = digest.size();
+        let decoder = zstd::stream::write::Decoder::new(Bounded { writer, left });
+        let decoder = decoder.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Self { decoder })
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(piece)?;
+        self.left = self.left.checked_sub(written as u64).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it expands to more than it should",
+            )
+        })?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Write for Expanding {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let written = self.decoder.write(piece);
+        written.map_err(|error| match error.kind() {
+            // What zstd finds wrong has no kind of its own.
+            io::ErrorKind::Other => io::Error::new(io::ErrorKind::InvalidData, error),
+            _ => error,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.decoder.flush()
+    }
+}
+
+impl BlobWriter for Expanding {
+    fn finish(mut self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
+        self.decoder
+            .flush()
+            .map_err(|error| StoreError::io("a blob being written", error))?;
+        self.decoder.into_inner().writer.finish(expected)
     }
 }

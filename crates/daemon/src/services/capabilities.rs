@@ -4,14 +4,14 @@ use headstart_reapi::reapi::capabilities_server::Capabilities;
 use headstart_reapi::{reapi, semver};
 use tonic::{Request, Response, Status};
 
-use super::{MAX_BATCH, MAX_BLOB, check_instance};
-use crate::tenant::Tenant;
+use super::{MAX_BATCH, MAX_BLOB, compression};
+use crate::instances::Instances;
 
-pub(crate) struct CapabilitiesService(Tenant);
+pub(crate) struct CapabilitiesService(Instances);
 
 impl CapabilitiesService {
-    pub(crate) fn new(tenant: Tenant) -> Self {
-        Self(tenant)
+    pub(crate) fn new(instances: Instances) -> Self {
+        Self(instances)
     }
 }
 
@@ -29,14 +29,14 @@ impl Capabilities for CapabilitiesService {
         &self,
         request: Request<reapi::GetCapabilitiesRequest>,
     ) -> Result<Response<reapi::ServerCapabilities>, Status> {
-        check_instance(&request.get_ref().instance_name)?;
+        let tenant = self.0.find(&request.get_ref().instance_name)?;
         let sha256 = reapi::digest_function::Value::Sha256 as i32;
         let update = reapi::ActionCacheUpdateCapabilities {
-            update_enabled: self.0.may_update_cache(),
+            update_enabled: tenant.may_update_cache(),
         };
         let priorities = reapi::PriorityCapabilities {
             priorities: vec![reapi::priority_capabilities::PriorityRange {
-                min_priority: 0,
+                min_priority: if tenant.is_inside() { 0 } else { i32::MIN },
                 max_priority: i32::MAX,
             }],
         };
@@ -48,6 +48,8 @@ impl Capabilities for CapabilitiesService {
                 max_batch_total_size_bytes: MAX_BATCH.cast_signed(),
                 max_cas_blob_size_bytes: MAX_BLOB.cast_signed(),
                 symlink_absolute_path_strategy: strategy as i32,
+                supported_compressors: compression::SUPPORTED.to_vec(),
+                supported_batch_update_compressors: compression::SUPPORTED.to_vec(),
                 ..Default::default()
             }),
             execution_capabilities: Some(reapi::ExecutionCapabilities {
@@ -55,7 +57,7 @@ impl Capabilities for CapabilitiesService {
                 digest_functions: vec![sha256],
                 exec_enabled: true,
                 execution_priority_capabilities: Some(priorities),
-                ..Default::default()
+                supported_node_properties: vec!["mtime".to_owned(), "unix_mode".to_owned()],
             }),
             low_api_version: version(0),
             high_api_version: version(12),

@@ -1,70 +1,65 @@
 //! Blobs in batches, and trees.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use headstart_merkle::{BlobDigest, DirectoryDigest, DirectoryReader, Node, TreeError};
 use headstart_reapi::reapi;
 use headstart_reapi::reapi::content_addressable_storage_server::ContentAddressableStorage;
 use headstart_reapi::rpc;
-use headstart_store::{BlobStore, StoreError};
+use headstart_store::BlobStore;
+use rayon::prelude::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{MAX_BATCH, check_instance, digest};
+use super::{MAX_BATCH, blocking, compression, digest};
+use crate::instances::Instances;
 use crate::status;
 use crate::tenant::Tenant;
 
 /// Directories in one GetTree response, unless the client wants fewer.
 const TREE_PAGE: usize = 512;
 
-pub(crate) struct CasService(Tenant);
+pub(crate) struct CasService(Instances);
 
 impl CasService {
-    pub(crate) fn new(tenant: Tenant) -> Self {
-        Self(tenant)
+    pub(crate) fn new(instances: Instances) -> Self {
+        Self(instances)
     }
+}
 
-    fn store(&self) -> &dyn BlobStore {
-        self.0.executor().store().as_ref()
+fn update(
+    store: &dyn BlobStore,
+    request: reapi::batch_update_blobs_request::Request,
+) -> rpc::Status {
+    let written = digest(request.digest.as_ref(), "digest").and_then(|expected: BlobDigest| {
+        let data = compression::expanded(request.data, request.compressor, expected)?;
+        store
+            .write_as(expected, data)
+            .map_err(|error| status::of_store(&error))
+    });
+    match written {
+        Ok(()) => rpc::Status::default(),
+        Err(error) => status::message(&error),
     }
+}
 
-    fn update(&self, request: reapi::batch_update_blobs_request::Request) -> rpc::Status {
-        let written = digest(request.digest.as_ref(), "digest").and_then(|expected: BlobDigest| {
-            if request.compressor != reapi::compressor::Value::Identity as i32 {
-                return Err(Status::invalid_argument("compressed blobs are not taken"));
-            }
-            let actual = BlobDigest::of(&request.data);
-            if actual != expected {
-                let error = StoreError::Mismatch { expected, actual };
-                return Err(status::of_store(&error));
-            }
-            self.store()
-                .write(request.data)
-                .map_err(|error| status::of_store(&error))
-        });
-        match written {
-            Ok(_) => rpc::Status::default(),
-            Err(error) => status::message(&error),
-        }
-    }
-
-    fn read(&self, wanted: reapi::Digest) -> reapi::batch_read_blobs_response::Response {
-        let content = digest(Some(&wanted), "digest").and_then(|digest| {
-            self.store()
-                .read(digest)
-                .map_err(|error| status::of_store(&error))
-        });
-        let (data, status) = match content {
-            Ok(data) => (data, rpc::Status::default()),
-            Err(error) => (bytes::Bytes::new(), status::message(&error)),
-        };
-        reapi::batch_read_blobs_response::Response {
-            digest: Some(wanted),
-            data,
-            status: Some(status),
-            ..Default::default()
-        }
+fn read(
+    store: &dyn BlobStore,
+    wanted: reapi::Digest,
+) -> reapi::batch_read_blobs_response::Response {
+    let content = digest(Some(&wanted), "digest")
+        .and_then(|digest| store.read(digest).map_err(|error| status::of_store(&error)));
+    let (data, status) = match content {
+        Ok(data) => (data, rpc::Status::default()),
+        Err(error) => (bytes::Bytes::new(), status::message(&error)),
+    };
+    reapi::batch_read_blobs_response::Response {
+        digest: Some(wanted),
+        data,
+        status: Some(status),
+        ..Default::default()
     }
 }
 
@@ -86,16 +81,15 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::FindMissingBlobsRequest>,
     ) -> Result<Response<reapi::FindMissingBlobsResponse>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
+        let tenant = self.0.find(&request.instance_name)?;
         let digests: Vec<BlobDigest> = request
             .blob_digests
             .iter()
             .map(|wanted| digest(Some(wanted), "blob_digests"))
             .collect::<Result<_, _>>()?;
-        let missing = self
-            .store()
-            .missing(&digests)
-            .map_err(|error| status::of_store(&error))?;
+        let store = Arc::clone(tenant.executor().store());
+        let missing = blocking(move || store.missing(&digests)).await?;
+        let missing = missing.map_err(|error| status::of_store(&error))?;
         let missing_blob_digests = missing.into_iter().map(Into::into).collect();
         Ok(Response::new(reapi::FindMissingBlobsResponse {
             missing_blob_digests,
@@ -107,7 +101,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::BatchUpdateBlobsRequest>,
     ) -> Result<Response<reapi::BatchUpdateBlobsResponse>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
+        let tenant = self.0.find(&request.instance_name)?;
         check_batch(
             request
                 .requests
@@ -115,13 +109,17 @@ impl ContentAddressableStorage for CasService {
                 .map(|request| request.data.len() as u64)
                 .sum(),
         )?;
-        let responses = request.requests.into_iter().map(|request| {
-            reapi::batch_update_blobs_response::Response {
-                digest: request.digest.clone(),
-                status: Some(self.update(request)),
-            }
+        let store = Arc::clone(tenant.executor().store());
+        let responses = blocking(move || {
+            let responses = request.requests.into_par_iter().map(|request| {
+                reapi::batch_update_blobs_response::Response {
+                    digest: request.digest.clone(),
+                    status: Some(update(&*store, request)),
+                }
+            });
+            responses.collect()
         });
-        let responses = responses.collect();
+        let responses = responses.await?;
         Ok(Response::new(reapi::BatchUpdateBlobsResponse { responses }))
     }
 
@@ -130,7 +128,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::BatchReadBlobsRequest>,
     ) -> Result<Response<reapi::BatchReadBlobsResponse>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
+        let tenant = self.0.find(&request.instance_name)?;
         let sizes = request
             .digests
             .iter()
@@ -140,11 +138,12 @@ impl ContentAddressableStorage for CasService {
                 .map(|size| size.unwrap_or(0))
                 .fold(0, u64::saturating_add),
         )?;
-        let responses = request
-            .digests
-            .into_iter()
-            .map(|wanted| self.read(wanted))
-            .collect();
+        let store = Arc::clone(tenant.executor().store());
+        let responses = blocking(move || {
+            let wanted = request.digests.into_par_iter();
+            wanted.map(|wanted| read(&*store, wanted)).collect()
+        });
+        let responses = responses.await?;
         Ok(Response::new(reapi::BatchReadBlobsResponse { responses }))
     }
 
@@ -155,7 +154,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::GetTreeRequest>,
     ) -> Result<Response<Self::GetTreeStream>, Status> {
         let request = request.into_inner();
-        check_instance(&request.instance_name)?;
+        let tenant = self.0.find(&request.instance_name)?;
         if !request.page_token.is_empty() {
             return Err(Status::invalid_argument(
                 "page_token: the whole tree comes in one stream",
@@ -167,7 +166,6 @@ impl ContentAddressableStorage for CasService {
             _ => TREE_PAGE,
         };
         let (sender, receiver) = mpsc::channel(2);
-        let tenant = self.0.clone();
         tokio::task::spawn_blocking(move || send_tree(&tenant, root, page, &sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
