@@ -89,6 +89,19 @@ pub(crate) enum Command {
     /// Build a stack of real libraries, edit a header, and measure the rebuild with and without
     /// speculation
     Demo(DemoArguments),
+    /// Serve a cache directory to build tools and execute for them, in place of buildbox-casd
+    #[command(disable_help_flag = true)]
+    Casd(Rest),
+    /// Run one action in a sandbox, in place of buildbox-run
+    #[command(disable_help_flag = true)]
+    Runner(Rest),
+}
+
+/// Arguments of a command that reads them itself.
+#[derive(Debug, Args)]
+pub(crate) struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) _arguments: Vec<String>,
 }
 
 /// Options of `build`.

@@ -5,15 +5,18 @@
 mod arguments;
 mod artifact;
 mod build;
+mod casd;
 mod demo;
 mod error;
 mod explain;
 mod open;
+mod runner;
 mod screen;
 mod selection;
 mod show;
 mod source;
 mod speculation;
+mod standin;
 
 use std::process::ExitCode;
 
@@ -25,8 +28,15 @@ use arguments::{Arguments, ArtifactCommand, Command, SpeculationCommand};
 fn main() -> ExitCode {
     // First of all: this process may be the init of a sandbox.
     headstart_session::init_if_requested();
+    if let Some(role) = standin::role() {
+        return role.run();
+    }
     let arguments = Arguments::parse();
-    set_up_messages(arguments.main.verbose);
+    set_up_messages(match arguments.main.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    });
     let main = &arguments.main;
     let outcome = match arguments.command {
         Command::Build(ref build) => build::run(main, build),
@@ -46,6 +56,8 @@ fn main() -> ExitCode {
         Command::Explain(ref explain) => explain::run(main, explain),
         Command::Speculation(SpeculationCommand::Show(ref show)) => speculation::show(main, show),
         Command::Demo(ref demo) => demo::run(demo),
+        // Found by their names before.
+        Command::Casd(_) | Command::Runner(_) => Ok(()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,13 +70,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Messages of the parts go to standard error: warnings always, more with `-v`.
-fn set_up_messages(verbose: u8) {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
+/// Messages of the parts go to standard error, those of `level` and what is worse.
+fn set_up_messages(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEADSTART_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},h2=warn")));
     tracing_subscriber::fmt()

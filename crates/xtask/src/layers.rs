@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("merkle", &["reapi"]),
     ("store", &["reapi", "merkle"]),
     ("store-disk", &["reapi", "merkle", "store"]),
+    ("hostfs", &["reapi", "merkle", "store"]),
     ("execution", &["reapi", "merkle", "store"]),
     (
         "sandbox",
@@ -42,7 +43,25 @@ const LAYERS: &[(&str, &[&str])] = &[
             "yaml",
         ],
     ),
-    ("daemon", &["reapi", "merkle", "store", "execution"]),
+    (
+        "daemon",
+        &["reapi", "merkle", "store", "hostfs", "execution"],
+    ),
+    (
+        "casd",
+        &[
+            "reapi",
+            "merkle",
+            "store",
+            "store-disk",
+            "hostfs",
+            "execution",
+            "sandbox",
+            "speculation",
+            "artifacts",
+            "daemon",
+        ],
+    ),
     (
         "session",
         &[
@@ -64,7 +83,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["session", "execution", "project", "yaml", "launcher-embed"],
+        &[
+            "session",
+            "casd",
+            "merkle",
+            "execution",
+            "project",
+            "yaml",
+            "launcher-embed",
+        ],
     ),
 ];
 

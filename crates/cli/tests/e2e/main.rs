@@ -15,6 +15,7 @@ mod rebuilds;
 mod refusals;
 mod scenarios;
 mod sources;
+mod standin;
 mod stored;
 mod support;
 mod turns;

@@ -1,0 +1,155 @@
+//! The daemon: a cache directory, served.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headstart_daemon::{
+    Audience, Instances, LocalExecutor, Parents, Premises, Resources, Server, Tenant,
+};
+use headstart_execution::CancellationToken;
+use headstart_sandbox::{InitProgram, NativeSandbox};
+use headstart_speculation::Account;
+use headstart_store::{BlobStore, StoreError};
+use headstart_store_disk::{DiskActionCache, DiskAssets, DiskBlobs, Layout};
+use thiserror::Error;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+
+use crate::address::Address;
+use crate::foresight::Foresight;
+use crate::listen;
+use crate::premises::{Home, sweep};
+
+/// How long the end waits for what is still being recorded.
+const RECORDING: Duration = Duration::from_secs(10);
+
+/// How a daemon is started.
+#[derive(Debug, Clone)]
+pub struct CasdOptions {
+    /// The cache directory.
+    pub directory: PathBuf,
+    /// Where to listen.
+    pub addresses: Vec<Address>,
+    /// The mode of unix sockets.
+    pub socket_mode: Option<u32>,
+    /// How many actions run at a time.
+    pub jobs: usize,
+    /// How many bytes may be stored; `None` for no limit.
+    pub quota: Option<u64>,
+    /// Whether actions are executed ahead of need.
+    pub speculation: bool,
+}
+
+/// Why a daemon could not go on.
+#[derive(Debug, Error)]
+pub enum CasdError {
+    /// The cache directory can't be used.
+    #[error("the cache directory can't be used: {0}")]
+    Store(#[from] StoreError),
+    /// An address can't be listened at.
+    #[error("{address} can't be listened at: {source}")]
+    Listen {
+        /// Which.
+        address: Address,
+        /// Why.
+        source: io::Error,
+    },
+    /// A server broke down.
+    #[error("the server at {address} broke down: {source}")]
+    Served {
+        /// Which.
+        address: Address,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+}
+
+/// Serves a cache directory until `stop` is cancelled.
+pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), CasdError> {
+    let layout = Layout::new(&options.directory);
+    let store = DiskBlobs::open(&layout)?;
+    sweep(&layout);
+    let init = InitProgram::default();
+    let sandbox = Arc::new(NativeSandbox::new(&layout, Arc::new(store.clone()), init));
+    let executor = LocalExecutor::new(Resources {
+        store: Arc::new(store.clone()) as Arc<dyn BlobStore>,
+        cache: Arc::new(DiskActionCache::open(&layout)),
+        sandbox: Arc::clone(&sandbox) as _,
+        slots: options.jobs,
+    });
+    let foresight = options
+        .speculation
+        .then(|| Foresight::new(&layout, executor.clone(), options.jobs));
+    let parents = foresight
+        .clone()
+        .map(|foresight| Arc::new(foresight) as Arc<dyn Parents>);
+    if let Some(parents) = &parents {
+        executor.followed_by(parents);
+    }
+    let home = Home::new(&layout, &store, sandbox, options.quota);
+    let premises: Arc<dyn Premises> = Arc::new(home);
+    let server = Server {
+        instances: Instances::one(Tenant::outside(executor, true, stop.clone())),
+        assets: Arc::new(DiskAssets::open(&layout)),
+    };
+    let mut servers = tokio::task::JoinSet::new();
+    for address in options.addresses {
+        let (server, stop) = (server.clone(), stop.clone());
+        let failed = |source| CasdError::Listen {
+            address: address.clone(),
+            source,
+        };
+        match &address {
+            Address::Unix(path) => {
+                let socket = listen::unix(path, options.socket_mode).map_err(failed)?;
+                let audience = Audience::Machine(Arc::clone(&premises));
+                servers.spawn(async move {
+                    let (listener, _removed) = socket.into_parts();
+                    let connections = UnixListenerStream::new(listener);
+                    let served = server.serve(audience, connections, stop).await;
+                    served.map_err(|source| CasdError::Served { address, source })
+                });
+            }
+            Address::Tcp(host) => {
+                let listener = listen::tcp(host).await.map_err(failed)?;
+                servers.spawn(async move {
+                    let connections = TcpListenerStream::new(listener);
+                    let served = server.serve(Audience::Network, connections, stop).await;
+                    served.map_err(|source| CasdError::Served { address, source })
+                });
+            }
+        }
+    }
+    while let Some(ended) = servers.join_next().await {
+        match ended {
+            Ok(served) => served?,
+            Err(error) => tracing::error!(%error, "a server broke down"),
+        }
+    }
+    if let Some(foresight) = foresight {
+        // What the last actions asked for is recorded before the end.
+        let _ = tokio::time::timeout(RECORDING, foresight.settled()).await;
+        report(&foresight.total());
+    }
+    Ok(())
+}
+
+/// Says what speculation was worth in all.
+fn report(total: &Account) {
+    if total.stored > 0 {
+        tracing::info!(
+            target: "headstart::account",
+            "in all: of {} actions asked for {} were hits ({} of them executed ahead), {} joined, \
+             {} promoted, {} missed; {} wasted, {:.1} s saved",
+            total.asked,
+            total.hit,
+            total.hit_primed,
+            total.joined,
+            total.promoted,
+            total.missed,
+            total.wasted,
+            total.saved.as_secs_f64(),
+        );
+    }
+}

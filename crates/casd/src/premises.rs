@@ -1,0 +1,206 @@
+//! This machine, as the daemon offers it to build tools on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use headstart_daemon::{DiskUsage, Premises, StageWanted, StagedTree, Tenant};
+use headstart_execution::{BoxFuture, SandboxError};
+use headstart_hostfs::{HostError, write_out};
+use headstart_reapi::localcas::GetInstanceNameForRemotesRequest;
+use headstart_sandbox::NativeSandbox;
+use headstart_store::{Directories, LocalBlobs};
+use headstart_store_disk::{DiskBlobs, Layout};
+use tonic::Status;
+
+/// How old a figure of the disk's use may be.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// A machine with a cache directory.
+pub(crate) struct Home {
+    root: PathBuf,
+    staging: PathBuf,
+    sandbox: Arc<NativeSandbox>,
+    store: DiskBlobs,
+    directories: Directories<dyn LocalBlobs>,
+    quota: Option<u64>,
+    used: Mutex<Option<(Instant, u64)>>,
+    number: AtomicU64,
+}
+
+impl Home {
+    pub(crate) fn new(
+        layout: &Layout,
+        store: &DiskBlobs,
+        sandbox: Arc<NativeSandbox>,
+        quota: Option<u64>,
+    ) -> Self {
+        let local: Arc<dyn LocalBlobs> = Arc::new(store.clone());
+        Self {
+            root: layout.root().join("cas"),
+            staging: layout.staging(),
+            sandbox,
+            store: store.clone(),
+            directories: Directories::new(local),
+            quota,
+            used: Mutex::default(),
+            number: AtomicU64::new(0),
+        }
+    }
+
+    /// Writes a tree out for somebody who may change it.
+    #[allow(clippy::result_large_err)]
+    fn write_out(&self, wanted: &StageWanted) -> Result<WrittenTree, Status> {
+        let folder = match &wanted.path {
+            Some(path) => path.clone(),
+            None => {
+                let number = self.number.fetch_add(1, Ordering::Relaxed);
+                self.staging
+                    .join(format!("{}-{number}", std::process::id()))
+            }
+        };
+        let failed =
+            |error: std::io::Error| Status::internal(format!("{}: {error}", folder.display()));
+        fs::create_dir_all(&folder).map_err(failed)?;
+        if fs::read_dir(&folder).map_err(failed)?.next().is_some() {
+            return Err(Status::invalid_argument(format!(
+                "{}: expected an empty folder to stage to",
+                folder.display()
+            )));
+        }
+        // Owned from here on, so that it is removed if it is only half written.
+        let tree = WrittenTree {
+            path: folder.clone(),
+            keep_folder: wanted.path.is_some(),
+        };
+        write_out(wanted.root, &folder, &self.directories).map_err(|error| of_host(&error))?;
+        if let Some((user, group)) = wanted.owner {
+            give(&folder, user, group).map_err(failed)?;
+        }
+        Ok(tree)
+    }
+}
+
+fn of_host(error: &HostError) -> Status {
+    use headstart_merkle::TreeError;
+    use headstart_store::StoreError;
+    match error {
+        HostError::Tree(TreeError::Missing(_)) | HostError::Store(StoreError::Missing(_)) => {
+            Status::not_found(error.to_string())
+        }
+        HostError::Store(StoreError::Full(_)) => Status::resource_exhausted(error.to_string()),
+        _ => Status::internal(error.to_string()),
+    }
+}
+
+/// Gives a tree to the user who will work in it, if this process may do that.
+fn give(folder: &Path, user: u32, group: u32) -> std::io::Result<()> {
+    if !rustix::process::geteuid().is_root() || (user == 0 && group == 0) {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(folder, Some(user), Some(group))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => give(&entry.path(), user, group)?,
+            false => std::os::unix::fs::lchown(entry.path(), Some(user), Some(group))?,
+        }
+    }
+    Ok(())
+}
+
+impl Premises for Home {
+    fn storage_root(&self) -> &Path {
+        &self.root
+    }
+
+    fn usage(&self) -> DiskUsage {
+        let mut known = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = match *known {
+            Some((at, used)) if at.elapsed() < FRESH => used,
+            _ => {
+                let used = self.store.disk_usage();
+                *known = Some((Instant::now(), used));
+                used
+            }
+        };
+        DiskUsage {
+            used,
+            quota: self.quota,
+        }
+    }
+
+    fn stage(&self, wanted: &StageWanted) -> Result<Box<dyn StagedTree>, Status> {
+        if wanted.read_only && wanted.path.is_none() {
+            let tree = self
+                .sandbox
+                .stage(wanted.root)
+                .map_err(|error| match error {
+                    SandboxError::Store(headstart_store::StoreError::Missing(_)) => {
+                        Status::not_found(error.to_string())
+                    }
+                    error => Status::internal(error.to_string()),
+                })?;
+            return Ok(Box::new(SharedTree(tree)));
+        }
+        Ok(Box::new(self.write_out(wanted)?))
+    }
+
+    fn remotes<'a>(
+        &'a self,
+        _: &'a GetInstanceNameForRemotesRequest,
+    ) -> BoxFuture<'a, Result<(String, Tenant), Status>> {
+        Box::pin(std::future::ready(Err(Status::unimplemented(
+            "this server can't stand between its clients and other servers yet",
+        ))))
+    }
+}
+
+/// A tree that others use too.
+struct SharedTree(Arc<headstart_sandbox::StagedTree>);
+
+impl StagedTree for SharedTree {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A tree that was written out for one client.
+struct WrittenTree {
+    path: PathBuf,
+    /// Whether the folder itself was there before.
+    keep_folder: bool,
+}
+
+impl StagedTree for WrittenTree {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for WrittenTree {
+    fn drop(&mut self) {
+        headstart_sandbox::remove_tree(&self.path);
+        if self.keep_folder
+            && let Err(error) = fs::create_dir(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a folder could not be emptied");
+        }
+    }
+}
+
+/// Removes what killed daemons left staged.
+pub(crate) fn sweep(layout: &Layout) {
+    let Ok(entries) = fs::read_dir(layout.staging()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            headstart_sandbox::remove_tree(&entry.path());
+        }
+    }
+}

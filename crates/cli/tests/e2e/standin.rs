@@ -1,0 +1,6 @@
+//! The program in place of buildbox-casd and buildbox-run: under unmodified BuildStream, and side by
+//! side with the real ones.
+
+mod buildstream;
+mod daemon;
+mod localcas;

@@ -1,0 +1,133 @@
+//! A daemon in a process of its own, ours or the real one, and connections to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+/// A folder with links of the names that build tools look for, to put first in PATH.
+pub(crate) fn links() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for name in ["buildbox-casd", "buildbox-run"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_headstart"), folder.path().join(name))
+            .unwrap();
+    }
+    folder
+}
+
+/// The folder of the real programs.
+pub(crate) fn real() -> PathBuf {
+    std::env::var_os("HEADSTART_CASD")
+        .map(PathBuf::from)
+        .expect("HEADSTART_CASD must be the folder of buildbox-casd and buildbox-run")
+}
+
+/// A running daemon; ends with the test.
+pub(crate) struct Daemon {
+    pub(crate) folder: TempDir,
+    child: Child,
+}
+
+impl Daemon {
+    /// Ours.
+    pub(crate) fn ours() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headstart"));
+        command.arg("casd");
+        Self::start(command, TempDir::new().unwrap(), &[])
+    }
+
+    /// The real one.
+    pub(crate) fn real() -> Self {
+        let mut command = Command::new(real().join("buildbox-casd"));
+        // It looks for its FUSE program there.
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", real().display()));
+        Self::start(command, TempDir::new().unwrap(), &[])
+    }
+
+    /// A daemon with a cache in `folder` and further arguments, on a socket there.
+    pub(crate) fn start(mut command: Command, folder: TempDir, arguments: &[&str]) -> Self {
+        let socket = folder.path().join("socket");
+        let child = command
+            .arg(format!("--bind=unix:{}", socket.display()))
+            .arg("--log-level=warning")
+            .args(arguments)
+            .arg(folder.path().join("cache"))
+            .spawn()
+            .unwrap();
+        let daemon = Self { folder, child };
+        let start = Instant::now();
+        while !socket.exists() {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "the daemon does not start"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+
+    /// Where build tools find it.
+    pub(crate) fn address(&self) -> String {
+        format!("unix:{}", self.folder.path().join("socket").display())
+    }
+
+    pub(crate) async fn connect(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(self.address()).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    /// A file beside the cache, made with all folders above it.
+    pub(crate) fn write(&self, path: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    /// Whether an object is in its store.
+    pub(crate) fn has(&self, hash: &str) -> bool {
+        let (folder, name) = hash.split_at(2);
+        self.cache()
+            .join("cas/objects")
+            .join(folder)
+            .join(name)
+            .exists()
+    }
+
+    /// Ends it as build tools do, and gives its exit code.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How much memory a process has resident, in KiB.
+pub(crate) fn resident(process: u32) -> u64 {
+    let status = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"));
+    let status = status.unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
