@@ -112,10 +112,11 @@ impl Hindsight {
             // Of most only the artifact is known.
             None => element.started || !element.earlier.is_empty(),
         });
+        let noted = Noted::new(&history);
+        let at_end = AtEnd::new(&history, &self.results);
         let elements: Vec<ElementExplanation> = elements
             .map(|element| {
-                let mut session = ElementSession::new(self, &history, element);
-                session.explain(question.action)
+                ElementSession::new(self, &noted, &at_end, element).explain(question.action)
             })
             .collect();
         if let Some(name) = question.element.filter(|_| elements.is_empty()) {
@@ -147,6 +148,37 @@ impl Hindsight {
         }
         let folder = self.histories.folder();
         Err(ExplainError::NoSession(folder.to_owned()))
+    }
+}
+
+/// A note, and when it was taken.
+type TimedNote = (Duration, Note);
+
+/// The notes of a session by what they are of, each list in order.
+struct Noted<'a> {
+    elements: HashMap<&'a ElementId, Vec<&'a TimedNote>>,
+    /// Of executions, which are no single element's.
+    executions: HashMap<ActionDigest, Vec<&'a TimedNote>>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(history: &'a History) -> Self {
+        let mut noted = Self {
+            elements: HashMap::new(),
+            executions: HashMap::new(),
+        };
+        for timed in &history.notes {
+            match (&timed.1.element, timed.1.action) {
+                (Some(element), _) => noted.elements.entry(element).or_default().push(timed),
+                (None, Some(action)) => noted.executions.entry(action).or_default().push(timed),
+                (None, None) => {}
+            }
+        }
+        noted
+    }
+
+    fn executions(&self, action: ActionDigest) -> impl Iterator<Item = &'a TimedNote> {
+        self.executions.get(&action).into_iter().flatten().copied()
     }
 }
 
@@ -204,9 +236,10 @@ impl Today for AtEnd<'_> {
 struct ElementSession<'a> {
     hindsight: &'a Hindsight,
     element: &'a ElementHistory,
-    at_end: AtEnd<'a>,
-    /// What was noted of the element's actions, and of executions.
-    notes: Vec<&'a (Duration, Note)>,
+    at_end: &'a AtEnd<'a>,
+    noted: &'a Noted<'a>,
+    /// What was noted of the element's actions.
+    notes: &'a [&'a TimedNote],
     earlier: Vec<Arc<SpeculativeActions>>,
     newest: Option<Arc<SpeculativeActions>>,
     /// What each recorded action was last predicted to be.
@@ -215,12 +248,16 @@ struct ElementSession<'a> {
 }
 
 impl<'a> ElementSession<'a> {
-    fn new(hindsight: &'a Hindsight, history: &'a History, element: &'a ElementHistory) -> Self {
-        let concerns = |note: &Note| note.element.as_ref().is_none_or(|id| *id == element.id);
-        let notes = history.notes.iter().filter(|(_, note)| concerns(note));
-        let notes: Vec<_> = notes.collect();
+    fn new(
+        hindsight: &'a Hindsight,
+        noted: &'a Noted<'a>,
+        at_end: &'a AtEnd<'a>,
+        element: &'a ElementHistory,
+    ) -> Self {
+        let notes = noted.elements.get(&element.id);
+        let notes = notes.map(Vec::as_slice).unwrap_or_default();
         let mut predictions = BTreeMap::new();
-        for (_, note) in &notes {
+        for (_, note) in notes {
             match (note.kind, note.base) {
                 (NoteKind::Resolved | NoteKind::Corrected, Some(base)) => {
                     predictions.insert(base, note.action);
@@ -244,27 +281,27 @@ impl<'a> ElementSession<'a> {
             newest: element
                 .newest
                 .and_then(|record| read(record, element.artifact)),
-            at_end: AtEnd::new(history, &hindsight.results),
+            at_end,
+            noted,
             notes,
             element,
             hindsight,
         }
     }
 
-    fn explain(&mut self, action: Option<&str>) -> ElementExplanation {
+    fn explain(&self, action: Option<&str>) -> ElementExplanation {
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
-        let of_element = self.notes.iter().filter(|(_, note)| note.element.is_some());
-        for (_, note) in of_element {
+        for (_, note) in self.notes {
             *counts.entry(note.kind.name()).or_default() += 1;
         }
         let explainers = self.earlier.iter().map(|record| {
             Explainer::new(record, &self.predictions, &*self.hindsight.directories)
-                .with_today(&self.at_end)
+                .with_today(self.at_end)
                 .with_newest(self.newest.as_deref())
         });
         let explainers: Vec<Explainer<'_>> = explainers.collect();
         let mut calls = Vec::new();
-        for (at, note) in &self.notes {
+        for (at, note) in self.notes {
             let listed = match (action, note.kind) {
                 (_, NoteKind::Missed | NoteKind::Wasted | NoteKind::Left) => true,
                 (Some(_), kind) => kind.is_request(),
@@ -343,11 +380,8 @@ impl<'a> ElementSession<'a> {
         predicted: ActionDigest,
     ) -> Option<Reason> {
         let base = note.base?;
-        let happened = |kind, action| {
-            let mut notes = self.notes.iter();
-            notes.any(|(_, other)| other.kind == kind && other.action == Some(action))
-        };
-        if happened(NoteKind::Failed, predicted) {
+        let mut executions = self.noted.executions(predicted);
+        if executions.any(|(_, note)| note.kind == NoteKind::Failed) {
             return Some(Reason::ExecutionFailed);
         }
         let now = self.predictions.iter().find(|(other, _)| *other == base);
@@ -380,19 +414,24 @@ impl<'a> ElementSession<'a> {
         })
     }
 
-    /// All that happened to an action and to what it was adapted from.
+    /// All that happened to an action and to what it was adapted from, in order.
     fn events(&self, action: ActionDigest, base: Option<ActionDigest>) -> Vec<TimedEvent> {
-        let adapted = self
-            .notes
-            .iter()
-            .filter(|(_, note)| note.action == Some(action));
+        let adapted = self.notes.iter();
+        let adapted = adapted.filter(|(_, note)| note.action == Some(action));
         let bases = adapted.filter_map(|(_, note)| note.base).chain(base);
         let bases: Vec<ActionDigest> = bases.collect();
         let concerns = |note: &Note| {
             note.action == Some(action) || note.base.is_some_and(|base| bases.contains(&base))
         };
-        let notes = self.notes.iter().filter(|(_, note)| concerns(note));
-        notes.map(|(at, note)| TimedEvent::new(*at, note)).collect()
+        let of_element = self.notes.iter().copied();
+        let of_element = of_element.filter(|(_, note)| concerns(note));
+        let mut notes: Vec<&TimedNote> = of_element.collect();
+        notes.extend(self.noted.executions(action));
+        notes.sort_by_key(|(at, _)| *at);
+        let events = notes.into_iter();
+        events
+            .map(|(at, note)| TimedEvent::new(*at, note))
+            .collect()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::history::{Fact, Header, Histories, Line, VERSION};
 const MAX_HISTORIES: usize = 50;
 /// How large all histories together may be, in bytes, before the oldest go.
 const MAX_TOTAL: u64 = 256 << 20;
-/// How large one history may be, in bytes: what some 300,000 actions come to.
+/// How large one history may be, in bytes: what some 150,000 actions come to.
 const MAX_SIZE: u64 = 128 << 20;
 /// How much is put together before it is written, in bytes.
 const BUFFER: usize = 64 << 10;
