@@ -7,8 +7,8 @@
 //! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
 //! them, with a cache directory in the folder.
 //!
-//! `headstart-bench rebuild PROJECT CACHE ELEMENT` builds an element again whose every call is known,
-//! without and with speculation.
+//! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE` builds an element again whose every call is
+//! known, without and with speculation; and then after edits of a file that its calls read.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod nested;
@@ -26,11 +26,11 @@ fn main() -> ExitCode {
         ["nested", folder] => {
             nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
         }
-        ["rebuild", project, cache, element] => {
-            rebuild::run(project.as_ref(), cache.as_ref(), element)
+        ["rebuild", project, cache, element, edited] => {
+            rebuild::run(project.as_ref(), cache.as_ref(), element, edited.as_ref())
         }
         _ => Err(
-            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT"
+            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE"
                 .into(),
         ),
     };

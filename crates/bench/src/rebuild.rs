@@ -1,7 +1,10 @@
-//! What speculation costs where it has nothing to do: an element is built again whose every call the
-//! action cache knows already, without and with speculation, in turn.
+//! What speculation costs where it has nothing to do, and how quick it is where it has.
+//!
+//! An element is built again whose every call the action cache knows already, without and with
+//! speculation, in turn. Then a file that its calls read is edited before each build.
 
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +19,18 @@ type Failure = Box<dyn Error>;
 
 /// How many pairs are measured.
 const PAIRS: usize = 15;
+/// How many builds after an edit.
+const EDITS: usize = 5;
 
 /// Builds `element` of the project in `project`, with the cache directory `cache`, again and again.
-/// Prints the seconds of each pair, and the median of their ratios.
-pub(crate) fn run(project: &Path, cache: &Path, element: &str) -> Result<(), Failure> {
+/// Prints the seconds of each pair, and the median of their ratios. Then lines are appended to the
+/// file `edited`, and how soon each build's first predictions were executed is printed.
+pub(crate) fn run(
+    project: &Path,
+    cache: &Path,
+    element: &str,
+    edited: &Path,
+) -> Result<(), Failure> {
     let place = Place {
         project,
         cache,
@@ -47,7 +58,6 @@ pub(crate) fn run(project: &Path, cache: &Path, element: &str) -> Result<(), Fai
             "{:.3} s without, {:.3} s with: {ratio:.3}; {} calls, {} hit, {} primed",
             seconds[0], seconds[1], account.asked, account.hit, account.primed
         );
-        print_latency(&full.1.latency);
         ratios.push(ratio);
     }
     ratios.sort_by(f64::total_cmp);
@@ -56,17 +66,27 @@ pub(crate) fn run(project: &Path, cache: &Path, element: &str) -> Result<(), Fai
         ratios[PAIRS / 2],
         fastest[1] / fastest[0]
     );
+    for _ in 0..EDITS {
+        append_a_line(edited)?;
+        let (_, report) = place.build(Mode::Full)?;
+        print_latency(&report.latency);
+    }
     Ok(())
 }
 
+/// Appends an empty line: to a header or source of C that is an edit like any other.
+fn append_a_line(file: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
+    file.write_all(b"\n")
+}
+
 fn print_latency(latency: &Latency) {
-    if latency.count > 0 {
-        println!(
-            "    handed out after {:.2} ms in the median, {:.2} ms at most",
-            latency.median * 1e3,
-            latency.max * 1e3
-        );
-    }
+    println!(
+        "{} executed ahead of need, {:.2} ms after that became possible in the median, {:.2} ms at most",
+        latency.count,
+        latency.median * 1e3,
+        latency.max * 1e3
+    );
 }
 
 struct Place<'a> {
