@@ -4,6 +4,7 @@ pub(crate) mod source;
 
 use std::path::PathBuf;
 
+use crate::selection::{Deps, Except};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Builds BuildStream projects, and starts their compiler calls before they are asked for.
@@ -165,12 +166,14 @@ pub(crate) struct ShowArguments {
     #[arg(value_name = "ELEMENT")]
     pub(crate) elements: Vec<String>,
     /// Dependencies to show too
-    #[arg(short, long, value_enum, default_value_t = ShowDeps::All)]
-    pub(crate) deps: ShowDeps,
+    #[arg(short, long, value_enum, default_value_t = Deps::All)]
+    pub(crate) deps: Deps,
+    #[command(flatten)]
+    pub(crate) except: Except,
     /// Order to show them in
     #[arg(long, value_enum, default_value_t = Order::Stage)]
     pub(crate) order: Order,
-    /// What to print of each element: text with %{name}, %{key}, %{full-key}, %{state}, %{vars},
+    /// What to print of each element: text with %{name}, %{kind}, %{config}, %{key}, %{full-key}, %{state}, %{vars},
     /// %{env}, %{public}, %{workspaced}, %{deps}, %{build-deps}, %{runtime-deps}, %{description},
     /// %{artifact-cas-digest}; a width may be given as in %{state: >12}
     #[arg(

@@ -64,7 +64,19 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
     match report.success {
         _ if interrupt.is_cancelled() => Err(Failure::interrupted()),
         true => Ok(()),
-        false => Err(Failure::shown()),
+        false => Err(first_failure(&report)),
+    }
+}
+
+/// The failure of the first element that failed: its commands', or its sources'.
+fn first_failure(report: &BuildReport) -> Failure {
+    let mut errors = report.elements.iter().filter_map(|it| it.error.as_deref());
+    match errors.next() {
+        None => Failure::shown(),
+        Some(error @ ("Command failed" | "the integration commands failed")) => {
+            Failure::shown().of_task("SANDBOX", Some("command-failed"), error)
+        }
+        Some(error) => Failure::shown().of_task("ELEMENT", None, error),
     }
 }
 

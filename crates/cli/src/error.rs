@@ -17,25 +17,90 @@ pub(crate) struct Failure {
     /// Whether the message was shown before, and only the exit code is left to be given.
     shown: bool,
     code: u8,
+    record: Box<Record>,
 }
+
+/// A failure as other programs read it, from the file that `HEADSTART_ERROR_FILE` names.
+#[derive(Debug, Default, serde::Serialize)]
+struct Record {
+    /// A member of BuildStream's `ErrorDomain`.
+    domain: Option<&'static str>,
+    /// A member of its `LoadErrorReason`, or a plugin's word for the reason.
+    reason: Option<&'static str>,
+    /// The same for the job of an element that failed.
+    task_domain: Option<&'static str>,
+    task_reason: Option<&'static str>,
+    message: String,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+/// What BuildStream's commands end with when they fail.
+const FAILED: u8 = 255;
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
+            record: Box::new(Record {
+                domain: Some("APP"),
+                message: message.clone(),
+                ..Record::default()
+            }),
             message,
             excerpt: None,
             hint: None,
             shown: false,
-            code: 1,
+            code: FAILED,
         }
     }
 
-    /// A failure of which people have been told.
+    /// A failure of elements' jobs, of which people have been told.
     pub(crate) fn shown() -> Self {
-        Self {
-            shown: true,
-            ..Self::new("")
+        let mut failure = Self::new("").in_domain("STREAM", None);
+        failure.shown = true;
+        failure
+    }
+
+    fn in_domain(mut self, domain: &'static str, reason: Option<&'static str>) -> Self {
+        self.record.domain = Some(domain);
+        self.record.reason = reason;
+        self
+    }
+
+    /// What an element's job failed by, and what was said of it.
+    pub(crate) fn of_task(
+        mut self,
+        domain: &'static str,
+        reason: Option<&'static str>,
+        message: &str,
+    ) -> Self {
+        self.record.task_domain = Some(domain);
+        self.record.task_reason = reason;
+        self.record.message = message.to_owned();
+        self
+    }
+
+    fn at(mut self, place: Option<&headstart_yaml::Provenance>) -> Self {
+        if let Some(place) = place.filter(|place| !place.is_synthetic()) {
+            self.record.file = place.file().map(str::to_owned);
+            self.record.line = Some(place.line());
+            self.record.column = Some(place.column());
+        }
+        self
+    }
+
+    /// Leaves the failure for other programs, if they have said where.
+    pub(crate) fn leave(&self) {
+        let Some(path) = std::env::var_os("HEADSTART_ERROR_FILE") else {
+            return;
+        };
+        let written = serde_json::to_vec(&*self.record)
+            .map_err(std::io::Error::other)
+            .and_then(|text| std::fs::write(&path, text));
+        if let Err(error) = written {
+            tracing::warn!("{}: {error}", path.display());
         }
     }
 
@@ -78,11 +143,13 @@ impl From<&LoadError> for Failure {
             // The end of a file shows nothing.
             .filter(|(line, _)| !line.trim().is_empty())
             .map(|(line, caret)| format!("    {line}\n    {caret}"));
-        Self {
+        let failure = Self {
             excerpt,
             hint: error.hint(),
             ..Self::new(error.to_string())
-        }
+        };
+        let failure = failure.in_domain(error.domain(), error.reason());
+        failure.at(error.provenance())
     }
 }
 
@@ -90,6 +157,18 @@ impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Self {
         match &error {
             SessionError::Load(error) => error.into(),
+            SessionError::NoProject(_) => {
+                Self::new(error.to_string()).in_domain("LOAD", Some("MISSING_PROJECT_CONF"))
+            }
+            SessionError::Source(_) => Self::new(error.to_string()).in_domain("SOURCE", None),
+            SessionError::NoKey(_) => {
+                Self::new(error.to_string()).in_domain("PIPELINE", Some("inconsistent-pipeline"))
+            }
+            SessionError::NoSandbox(_) => Self::new(error.to_string()).in_domain("SANDBOX", None),
+            SessionError::Store(_) => Self::new(error.to_string()).in_domain("CAS", None),
+            SessionError::NotCached { .. } | SessionError::Cache(_) => {
+                Self::new(error.to_string()).in_domain("ARTIFACT", None)
+            }
             _ => Self::new(error.to_string()),
         }
     }
@@ -106,13 +185,19 @@ impl From<CheckoutError> for Failure {
 
 impl From<YamlError> for Failure {
     fn from(error: YamlError) -> Self {
-        Self::new(error.to_string())
+        Self::from(&LoadError::from(error))
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(error.to_string())
+        match error {
+            ConfigError::Content(error) => error.into(),
+            ConfigError::Read { .. } => {
+                Self::new(error.to_string()).in_domain("LOAD", Some("MISSING_FILE"))
+            }
+            error => Self::new(error.to_string()),
+        }
     }
 }
 

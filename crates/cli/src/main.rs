@@ -62,6 +62,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            failure.leave();
             if !failure.is_shown() {
                 anstream::eprintln!("{failure}");
             }

@@ -2,20 +2,25 @@
 
 use std::io::Write;
 
-use headstart_project::{Element, ElementId};
+use headstart_project::{Element, ElementId, ElementKind};
 use headstart_session::{Loaded, Session};
 
-use crate::arguments::{MainOptions, Order, ShowArguments, ShowDeps};
+use crate::arguments::{MainOptions, Order, ShowArguments};
 use crate::error::Failure;
 use crate::open;
+use crate::selection::Selection;
 
 /// Digits of a key that `%{key}` shows.
 const KEY_LENGTH: usize = 8;
 
 pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let loaded = session.load(&arguments.elements)?;
-    let mut elements = scope(&loaded, arguments.deps);
+    let (targets, except) = (&arguments.elements, &arguments.except);
+    let selection = Selection::load(&session, targets, arguments.deps, except)?;
+    let Selection {
+        loaded,
+        mut elements,
+    } = selection;
     if arguments.order == Order::Alpha {
         elements.sort_by_key(|id| loaded.graph[*id].full_name.clone());
     }
@@ -28,28 +33,11 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
         };
         let line = shown.formatted(&arguments.format)?;
         // A reader that has seen enough closes the pipe.
-        if writeln!(out, "{}", line.trim_end()).is_err() {
+        if writeln!(out, "{}", line.trim_end_matches('\n')).is_err() {
             break;
         }
     }
     Ok(())
-}
-
-fn scope(loaded: &Loaded, deps: ShowDeps) -> Vec<ElementId> {
-    let graph = &loaded.graph;
-    let targets = graph.targets();
-    let mut elements: Vec<ElementId> = match deps {
-        ShowDeps::None => return targets.to_vec(),
-        ShowDeps::Run => return graph.run_scope_of(targets),
-        ShowDeps::All => return graph.all_scope(targets),
-        ShowDeps::Build => targets
-            .iter()
-            .flat_map(|id| graph.build_scope(*id))
-            .collect(),
-    };
-    let mut seen = std::collections::HashSet::new();
-    elements.retain(|id| seen.insert(*id));
-    elements
 }
 
 struct Shown<'a> {
@@ -99,7 +87,9 @@ impl Shown<'_> {
             "key" => self.key().chars().take(KEY_LENGTH).collect(),
             "full-key" => self.key(),
             "state" => self.state()?.to_owned(),
-            "description" => element.description.to_string(),
+            "kind" => element.kind.to_string(),
+            "description" => element.description.lines().collect::<Vec<_>>().join(" "),
+            "config" => headstart_yaml::to_text(&element.config_data),
             "vars" => lines(element.variables.iter()),
             "env" => lines(element.environment.iter()),
             "public" => element.public_data(None),
@@ -133,8 +123,14 @@ impl Shown<'_> {
 
     /// BuildStream's word for how far the element is.
     fn state(&self) -> Result<&'static str, Failure> {
-        if self.loaded.keys.get(self.id).is_none() {
+        if !self.element().is_resolved() {
             return Ok("no reference");
+        }
+        if self.element().kind == ElementKind::Junction {
+            return Ok("junction");
+        }
+        if self.loaded.keys.get(self.id).is_none() {
+            return Ok("waiting");
         }
         match self.session.artifact(self.loaded, self.id)? {
             Some(cached) if cached.artifact().message().build_success => return Ok("cached"),
@@ -173,24 +169,55 @@ fn lines<'a, K: AsRef<str> + 'a, V: AsRef<str> + 'a>(
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Pads a value as Python's format does for text: an optional `<`, `>` or `^`, and a width.
+/// Formats a value as Python's format does for text: `[[FILL]ALIGN][WIDTH][.PRECISION]`.
 fn padded(value: &str, format: &str) -> Result<String, Failure> {
-    let format = format.trim();
-    let (align, width) = match format.chars().next() {
-        Some(align @ ('<' | '>' | '^')) => (align, &format[1..]),
-        _ => ('<', format),
+    let is_align = |char: &char| matches!(char, '<' | '>' | '^');
+    let chars: Vec<char> = format.chars().collect();
+    let (fill, align, rest) = match &chars[..] {
+        [fill, align, rest @ ..] if is_align(align) => (*fill, *align, rest),
+        [align, rest @ ..] if is_align(align) => (' ', *align, rest),
+        rest => (' ', '<', rest),
     };
-    if width.is_empty() {
-        return Ok(value.to_owned());
+    let rest: String = rest.iter().collect();
+    let (width, precision) = rest.split_once('.').unwrap_or((&rest, ""));
+    let number = |digits: &str, default: usize| match digits.trim() {
+        "" => Ok(default),
+        digits => digits.parse().map_err(|_| {
+            Failure::new(format!(
+                "{format:?} is no format of a column, such as ` >12`"
+            ))
+        }),
+    };
+    let shown: String = value.chars().take(number(precision, usize::MAX)?).collect();
+    // No terminal is wider, and no memory holds what somebody may write here.
+    let width = number(width, 0)?.min(4096);
+    let missing = width.saturating_sub(shown.chars().count());
+    let before = match align {
+        '>' => missing,
+        '^' => missing / 2,
+        _ => 0,
+    };
+    let fill = |count: usize| fill.to_string().repeat(count);
+    Ok(fill(before) + &shown + &fill(missing - before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::padded;
+
+    #[test]
+    fn columns_are_as_python_makes_them() {
+        for (format, expected) in [
+            ("", "state"),
+            (" >8", "   state"),
+            ("<8", "state   "),
+            ("*^8", "*state**"),
+            (".3", "sta"),
+            (" ^6.2", "  st  "),
+            ("3", "state"),
+        ] {
+            assert_eq!(padded("state", format).unwrap(), expected, "{format:?}");
+        }
+        assert!(padded("state", "wide").is_err());
     }
-    let width: usize = width.parse().map_err(|_| {
-        Failure::new(format!(
-            "{format:?} is no width for a column, such as `>12`"
-        ))
-    })?;
-    Ok(match align {
-        '>' => format!("{value:>width$}"),
-        '^' => format!("{value:^width$}"),
-        _ => format!("{value:<width$}"),
-    })
 }

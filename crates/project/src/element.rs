@@ -44,6 +44,8 @@ pub struct Element {
     pub kind: ElementKind,
     /// What its kind makes of its `config`.
     pub config: Config,
+    /// Its `config` with the defaults of its kind, expanded.
+    pub config_data: Mapping,
     /// What it says about itself; may be empty.
     pub description: Arc<str>,
     /// Its file.

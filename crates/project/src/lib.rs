@@ -37,6 +37,7 @@ mod path;
 mod plugins;
 mod project;
 mod projects;
+mod reason;
 mod refs;
 mod resolve;
 mod source;

@@ -240,6 +240,7 @@ impl Resolver<'_> {
             full_name,
             kind,
             config,
+            config_data: config_node,
             description: node.string("description")?.unwrap_or_default().into(),
             at: node.at.clone(),
             environment,

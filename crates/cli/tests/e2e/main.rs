@@ -9,6 +9,7 @@ mod damage;
 mod economy;
 mod endings;
 mod explain;
+mod failures;
 mod joined;
 mod modes;
 mod rebuilds;

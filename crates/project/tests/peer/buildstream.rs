@@ -79,6 +79,15 @@ impl Peer {
         serde_json::from_str(&run(command)).unwrap()
     }
 
+    /// What loading `a.bst` of each project fails by: domain and reason.
+    pub(crate) fn reasons(&self, projects: &[PathBuf]) -> Value {
+        let mut command = self.python("reasons.py");
+        command
+            .arg(self.home.path().join("bst.conf"))
+            .args(projects);
+        serde_json::from_str(&run(command)).unwrap()
+    }
+
     fn python(&self, script: &str) -> Command {
         let mut command = Command::new(self.bst.with_file_name("python"));
         command.env("PATH", self.path());

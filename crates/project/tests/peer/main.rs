@@ -11,3 +11,4 @@ mod fixture;
 mod junctions;
 mod keys;
 mod kinds;
+mod reasons;

@@ -115,7 +115,7 @@ impl Place {
     /// Builds `element`, which must fail.
     pub(crate) fn build_fails(&self, element: &str, mode: &str) -> Report {
         let (output, report) = self.try_build(element, mode);
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(255), "{}", said(&output));
         report.unwrap().sound()
     }
 
