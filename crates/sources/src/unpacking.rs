@@ -152,3 +152,109 @@ pub(crate) fn unreadable(archive: &str, error: &io::Error) -> SourceError {
     let said: String = error.to_string().chars().map(plain).collect();
     archive_error(archive, format!("it is no archive, or damaged: {said}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Cursor, Write as _};
+    use std::sync::Arc;
+
+    use headstart_store::{BlobStore, MemoryBlobs};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{tar, zip};
+
+    fn store() -> Store {
+        Store::new(Arc::new(MemoryBlobs::default()) as Arc<dyn BlobStore>)
+    }
+
+    /// An archive with entries of all kinds, some of which must not be unpacked where they say.
+    fn tar_archive() -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        for (path, kind, link) in [
+            ("a/file", ::tar::EntryType::Regular, None),
+            (
+                "a/link",
+                ::tar::EntryType::Symlink,
+                Some("../../etc/passwd"),
+            ),
+            ("a/hard", ::tar::EntryType::Link, Some("a/file")),
+            ("a/directory", ::tar::EntryType::Directory, None),
+            ("a/device", ::tar::EntryType::Char, None),
+        ] {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o755);
+            header.set_path(path).unwrap();
+            if let Some(link) = link {
+                header.set_link_name(link).unwrap();
+            }
+            let content: &[u8] = if kind.is_file() { b"content" } else { b"" };
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            builder.append(&header, content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn zip_archive() -> Vec<u8> {
+        let mut writer = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = ::zip::write::SimpleFileOptions::default();
+        for path in ["a/file", "a/../../up", "/a/absolute"] {
+            writer.start_file(path, options).unwrap();
+            writer.write_all(b"content, content, content").unwrap();
+        }
+        writer.add_directory("a/directory", options).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// Unpacks an archive; whether it could be is of no account.
+    fn unpack(bytes: &[u8]) -> [bool; 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("archive");
+        fs::write(&file, bytes).unwrap();
+        ["", "*"]
+            .map(|base| {
+                [
+                    tar::stage(&file, base, "archive", &store()).is_ok(),
+                    zip::stage(&file, base, "archive", &store()).is_ok(),
+                ]
+            })
+            .concat()
+            .try_into()
+            .unwrap()
+    }
+
+    #[test]
+    fn archives_are_what_their_content_says() {
+        assert_eq!(unpack(&tar_archive()), [true, false, true, false]);
+        assert_eq!(unpack(&zip_archive()), [false, true, false, true]);
+    }
+
+    proptest! {
+        // What fails is told by the test itself; nothing is written beside the sources.
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..Default::default() })]
+
+        /// Whatever is in an archive, it is unpacked or refused; and nothing can be beside the tree
+        /// that it becomes, for that is never on disk.
+        #[test]
+        fn damaged_archives_are_unpacked_or_refused(
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            end in any::<prop::sample::Index>(),
+            cut in any::<bool>(),
+        ) {
+            for mut archive in [tar_archive(), zip_archive()] {
+                for (at, byte) in &changes {
+                    let at = at.index(archive.len());
+                    archive[at] = *byte;
+                }
+                if cut {
+                    archive.truncate(end.index(archive.len()));
+                }
+                unpack(&archive);
+            }
+        }
+    }
+}

@@ -533,6 +533,74 @@ fn refs_are_tracked_and_written_in_their_places() {
     );
 }
 
+/// Runs one of the tools that some kinds of sources need.
+fn tool(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("HOME", folder)
+        .env("BRZ_EMAIL", "Tester <tester@example.org>")
+        .current_dir(folder)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}, which `.ci/run` installs: {error}"));
+    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_bzr_and_ostree_fetch_is_the_same_trees() {
+    let mut upstream = Upstream::start();
+    let folder = upstream.folder().to_owned();
+    let bzr = |arguments: &[&str]| tool(&folder, "bzr", arguments);
+    let ostree = |arguments: &[&str]| tool(&folder, "ostree", arguments);
+    bzr(&["init-repo", "--quiet", "bazaar"]);
+    bzr(&["init", "--quiet", "bazaar/trunk"]);
+    let trunk = folder.join("bazaar/trunk");
+    fs::create_dir(trunk.join("d")).unwrap();
+    fs::write(trunk.join("d/tool"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(trunk.join("d/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("d/tool", trunk.join("link")).unwrap();
+    for message in ["one", "two"] {
+        fs::write(trunk.join("file"), message).unwrap();
+        bzr(&["add", "--quiet", "bazaar/trunk"]);
+        bzr(&["commit", "--quiet", "--message", message, "bazaar/trunk"]);
+    }
+    ostree(&["init", "--repo=ostree", "--mode=archive"]);
+    ostree(&["commit", "--repo=ostree", "--branch=main", "bazaar/trunk/d"]);
+    let commit = ostree(&["rev-parse", "--repo=ostree", "main"]);
+
+    let place = place(&upstream, "");
+    let conf = fs::read_to_string(place.project().join("project.conf")).unwrap();
+    let conf = conf
+        .replace("[patch, git]", "[bzr]")
+        .replace("[zip, ", "[ostree, zip, ");
+    place.write("project.conf", conf);
+    place.write(
+        "elements/both.bst",
+        format!(
+            "kind: import\nsources:\n- kind: bzr\n  url: files:bazaar\n  track: trunk\n  ref: 1\n\
+             - kind: ostree\n  url: files:ostree\n  track: main\n  ref: {commit}\n  directory: below\n"
+        ),
+    );
+    let peer = BuildStream::beside(&place, "peer");
+    run(&place, &["source", "fetch"]);
+    peer.run(&["source", "fetch"]);
+    let elements = contents(&place.cache().join("elementsources"));
+    assert_eq!(elements.len(), 1);
+    assert_eq!(elements, contents(&peer.cache().join("elementsources")));
+
+    assert!(run(&place, &["source", "track"]).starts_with("1 new refs"));
+    let text = fs::read_to_string(place.project().join("elements/both.bst")).unwrap();
+    assert!(text.contains("  ref: '2'\n"), "{text}");
+
+    place.edit("elements/both.bst", "ref: '2'", "ref: 1");
+    upstream.disconnect();
+    exchange_downloads(&place.cache(), peer.cache());
+    run(&place, &["source", "fetch"]);
+    peer.run(&["source", "fetch"]);
+    assert_eq!(elements, contents(&place.cache().join("elementsources")));
+    assert_eq!(elements, contents(&peer.cache().join("elementsources")));
+}
+
 #[test]
 fn what_can_not_be_fetched_is_said_with_its_place() {
     let upstream = Upstream::start();
