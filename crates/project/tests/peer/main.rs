@@ -8,6 +8,7 @@ mod compare;
 #[path = "../support/disk.rs"]
 mod disk;
 mod fixture;
+mod generated;
 mod junctions;
 mod keys;
 mod kinds;
