@@ -9,8 +9,11 @@
 //!
 //! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE` builds an element again whose every call is
 //! known, without and with speculation; and then after edits of a file that its calls read.
+//!
+//! `headstart-bench daemon --peer FOLDER` compares the daemon with the buildbox-casd in the folder.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod daemon;
 mod nested;
 mod rebuild;
 mod speculation;
@@ -29,8 +32,11 @@ fn main() -> ExitCode {
         ["rebuild", project, cache, element, edited] => {
             rebuild::run(project.as_ref(), cache.as_ref(), element, edited.as_ref())
         }
+        ["daemon", "--peer", peer] => daemon::run(peer.as_ref()).map_err(|error| error as _),
+        [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
-            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE"
+            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
+             or daemon --peer FOLDER"
                 .into(),
         ),
     };

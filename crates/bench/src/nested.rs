@@ -23,11 +23,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint as ClientEndpoint};
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 type Client = ExecutionClient<Channel>;
 
 /// Files of the compiler's root, and of each action's own inputs.
-const ROOT_FILES: usize = 20_000;
+pub(crate) const ROOT_FILES: usize = 20_000;
 const INPUT_FILES: usize = 300;
 /// Actions one after another, and at a time.
 const ACTIONS: usize = 300;
@@ -106,16 +106,19 @@ async fn measure(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Trees of the actions, which differ in one variable.
-struct Work {
-    root: DirectoryDigest,
+pub(crate) struct Work {
+    /// The compiler's root.
+    pub(crate) root: DirectoryDigest,
     inputs: DirectoryDigest,
+    /// The inputs, with the program.
+    plain: DirectoryDigest,
     /// Different in each run, so that no cache knows the actions.
     salt: u128,
     made: std::sync::atomic::AtomicUsize,
 }
 
 impl Work {
-    fn new(store: &dyn BlobStore) -> Result<Self, Failure> {
+    pub(crate) fn new(store: &dyn BlobStore) -> Result<Self, Failure> {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         let program = FileNode::new(store.write(Bytes::from_static(LAUNCHER))?, true);
         let mut bin = Directory::default();
@@ -124,36 +127,59 @@ impl Work {
         let mut root = folder(store, "library", ROOT_FILES)?;
         root.entries.insert(Name::new("bin")?, Node::Directory(bin));
         let inputs = folder(store, "header", INPUT_FILES)?;
+        let mut plain = inputs.clone();
+        plain
+            .entries
+            .insert(Name::new("bin")?, Node::Directory(bin));
         Ok(Self {
             root: store.write(root.encode())?.cast(),
             inputs: store.write(inputs.encode())?.cast(),
+            plain: store.write(plain.encode())?.cast(),
             salt: since.as_nanos(),
             made: Default::default(),
         })
     }
 
-    fn action(&self, store: &dyn BlobStore) -> Result<ActionDigest, Failure> {
+    /// A command that no other is equal to.
+    fn command(&self) -> reapi::Command {
         let number = self.made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let variable = reapi::command::EnvironmentVariable {
             name: "NUMBER".to_owned(),
             value: format!("{}-{number}", self.salt),
         };
-        let command = reapi::Command {
+        reapi::Command {
             arguments: vec!["/bin/true".to_owned(), "--version".to_owned()],
             environment_variables: vec![variable],
             ..Default::default()
-        };
+        }
+    }
+
+    fn action(&self, store: &dyn BlobStore) -> Result<ActionDigest, Failure> {
+        let command = self.command();
         let property = reapi::platform::Property {
             name: "chrootRootDigest".to_owned(),
             value: self.root.to_string(),
         };
+        self.action_of(store, command, self.inputs, vec![property])
+    }
+
+    /// The same with the program among its inputs, and no other root.
+    pub(crate) fn plain_action(&self, store: &dyn BlobStore) -> Result<ActionDigest, Failure> {
+        self.action_of(store, self.command(), self.plain, Vec::new())
+    }
+
+    fn action_of(
+        &self,
+        store: &dyn BlobStore,
+        command: reapi::Command,
+        inputs: DirectoryDigest,
+        properties: Vec<reapi::platform::Property>,
+    ) -> Result<ActionDigest, Failure> {
         let command = store.write(command.encode_to_vec().into())?;
         let action = reapi::Action {
             command_digest: Some(command.into()),
-            input_root_digest: Some(self.inputs.into()),
-            platform: Some(reapi::Platform {
-                properties: vec![property],
-            }),
+            input_root_digest: Some(inputs.into()),
+            platform: Some(reapi::Platform { properties }),
             ..Default::default()
         };
         Ok(store.write(action.encode_to_vec().into())?.cast())
@@ -181,7 +207,7 @@ fn folder(store: &dyn BlobStore, name: &str, count: usize) -> Result<Directory, 
     Ok(root)
 }
 
-async fn execute(mut client: Client, action: ActionDigest) -> Result<(), Failure> {
+pub(crate) async fn execute(mut client: Client, action: ActionDigest) -> Result<(), Failure> {
     let request = reapi::ExecuteRequest {
         action_digest: Some(action.into()),
         ..Default::default()

@@ -1,0 +1,374 @@
+//! The daemon beside the real buildbox-casd: the same calls, one after the other, in one run.
+//!
+//! Each has a cache directory of its own with the same content, and a unix socket. What is printed is
+//! what each did, and how many times better ours is.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use headstart_casd::{Address, CasdOptions, Limits, serve};
+use headstart_execution::CancellationToken;
+use headstart_merkle::BlobDigest;
+use headstart_reapi::bytestream::byte_stream_client::ByteStreamClient;
+use headstart_reapi::bytestream::{ReadRequest, WriteRequest};
+use headstart_reapi::localcas::local_content_addressable_storage_client::LocalContentAddressableStorageClient;
+use headstart_reapi::localcas::{CaptureTreeRequest, FetchTreeRequest};
+use headstart_reapi::reapi;
+use headstart_reapi::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
+use headstart_reapi::reapi::execution_client::ExecutionClient;
+use headstart_reapi::resource::{read_name, write_name};
+use headstart_store_disk::{DiskBlobs, Layout};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::nested::{Failure, ROOT_FILES, Work, execute};
+
+/// The first argument by which this program is a daemon.
+pub(crate) const SERVE: &str = "serve";
+const MIB: usize = 1024 * 1024;
+const STREAMED: usize = 256 * MIB;
+const ACTIONS: usize = 100;
+const IN_FLIGHT: usize = 8;
+
+/// A daemon with a cache directory of its own.
+struct Contender {
+    child: Child,
+    channel: Channel,
+    work: Work,
+    store: DiskBlobs,
+    folder: PathBuf,
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is measured.
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    less_is_better: bool,
+    values: Vec<f64>,
+}
+
+/// Serves `folder` at the socket in it, for the other process of this program.
+pub(crate) fn serve_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let options = CasdOptions {
+        directory: folder.join("cache"),
+        addresses: vec![Address::Unix(folder.join("socket"))],
+        socket_mode: None,
+        jobs: available_parallelism().map_or(1, usize::from),
+        limits: Limits::default(),
+        speculation: true,
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(serve(options, CancellationToken::new()))?;
+    Ok(())
+}
+
+/// Measures both and prints the figures.
+pub(crate) fn run(peer: &Path) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let folder = std::env::temp_dir().join(format!("headstart-bench-{}", std::process::id()));
+        let measured = compare(peer, &folder).await;
+        fs::remove_dir_all(&folder)?;
+        measured
+    })
+}
+
+async fn compare(peer: &Path, folder: &Path) -> Result<(), Failure> {
+    let mut figures = Vec::new();
+    for name in ["real", "ours"] {
+        let contender = Contender::start(name, peer, &folder.join(name)).await?;
+        measure(&contender, &mut figures).await?;
+    }
+    println!(
+        "{:34} {:>12} {:>12} {:>8}",
+        "", "buildbox", "headstart", "ratio"
+    );
+    for figure in figures {
+        let [theirs, ours] = figure.values[..] else {
+            continue;
+        };
+        let ratio = match figure.less_is_better {
+            true => theirs / ours,
+            false => ours / theirs,
+        };
+        let name = format!("{}, {}", figure.name, figure.unit);
+        println!("{name:34} {theirs:>12.1} {ours:>12.1} {ratio:>7.1}x");
+    }
+    Ok(())
+}
+
+impl Contender {
+    async fn start(name: &str, peer: &Path, folder: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(folder)?;
+        let store = DiskBlobs::open(&Layout::new(folder.join("cache")))?;
+        let work = Work::new(&store)?;
+        let socket = folder.join("socket");
+        let mut command = match name {
+            "ours" => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg(SERVE).arg(folder);
+                command
+            }
+            _ => {
+                let jobs = available_parallelism().map_or(1, usize::from);
+                let mut command = Command::new(peer.join("buildbox-casd"));
+                let path = std::env::var("PATH").unwrap_or_default();
+                command
+                    .env("PATH", format!("{}:{path}", peer.display()))
+                    .arg(format!("--bind=unix:{}", socket.display()))
+                    .arg(format!(
+                        "--buildbox-run={}",
+                        peer.join("buildbox-run").display()
+                    ))
+                    .arg(format!("--jobs={jobs}"))
+                    .arg(folder.join("cache"));
+                command
+            }
+        };
+        let child = command.spawn()?;
+        while !socket.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let channel = Endpoint::from_shared(format!("unix:{}", socket.display()))?
+            .initial_stream_window_size(16 * MIB as u32)
+            .initial_connection_window_size(16 * MIB as u32)
+            .connect()
+            .await?;
+        Ok(Self {
+            child,
+            channel,
+            work,
+            store,
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+async fn measure(contender: &Contender, figures: &mut Vec<Figure>) -> Result<(), Failure> {
+    let mut note = |name, unit, less_is_better, value: f64| match figures
+        .iter_mut()
+        .find(|figure: &&mut Figure| figure.name == name)
+    {
+        Some(figure) => figure.values.push(value),
+        None => figures.push(Figure {
+            name,
+            unit,
+            less_is_better,
+            values: vec![value],
+        }),
+    };
+    note("idle memory", "MB", true, memory(contender.child.id())?);
+    note(
+        "FindMissingBlobs",
+        "digests/s",
+        false,
+        find_missing(contender).await?,
+    );
+    note(
+        "BatchUpdateBlobs of 512 B",
+        "blobs/s",
+        false,
+        batch_update(contender).await?,
+    );
+    let (write, read) = byte_stream(contender).await?;
+    note("ByteStream write", "MiB/s", false, write);
+    note("ByteStream read", "MiB/s", false, read);
+    let (first, again) = capture_tree(contender).await?;
+    note("CaptureTree of 20,000 new files", "ms", true, first);
+    note("CaptureTree of known ones", "ms", true, again);
+    note(
+        "FetchTree of 20,000 files",
+        "ms",
+        true,
+        fetch_tree(contender).await?,
+    );
+    let (median, rate) = actions(contender).await?;
+    note("trivial action, median", "ms", true, median);
+    note("trivial actions, 8 in flight", "1/s", false, rate);
+    note(
+        "memory after all that",
+        "MB",
+        true,
+        memory(contender.child.id())?,
+    );
+    Ok(())
+}
+
+/// How much memory a process has resident, in MB.
+fn memory(process: u32) -> Result<f64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = line
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("a process tells nothing of its memory")?
+        .parse()?;
+    Ok(kib * 1.024 / 1000.0)
+}
+
+async fn find_missing(contender: &Contender) -> Result<f64, Failure> {
+    const CALLS: usize = 25;
+    const DIGESTS: usize = 4000;
+    let mut client = ContentAddressableStorageClient::new(contender.channel.clone())
+        .max_decoding_message_size(64 * MIB);
+    let digests = (0..DIGESTS).map(|number| {
+        // One half of them is there.
+        BlobDigest::of(format!("library {}", number * 10).as_bytes()).into()
+    });
+    let request = reapi::FindMissingBlobsRequest {
+        blob_digests: digests.collect(),
+        ..Default::default()
+    };
+    client.find_missing_blobs(request.clone()).await?;
+    let start = Instant::now();
+    for _ in 0..CALLS {
+        client.find_missing_blobs(request.clone()).await?;
+    }
+    Ok((CALLS * DIGESTS) as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn batch_update(contender: &Contender) -> Result<f64, Failure> {
+    const CALLS: usize = 40;
+    const BLOBS: usize = 200;
+    let mut client = ContentAddressableStorageClient::new(contender.channel.clone());
+    let request = |call: usize| {
+        let blobs = (0..BLOBS).map(|number| {
+            let data = format!("{:0512}", call * BLOBS + number).into_bytes();
+            reapi::batch_update_blobs_request::Request {
+                digest: Some(BlobDigest::of(&data).into()),
+                data: data.into(),
+                ..Default::default()
+            }
+        });
+        reapi::BatchUpdateBlobsRequest {
+            requests: blobs.collect(),
+            ..Default::default()
+        }
+    };
+    let requests: Vec<_> = (0..CALLS).map(request).collect();
+    let start = Instant::now();
+    for request in requests {
+        client.batch_update_blobs(request).await?;
+    }
+    Ok((CALLS * BLOBS) as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn byte_stream(contender: &Contender) -> Result<(f64, f64), Failure> {
+    let content = bytes::Bytes::from(vec![7_u8; STREAMED]);
+    let digest = BlobDigest::of(&content);
+    let mut client =
+        ByteStreamClient::new(contender.channel.clone()).max_decoding_message_size(64 * MIB);
+    let name = write_name("", "bench", &digest.hex(), STREAMED as i64);
+    let pieces: Vec<_> = (0..STREAMED)
+        .step_by(MIB)
+        .map(|at| WriteRequest {
+            resource_name: name.clone(),
+            write_offset: at as i64,
+            finish_write: at + MIB == STREAMED,
+            data: content.slice(at..at + MIB),
+        })
+        .collect();
+    let start = Instant::now();
+    client.write(tokio_stream::iter(pieces)).await?;
+    let written = start.elapsed();
+    let request = ReadRequest {
+        resource_name: read_name("", &digest.hex(), STREAMED as i64),
+        ..Default::default()
+    };
+    let start = Instant::now();
+    let mut stream = client.read(request).await?.into_inner();
+    let mut size = 0;
+    while let Some(piece) = stream.message().await? {
+        size += piece.data.len();
+    }
+    let read = start.elapsed();
+    if size != STREAMED {
+        return Err(format!("{size} bytes were read of {STREAMED}").into());
+    }
+    let rate = |took: Duration| (STREAMED / MIB) as f64 / took.as_secs_f64();
+    Ok((rate(written), rate(read)))
+}
+
+async fn capture_tree(contender: &Contender) -> Result<(f64, f64), Failure> {
+    let tree = contender.folder.join("tree");
+    for folder in 0..ROOT_FILES / 100 {
+        let folder = tree.join(folder.to_string());
+        fs::create_dir_all(&folder)?;
+        for file in 0..100 {
+            let content = format!("{} {file}\n", folder.display()).repeat(40);
+            fs::write(folder.join(file.to_string()), content)?;
+        }
+    }
+    let mut client = LocalContentAddressableStorageClient::new(contender.channel.clone());
+    let request = CaptureTreeRequest {
+        path: vec![tree.to_string_lossy().into_owned()],
+        ..Default::default()
+    };
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let start = Instant::now();
+        client.capture_tree(request.clone()).await?;
+        times.push(millis(start.elapsed()));
+    }
+    Ok((times[0], times[1]))
+}
+
+async fn fetch_tree(contender: &Contender) -> Result<f64, Failure> {
+    let mut client = LocalContentAddressableStorageClient::new(contender.channel.clone());
+    let request = FetchTreeRequest {
+        root_digest: Some(contender.work.root.into()),
+        fetch_file_blobs: true,
+        ..Default::default()
+    };
+    let start = Instant::now();
+    client.fetch_tree(request).await?;
+    Ok(millis(start.elapsed()))
+}
+
+/// The median of actions one after another in milliseconds, and how many a second with several in flight.
+async fn actions(contender: &Contender) -> Result<(f64, f64), Failure> {
+    let client = ExecutionClient::new(contender.channel.clone());
+    let Contender { work, store, .. } = contender;
+    execute(client.clone(), work.plain_action(store)?).await?;
+    let mut times = Vec::new();
+    for _ in 0..ACTIONS {
+        let action = work.plain_action(store)?;
+        let start = Instant::now();
+        execute(client.clone(), action).await?;
+        times.push(millis(start.elapsed()));
+    }
+    times.sort_by(f64::total_cmp);
+    let actions = (0..ACTIONS).map(|_| work.plain_action(store));
+    let actions: Vec<_> = actions.collect::<Result<_, _>>()?;
+    let start = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for share in actions.chunks(ACTIONS.div_ceil(IN_FLIGHT)) {
+        let (share, client) = (share.to_vec(), client.clone());
+        clients.spawn(async move {
+            for action in share {
+                execute(client.clone(), action).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok((
+        times[ACTIONS / 2],
+        ACTIONS as f64 / start.elapsed().as_secs_f64(),
+    ))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
