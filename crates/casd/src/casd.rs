@@ -12,7 +12,7 @@ use headstart_execution::CancellationToken;
 use headstart_sandbox::{InitProgram, NativeSandbox};
 use headstart_speculation::Account;
 use headstart_store::{BlobStore, StoreError};
-use headstart_store_disk::{DiskActionCache, DiskAssets, DiskBlobs, Layout};
+use headstart_store_disk::{DiskActionCache, DiskAssets, DiskBlobs, Layout, Limits};
 use thiserror::Error;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 
@@ -23,6 +23,9 @@ use crate::premises::{Home, sweep};
 
 /// How long the end waits for what is still being recorded.
 const RECORDING: Duration = Duration::from_secs(10);
+
+/// How often is looked whether others have stored too much.
+const TIDY: Duration = Duration::from_secs(30);
 
 /// How a daemon is started.
 #[derive(Debug, Clone)]
@@ -35,8 +38,8 @@ pub struct CasdOptions {
     pub socket_mode: Option<u32>,
     /// How many actions run at a time.
     pub jobs: usize,
-    /// How many bytes may be stored; `None` for no limit.
-    pub quota: Option<u64>,
+    /// What may be stored.
+    pub limits: Limits,
     /// Whether actions are executed ahead of need.
     pub speculation: bool,
 }
@@ -68,7 +71,8 @@ pub enum CasdError {
 /// Serves a cache directory until `stop` is cancelled.
 pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), CasdError> {
     let layout = Layout::new(&options.directory);
-    let store = DiskBlobs::open(&layout)?;
+    let store = DiskBlobs::open_limited(&layout, options.limits)?;
+    tokio::spawn(tidy(store.clone(), stop.clone()));
     sweep(&layout);
     let init = InitProgram::default();
     let sandbox = Arc::new(NativeSandbox::new(&layout, Arc::new(store.clone()), init));
@@ -87,7 +91,7 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
     if let Some(parents) = &parents {
         executor.followed_by(parents);
     }
-    let home = Home::new(&layout, &store, sandbox, options.quota);
+    let home = Home::new(&layout, &store, sandbox);
     let premises: Arc<dyn Premises> = Arc::new(home);
     let server = Server {
         instances: Instances::one(Tenant::outside(executor, true, stop.clone())),
@@ -133,6 +137,17 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
         report(&foresight.total());
     }
     Ok(())
+}
+
+/// Makes room for what other processes store, now and then.
+async fn tidy(store: DiskBlobs, stop: CancellationToken) {
+    while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
+        let store = store.clone();
+        let tidied = tokio::task::spawn_blocking(move || store.tidy()).await;
+        if let Err(error) = tidied {
+            tracing::error!(%error, "no room can be made in the store");
+        }
+    }
 }
 
 /// Says what speculation was worth in all.

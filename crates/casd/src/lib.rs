@@ -14,4 +14,5 @@ mod runner;
 
 pub use address::{Address, InvalidAddress};
 pub use casd::{CasdError, CasdOptions, serve};
+pub use headstart_store_disk::Limits;
 pub use runner::{BindMount, RunnerError, RunnerOptions, run_action};

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use headstart_daemon::{DiskUsage, Premises, StageWanted, StagedTree, Tenant};
 use headstart_execution::{BoxFuture, SandboxError};
@@ -15,9 +14,6 @@ use headstart_store::{Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::Status;
 
-/// How old a figure of the disk's use may be.
-const FRESH: Duration = Duration::from_secs(30);
-
 /// A machine with a cache directory.
 pub(crate) struct Home {
     root: PathBuf,
@@ -25,18 +21,11 @@ pub(crate) struct Home {
     sandbox: Arc<NativeSandbox>,
     store: DiskBlobs,
     directories: Directories<dyn LocalBlobs>,
-    quota: Option<u64>,
-    used: Mutex<Option<(Instant, u64)>>,
     number: AtomicU64,
 }
 
 impl Home {
-    pub(crate) fn new(
-        layout: &Layout,
-        store: &DiskBlobs,
-        sandbox: Arc<NativeSandbox>,
-        quota: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(layout: &Layout, store: &DiskBlobs, sandbox: Arc<NativeSandbox>) -> Self {
         let local: Arc<dyn LocalBlobs> = Arc::new(store.clone());
         Self {
             root: layout.root().join("cas"),
@@ -44,8 +33,6 @@ impl Home {
             sandbox,
             store: store.clone(),
             directories: Directories::new(local),
-            quota,
-            used: Mutex::default(),
             number: AtomicU64::new(0),
         }
     }
@@ -117,19 +104,8 @@ impl Premises for Home {
     }
 
     fn usage(&self) -> DiskUsage {
-        let mut known = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = match *known {
-            Some((at, used)) if at.elapsed() < FRESH => used,
-            _ => {
-                let used = self.store.disk_usage();
-                *known = Some((Instant::now(), used));
-                used
-            }
-        };
-        DiskUsage {
-            used,
-            quota: self.quota,
-        }
+        let (used, quota) = self.store.usage().unwrap_or_default();
+        DiskUsage { used, quota }
     }
 
     fn stage(&self, wanted: &StageWanted) -> Result<Box<dyn StagedTree>, Status> {

@@ -9,7 +9,7 @@ use headstart_execution::{
     ActionSpec, Answered, BoxFuture, CancellationToken, ExecutionError, Executor, Outcome,
     Priority, Request, Sandbox, SandboxError, SocketMount, Streams, SubactionRecorder,
 };
-use headstart_merkle::ActionDigest;
+use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
 use headstart_store::{ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult};
 use tokio::sync::{oneshot, watch};
@@ -364,6 +364,7 @@ impl LocalExecutor {
             0
         };
         job.started.send_replace(true);
+        let begun = SystemTime::now();
         let is_parent = socket_path(&job.spec)?.is_some() && !priority.is_speculative();
         let digest = job.spec.digest;
         let parent = is_parent.then(|| self.follow(digest)).flatten();
@@ -385,6 +386,9 @@ impl LocalExecutor {
         }
         let (result, duration) = ran?;
         let result = StoredResult::from(result);
+        if priority.is_speculative() {
+            self.store().demote(&outputs(result.message()), begun);
+        }
         if result.message().exit_code == 0 && !job.spec.do_not_cache {
             self.0.cache.put(job.spec.digest, &result)?;
         }
@@ -394,6 +398,18 @@ impl LocalExecutor {
             duration,
         })
     }
+}
+
+/// The contents of a result that are named by digest.
+fn outputs(result: &reapi::ActionResult) -> Vec<BlobDigest> {
+    let files = result.output_files.iter();
+    let directories = result.output_directories.iter();
+    let digests = files
+        .map(|file| &file.digest)
+        .chain(directories.map(|directory| &directory.tree_digest))
+        .chain([&result.stdout_digest, &result.stderr_digest]);
+    let digests = digests.filter_map(|digest| BlobDigest::try_from(digest.as_ref()?).ok());
+    digests.collect()
 }
 
 /// Somebody who waits for a job; when it is dropped nobody does any more.

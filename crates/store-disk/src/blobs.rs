@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
@@ -13,6 +13,7 @@ use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::keeper::{Keeper, Limits, NOTED, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::temporary::{Temporary, sweep};
 
@@ -41,6 +42,8 @@ pub struct DiskBlobs {
     checked: Arc<Mutex<HashSet<(BlobDigest, bool)>>>,
     /// Objects that this process has set aside, with the digests of what they were.
     aside: Arc<Mutex<HashMap<BlobDigest, BlobDigest>>>,
+    /// Who keeps it within limits, if it has any.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl DiskBlobs {
@@ -62,18 +65,44 @@ impl DiskBlobs {
             executables,
             checked: Arc::default(),
             aside: Arc::default(),
+            keeper: None,
         };
         // Always here for us; BuildStream looks for the file.
         store.keep_empty()?;
         Ok(store)
     }
 
-    /// How much all objects take, in bytes. Looks at each of them.
-    pub fn disk_usage(&self) -> u64 {
-        let folders = fs::read_dir(&self.objects).into_iter().flatten().flatten();
-        let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten());
-        let sizes = files.flatten().filter_map(|file| file.metadata().ok());
-        sizes.map(|metadata| metadata.len()).sum()
+    /// The same within limits: what was not used for longest goes when there is no room.
+    pub fn open_limited(layout: &Layout, limits: Limits) -> Result<Self, StoreError> {
+        let mut store = Self::open(layout)?;
+        store.keeper = Some(Arc::new(Keeper::new(layout, limits)));
+        Ok(store)
+    }
+
+    /// How many bytes are stored, as far as this process knows, and how many may be if there is a
+    /// limit; `None` if the store was opened without.
+    pub fn usage(&self) -> Option<(u64, Option<u64>)> {
+        let keeper = self.keeper.as_ref()?;
+        let room = keeper.limits().high.map(|_| keeper.room());
+        Some((keeper.used(), room))
+    }
+
+    /// Makes room if there is too little, for what other processes have stored too. To be called now
+    /// and then.
+    pub fn tidy(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.tidy();
+        }
+    }
+
+    /// Uses since then need not be noted again.
+    fn noted_since(&self) -> SystemTime {
+        let now = SystemTime::now();
+        let lately = now.checked_sub(NOTED).unwrap_or(now);
+        match &self.keeper {
+            Some(keeper) => lately.max(keeper.started()),
+            None => lately,
+        }
     }
 
     fn path(&self, digest: BlobDigest) -> PathBuf {
@@ -87,7 +116,10 @@ impl DiskBlobs {
         }
         let path = self.path(digest);
         match fs::metadata(&path) {
-            Ok(metadata) => Ok(metadata.len() == digest.size()),
+            Ok(metadata) => {
+                note_use(&path, &metadata, self.noted_since());
+                Ok(metadata.len() == digest.size())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(StoreError::io(path, error)),
         }
@@ -156,7 +188,13 @@ impl DiskBlobs {
     }
 
     fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
-        temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size())
+        let Some(keeper) = &self.keeper else {
+            return temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size());
+        };
+        keeper.admit(digest.size())?;
+        temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size())?;
+        keeper.stored(digest.size());
+        Ok(())
     }
 }
 
@@ -229,6 +267,12 @@ impl BlobStore for DiskBlobs {
         self.write_known(actual, &content)
     }
 
+    fn demote(&self, digests: &[BlobDigest], since: SystemTime) {
+        for digest in digests {
+            forget_use(&self.path(*digest), since);
+        }
+    }
+
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
         Ok(Box::new(DiskWriter {
             store: self.clone(),
@@ -245,7 +289,7 @@ impl LocalBlobs for DiskBlobs {
         }
         let object = self.path(digest);
         if !executable {
-            if !is_ready(&object, digest)? {
+            if !is_ready(&object, digest, self.noted_since())? {
                 return Err(self.absent(digest));
             }
             return match self.check(&object, digest, executable)? {
@@ -254,7 +298,7 @@ impl LocalBlobs for DiskBlobs {
             };
         }
         let copy = sharded(&self.executables, digest);
-        if is_ready(&copy, digest)? {
+        if is_ready(&copy, digest, self.noted_since())? {
             match self.check(&copy, digest, executable)? {
                 None => return Ok(copy),
                 Some(_) => fs::remove_file(&copy).map_err(|error| StoreError::io(&copy, error))?,
@@ -330,13 +374,14 @@ impl DiskBlobs {
 
 /// Whether `path` is a file of the right size; then its time of modification is set right too:
 /// other programs that use the cache directory touch objects to note their use.
-fn is_ready(path: &Path, digest: BlobDigest) -> Result<bool, StoreError> {
+fn is_ready(path: &Path, digest: BlobDigest, noted: SystemTime) -> Result<bool, StoreError> {
     let Ok(metadata) = fs::metadata(path) else {
         return Ok(false);
     };
     if metadata.len() != digest.size() {
         return Ok(false);
     }
+    note_use(path, &metadata, noted);
     let modified = metadata
         .modified()
         .map_err(|error| StoreError::io(path, error))?;

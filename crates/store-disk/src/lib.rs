@@ -13,6 +13,7 @@ mod action_cache;
 mod assets;
 mod blobs;
 mod guesses;
+mod keeper;
 mod layout;
 mod temporary;
 
@@ -20,4 +21,5 @@ pub use action_cache::DiskActionCache;
 pub use assets::DiskAssets;
 pub use blobs::DiskBlobs;
 pub use guesses::{Guess, Guesses};
+pub use keeper::Limits;
 pub use layout::Layout;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Digest};
@@ -110,6 +111,10 @@ pub trait BlobStore: Send + Sync {
 
     /// A place to write a blob to piece by piece.
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError>;
+
+    /// Notes that nobody is known to need those of `digests` that were stored after `since`: they are
+    /// the first to go.
+    fn demote(&self, _digests: &[BlobDigest], _since: SystemTime) {}
 
     /// Whether `digest` is here.
     fn contains(&self, digest: BlobDigest) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
-use headstart_casd::{Address, CasdOptions};
+use headstart_casd::{Address, CasdOptions, Limits};
 
 /// What `--version` prints: the version of buildbox-casd that is stood in for, and our own.
 pub(crate) const VERSION: &str = concat!(
@@ -174,7 +174,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
             Some(jobs) => jobs,
             None => available_parallelism().map_or(1, usize::from),
         },
-        quota: read(&matches, "quota-high", "a size like 50G", size)?,
+        limits: limits(&matches)?,
         speculation: matches.get_one("speculation").copied().unwrap_or(true),
     };
     let level = match matches.get_one::<String>("log-level").map(String::as_str) {
@@ -191,6 +191,31 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
         }
     };
     Ok(Parsed::Serve(options, level.to_owned()))
+}
+
+fn limits(matches: &ArgMatches) -> Result<Limits, Error> {
+    let default = Limits::default();
+    let high = read(matches, "quota-high", "a size like 50G", size)?;
+    let low = read(
+        matches,
+        "quota-low",
+        "a size, or a percentage like 50%",
+        |text| match (text.strip_suffix('%'), high) {
+            (Some(percent), _) => percent
+                .parse()
+                .ok()
+                .filter(|low| *low <= 100)
+                .map(|low: u64| low * 10),
+            (None, Some(high)) => Some(size(text)?.min(high).saturating_mul(1000) / high.max(1)),
+            (None, None) => None,
+        },
+    )?;
+    Ok(Limits {
+        high,
+        low: low.unwrap_or(default.low),
+        reserved: read(matches, "reserved", "a size like 2G", size)?.unwrap_or(default.reserved),
+        protect_session: matches.get_flag("protect-session-blobs"),
+    })
 }
 
 fn addresses(matches: &ArgMatches) -> Result<Vec<Address>, Error> {
@@ -262,7 +287,13 @@ mod tests {
             panic!("{line}");
         };
         assert_eq!(options.addresses, [Address::Unix("/tmp/s.sock".into())]);
-        assert_eq!((options.jobs, options.quota), (3, Some(20_000_000)));
+        let limits = Limits {
+            high: Some(20_000_000),
+            low: 500,
+            reserved: 2000,
+            protect_session: true,
+        };
+        assert_eq!((options.jobs, options.limits), (3, limits));
         assert!(!options.speculation);
         assert_eq!(options.directory, PathBuf::from("/var/cache"));
         assert_eq!(level, "warn");

@@ -286,8 +286,41 @@ async fn an_idle_daemon_is_small_and_ends_when_it_is_told() {
         .unwrap()
         .into_inner();
     assert_eq!((usage.size_bytes, usage.quota_bytes), (0, 0));
+    // The empty object takes nothing.
     let resident = resident(daemon.process_id());
     assert!(resident < 30 * 1024, "{resident} KiB are resident");
     assert_eq!(daemon.end(), Some(0));
     assert!(!daemon.folder.path().join("socket").exists());
+}
+
+#[tokio::test]
+async fn the_quota_is_kept_and_told() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headstart"));
+    command.arg("casd");
+    let folder = tempfile::TempDir::new().unwrap();
+    let limits = ["--quota-high=100K", "--quota-low=50%", "--reserved=0"];
+    let daemon = Daemon::start(command, folder, &limits);
+    let mut local = LocalCas::new(daemon.connect().await);
+    let files: Vec<_> = (0..20)
+        .map(|number| daemon.write(&format!("files/{number}"), &format!("{number:010000}")))
+        .collect();
+    for file in files {
+        let request = localcas::CaptureFilesRequest {
+            path: vec![file.to_str().unwrap().to_owned()],
+            ..Default::default()
+        };
+        let captured = local.capture_files(request).await.unwrap().into_inner();
+        assert_eq!(code(&captured.responses[0].status), 0, "{captured:?}");
+    }
+    let usage = localcas::GetLocalDiskUsageRequest {};
+    let usage = local
+        .get_local_disk_usage(usage)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(usage.quota_bytes, 100_000);
+    assert!(
+        usage.size_bytes <= 100_000 && usage.size_bytes >= 50_000,
+        "{usage:?}"
+    );
 }

@@ -1,0 +1,140 @@
+//! The store within its limits: what goes, what stays, and what is refused.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use headstart_merkle::{ActionDigest, BlobDigest};
+use headstart_reapi::reapi;
+use headstart_store::{ActionCache, BlobStore, StoreError};
+use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout, Limits};
+
+struct World {
+    layout: Layout,
+    _folder: tempfile::TempDir,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        Self {
+            layout,
+            _folder: folder,
+        }
+    }
+
+    fn open(&self, protect_session: bool) -> DiskBlobs {
+        let limits = Limits {
+            high: Some(10_000),
+            low: 500,
+            reserved: 0,
+            protect_session,
+        };
+        DiskBlobs::open_limited(&self.layout, limits).unwrap()
+    }
+
+    fn path(&self, digest: BlobDigest) -> PathBuf {
+        let hex = digest.hex();
+        self.layout.objects().join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Makes an object look as if it had last been used some hours ago.
+    fn age(&self, digest: BlobDigest, hours: u32) {
+        let file = fs::File::open(self.path(digest)).unwrap();
+        let then = SystemTime::now() - HOUR * hours;
+        file.set_times(fs::FileTimes::new().set_accessed(then))
+            .unwrap();
+    }
+}
+
+/// Content of 1,000 bytes.
+fn content(number: usize) -> bytes::Bytes {
+    format!("{number:01000}").into()
+}
+
+fn write(store: &DiskBlobs, number: usize) -> BlobDigest {
+    store.write(content(number)).unwrap()
+}
+
+#[test]
+fn what_was_not_used_for_longest_goes_first() {
+    let world = World::new();
+    let digests: Vec<_> = {
+        let store = world.open(false);
+        (0..10).map(|number| write(&store, number)).collect()
+    };
+    for (number, digest) in digests.iter().enumerate() {
+        world.age(*digest, 20 - number as u32);
+    }
+    let store = world.open(false);
+    assert_eq!(store.usage(), Some((10_000, Some(10_000))));
+    // The oldest is used again, in whichever way.
+    store.read(digests[0]).unwrap();
+    store.missing(&digests[1..2]).unwrap();
+    write(&store, 10);
+    let gone: Vec<_> = digests
+        .iter()
+        .filter(|digest| !world.path(**digest).exists())
+        .collect();
+    let expected: Vec<_> = digests[2..7].iter().collect();
+    assert_eq!(gone, expected);
+    assert_eq!(store.usage(), Some((6_000, Some(10_000))));
+}
+
+#[test]
+fn what_nobody_is_known_to_need_goes_before_all_others() {
+    let world = World::new();
+    let store = world.open(false);
+    let needed = write(&store, 0);
+    world.age(needed, 100);
+    let before = SystemTime::now() - Duration::from_secs(1);
+    let guessed: Vec<_> = (1..10).map(|number| write(&store, number)).collect();
+    store.demote(&guessed, before);
+    // What was there before it was guessed stays what it was.
+    store.demote(&[needed], SystemTime::now() + HOUR);
+    write(&store, 10);
+    assert!(world.path(needed).exists());
+    assert_eq!(store.usage().unwrap().0, 6_000);
+}
+
+#[test]
+fn the_sessions_own_objects_stay_and_a_full_store_says_so() {
+    let world = World::new();
+    let old = write(&world.open(false), 0);
+    world.age(old, 1);
+    let store = world.open(true);
+    let used = write(&store, 1);
+    world.age(used, 1);
+    assert!(store.contains(used).unwrap());
+    for number in 2..11 {
+        write(&store, number);
+    }
+    assert!(!world.path(old).exists(), "it made room");
+    assert!(world.path(used).exists());
+    let full = store.write(content(11)).unwrap_err();
+    assert!(matches!(full, StoreError::Full(_)), "{full}");
+    assert!(store.contains(used).unwrap());
+}
+
+#[test]
+fn what_others_store_counts_and_old_results_go_too() {
+    let world = World::new();
+    let store = world.open(false);
+    let results = DiskActionCache::open(&world.layout);
+    let action = ActionDigest::of(b"action");
+    results
+        .put(action, &reapi::ActionResult::default().into())
+        .unwrap();
+    let other = DiskBlobs::open(&world.layout).unwrap();
+    for number in 0..12 {
+        write(&other, number);
+    }
+    store.tidy();
+    assert_eq!(store.usage().unwrap().0, 5_000);
+    assert!(results.get(action).unwrap().is_none());
+}
