@@ -308,3 +308,101 @@ fn file_uri(path: &str) -> String {
     }
     uri
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONF: &str = "
+aliases: {up: 'https://up/', own: 'https://own/'}
+mirrors:
+- {name: one, aliases: {up: ['https://one/']}}
+- {name: two, aliases: {up: ['https://two/', 'https://zwei/']}}
+";
+
+    fn aliases(
+        conf: &str,
+        user: &str,
+        policy: AddressPolicy,
+        parent: Option<ParentAliases>,
+    ) -> Aliases {
+        let mut conf = headstart_yaml::parse("project.conf", conf).unwrap();
+        let user = headstart_yaml::parse("user", user).unwrap();
+        let policies = AddressPolicies {
+            fetch: policy,
+            track: policy,
+        };
+        let input = AliasInput {
+            variables: &Variables::default(),
+            user: &user,
+            default_mirror: None,
+            policies,
+            parent,
+        };
+        Aliases::load(&mut conf, input).unwrap()
+    }
+
+    #[track_caller]
+    fn check(user: &str, policy: AddressPolicy, expected: &str) {
+        let aliases = aliases(CONF, user, policy, None);
+        assert_eq!(aliases.addresses("up:x").join(" "), expected);
+        let mut tracking = aliases.tracking_addresses("up:x");
+        tracking.reverse();
+        assert_eq!(tracking.join(" "), expected);
+    }
+
+    #[test]
+    fn mirrors_come_before_the_alias_itself_as_the_user_wants() {
+        use AddressPolicy as P;
+        check(
+            "",
+            P::All,
+            "https://one/x https://two/x https://zwei/x https://up/x",
+        );
+        check(
+            "default-mirror: two",
+            P::All,
+            "https://two/x https://zwei/x https://one/x https://up/x",
+        );
+        check("", P::Aliases, "https://up/x");
+        check("", P::Mirrors, "https://one/x https://two/x https://zwei/x");
+        check("", P::User, "");
+        let mine = "mirrors: [{name: mine, aliases: {up: ['file:///m/']}}]";
+        check(mine, P::User, "file:///m/x");
+        check(mine, P::All, "file:///m/x https://up/x");
+        check("mirrors: []", P::All, "https://up/x");
+    }
+
+    #[test]
+    fn a_parent_takes_over_what_its_junction_maps() {
+        let cell = Arc::new(OnceLock::new());
+        let parent = |all, identity| ParentAliases {
+            aliases: Arc::clone(&cell),
+            mapped: [("theirs".into(), "up".into()), ("bad".into(), "no".into())].into(),
+            identity,
+            all,
+        };
+        let _ = cell.set(Arc::new(aliases(CONF, "", AddressPolicy::Aliases, None)));
+        let conf = "aliases: {theirs: 'https://theirs/', own: 'https://sub/', bad: 'https://bad/'}";
+        let load =
+            |all, identity| aliases(conf, "", AddressPolicy::All, Some(parent(all, identity)));
+        let check = |aliases: &Aliases, url: &str| {
+            let known = aliases.check(&Scalar::synthetic(url));
+            known.map_err(|error| error.to_string())
+        };
+        let plain = load(false, false);
+        assert_eq!(plain.translate("theirs:x"), "https://up/x");
+        assert_eq!(plain.addresses("theirs:x"), ["https://up/x"]);
+        assert_eq!(plain.translate("own:x"), "https://sub/x");
+        assert_eq!(check(&plain, "own:x"), Ok(true));
+        assert_eq!(check(&plain, "https://x"), Ok(false));
+        assert!(
+            check(&plain, "bad:x")
+                .unwrap_err()
+                .contains("'bad' stands for 'no'")
+        );
+        assert_eq!(load(false, true).translate("own:x"), "https://own/x");
+        let strict = check(&load(true, false), "own:x").unwrap_err();
+        assert!(strict.contains("'own' is not mapped"), "{strict}");
+    }
+}

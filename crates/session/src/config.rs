@@ -14,6 +14,7 @@ use headstart_yaml::{Error as YamlError, Mapping, Scalar};
 use thiserror::Error;
 
 use headstart_pipeline::OnError;
+use headstart_project::{AddressPolicies, AddressPolicy};
 
 pub use speculation::SpeculationConfig;
 pub(crate) use speculation::mode_of;
@@ -37,6 +38,8 @@ pub struct UserConfig {
     pub max_jobs: Option<u32>,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
+    /// Which addresses of aliases sources are fetched from and tracked at.
+    pub addresses: AddressPolicies,
     /// What is said of projects, by their names: options, mirrors and more.
     pub projects: Mapping,
     /// What the user's `headstart.conf` says.
@@ -158,6 +161,10 @@ impl UserConfig {
                 jobs => u32::try_from(jobs).ok(),
             },
             retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
+            addresses: AddressPolicies {
+                fetch: address_policy(mapping, "fetch")?,
+                track: address_policy(mapping, "track")?,
+            },
             projects: projects(mapping)?,
             speculation: SpeculationConfig::default(),
             unused: UNUSED
@@ -183,6 +190,25 @@ fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
         "quit" => Ok(OnError::Quit),
         "terminate" => Ok(OnError::Terminate),
         _ => Err(scalar.unlike("'continue', 'quit' or 'terminate'")),
+    }
+}
+
+/// The `source` of `fetch` or `track`.
+fn address_policy(mapping: &Mapping, key: &str) -> Result<AddressPolicy, YamlError> {
+    let node = mapping.mapping(key)?;
+    let Some(policy) = node
+        .map(|node| node.scalar("source"))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(AddressPolicy::All);
+    };
+    match &*policy.value {
+        "all" => Ok(AddressPolicy::All),
+        "aliases" => Ok(AddressPolicy::Aliases),
+        "mirrors" => Ok(AddressPolicy::Mirrors),
+        "user" => Ok(AddressPolicy::User),
+        _ => Err(policy.unlike("'all', 'aliases', 'mirrors' or 'user'")),
     }
 }
 
@@ -243,7 +269,7 @@ mod tests {
     fn values_are_read_and_folders_follow_the_cache_directory() {
         let config = load(
             "cachedir: /c\nscheduler: {builders: 2, on-error: continue}\nbuild: {max-jobs: 3}\n\
-             artifacts: {}\nprojects: {demo: {options: {recc: 'false'}}}\n",
+             artifacts: {}\nfetch: {source: mirrors}\nprojects: {demo: {options: {recc: 'false'}}}\n",
         )
         .unwrap();
         assert_eq!(config.source_dir, Path::new("/c/sources"));
@@ -252,6 +278,8 @@ mod tests {
             (2, 10, Some(3))
         );
         assert_eq!(config.on_error, OnError::Continue);
+        assert_eq!(config.addresses.fetch, AddressPolicy::Mirrors);
+        assert_eq!(config.addresses.track, AddressPolicy::All);
         let demo = config.projects.mapping("demo").unwrap().unwrap();
         let options = demo.mapping("options").unwrap().unwrap();
         assert_eq!(options.string("recc").unwrap(), Some("false"));
@@ -270,6 +298,10 @@ mod tests {
                 "'continue', 'quit' or 'terminate'",
             ),
             ("cachedri: /c\n", "cachedri"),
+            (
+                "cachedir: /c\nfetch: {source: some}\n",
+                "'all', 'aliases', 'mirrors' or 'user'",
+            ),
         ] {
             let message = load(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -154,6 +154,7 @@ impl Session {
         let settings = Settings {
             options,
             user: config.projects.clone(),
+            addresses: config.addresses,
             ..Settings::new(host(config.max_jobs), root.display().to_string())
         };
         let outside = Arc::new(outside);
