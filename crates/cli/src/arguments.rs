@@ -184,19 +184,6 @@ pub(crate) struct ShowArguments {
     pub(crate) format: String,
 }
 
-/// Which dependencies `show` shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ShowDeps {
-    /// None
-    None,
-    /// Build dependencies
-    Build,
-    /// Runtime dependencies
-    Run,
-    /// All of them
-    All,
-}
-
 /// The order in which `show` shows elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Order {
@@ -237,8 +224,8 @@ pub(crate) struct CheckoutArguments {
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Dependencies to check out with it
-    #[arg(short, long, value_enum, default_value_t = ShowDeps::Run)]
-    pub(crate) deps: ShowDeps,
+    #[arg(short, long, value_enum, default_value_t = Deps::Run)]
+    pub(crate) deps: Deps,
     /// Make files hard links to the cache where possible: they must not be changed then
     #[arg(long)]
     pub(crate) hardlinks: bool,

@@ -4,21 +4,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use headstart_session::{
-    CheckoutTarget, ContentEntry, ContentKind, Loaded, NamedArtifact, Session,
-};
+use headstart_session::{CheckoutTarget, ContentEntry, ContentKind, NamedArtifact, Session};
 
 use crate::arguments::artifact::{DeleteArguments, ListContentsArguments, ShowStateArguments};
-use crate::arguments::{CheckoutArguments, LogArguments, MainOptions, ShowDeps};
+use crate::arguments::{CheckoutArguments, LogArguments, MainOptions};
 use crate::error::{Failure, io as io_failure};
 use crate::open;
-use crate::selection::{Deps, Except, Selection};
+use crate::selection::{Deps, Except, Selection, scope};
 
 pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
     let loaded = session.load(std::slice::from_ref(&arguments.element))?;
     let target = loaded.graph.targets()[0];
-    let dependencies = scope(&loaded, arguments.deps);
+    let dependencies = scope(&loaded.graph, &[target], arguments.deps);
     if let Some(path) = &arguments.tar {
         let mut writer: Box<dyn Write> = if path.as_os_str() == "-" {
             Box::new(BufWriter::new(io::stdout()))
@@ -45,16 +43,6 @@ pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Res
     session.checkout(&loaded, &dependencies, target, to)?;
     println!("checked out {} to {}", arguments.element, path.display());
     Ok(())
-}
-
-fn scope(loaded: &Loaded, deps: ShowDeps) -> Vec<headstart_project::ElementId> {
-    let target = loaded.graph.targets()[0];
-    match deps {
-        ShowDeps::None => vec![target],
-        ShowDeps::Build => loaded.graph.build_scope(target),
-        ShowDeps::Run => loaded.graph.run_scope(target),
-        ShowDeps::All => loaded.graph.all_scope(&[target]),
-    }
 }
 
 pub(crate) fn create(path: &Path, force: bool) -> Result<File, Failure> {
