@@ -151,7 +151,9 @@ pub(crate) fn list_contents(
         text.push('\n');
     }
     if text.is_empty() {
-        return Err(Failure::new("None of the specified artifacts are cached."));
+        return Err(Failure::nothing_there(
+            "None of the specified artifacts are cached.",
+        ));
     }
     println!("{text}");
     Ok(())

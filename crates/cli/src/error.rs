@@ -112,6 +112,14 @@ impl Failure {
         }
     }
 
+    /// Nothing that was asked for is there, and nothing has gone wrong otherwise.
+    pub(crate) fn nothing_there(message: &str) -> Self {
+        Self {
+            code: 1,
+            ..Self::new(message)
+        }
+    }
+
     /// Whether people have been told of it.
     pub(crate) fn is_shown(&self) -> bool {
         self.shown

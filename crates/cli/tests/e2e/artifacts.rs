@@ -95,6 +95,7 @@ fn artifacts_are_shown_listed_and_removed_as_buildstream_does() {
     let list = ["artifact", "list-contents", "base.bst"];
     let output = place.headstart().args(list).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(peer.output(&list).status.code(), Some(1));
     let wrong = ["artifact", "show", "base"];
     let output = place.headstart().args(wrong).output().unwrap();
     assert!(
