@@ -17,6 +17,7 @@ mod codec;
 mod event;
 mod explain;
 mod generate;
+mod includes;
 mod inspect;
 mod message;
 mod mode;

@@ -18,6 +18,7 @@ mod learn;
 mod notes;
 mod plan;
 mod planning;
+mod rescan;
 mod resolve;
 mod shapes;
 mod tasks;
@@ -28,7 +29,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headstart_merkle::ActionDigest;
+use headstart_execution::ActionSpec;
+use headstart_merkle::{ActionDigest, DirectoryDigest};
 
 use crate::account::Account;
 use crate::event::{Effect, Event, Unavailable};
@@ -42,6 +44,7 @@ pub use budget::Limits;
 use jobs::{GIVE_UP, Inputs, Job, JobState};
 use knowledge::{ActionFact, Done, ElementNo, Key, Knowledge, Known};
 use planning::ByOutputs;
+use rescan::{Rescan, Scanner};
 use shapes::{JobId, Shapes};
 use tasks::{State, Tasks, Wish};
 
@@ -75,6 +78,7 @@ pub struct Primer {
     notes: Vec<Note>,
     /// Jobs that were adapted to something that may not have been written yet.
     unwritten: Vec<JobId>,
+    scanner: Scanner,
     /// How many jobs are looked at before what came of it is handed out.
     slice: usize,
 }
@@ -119,6 +123,7 @@ impl Primer {
             dirty: BTreeSet::new(),
             notes: Vec::new(),
             unwritten: Vec::new(),
+            scanner: Scanner::default(),
             slice: usize::MAX,
         }
     }
@@ -374,18 +379,16 @@ impl Primer {
             }
             Inputs::Ready { root, texts } => (root, texts),
         };
-        if root != Some(job.base_root)
-            && let Some(shape) = job.root
-            && self.needs_what_is_removed(job.base, shape, store)?
-        {
+        let base = job.base;
+        let Some(root) = self.with_what_is_included(id, root, store)? else {
             self.refute(id);
             return Ok(());
-        }
+        };
         let change = adapt::Change {
             input_root: root,
             texts: &texts,
         };
-        let action = adapt::adapt(job.base, &change, store)?;
+        let action = adapt::adapt(base, &change, store)?;
         self.predict(id, action, store);
         Ok(())
     }
@@ -404,14 +407,37 @@ impl Primer {
         guard
     }
 
-    fn needs_what_is_removed(
-        &self,
-        base: ActionDigest,
-        shape: shapes::ShapeId,
+    /// The input tree with what its changed files include today; `None` if the action can't do
+    /// without something that is removed. An empty tree is none.
+    fn with_what_is_included(
+        &mut self,
+        id: JobId,
+        root: Option<DirectoryDigest>,
         store: &dyn Storage,
-    ) -> Result<bool, SpeculationError> {
-        let removed = self.shapes.removed(shape);
-        Ok(!removed.is_empty() && adapt::names_one_of(base, &removed, store)?)
+    ) -> Result<Option<Option<DirectoryDigest>>, SpeculationError> {
+        let job = &self.jobs[id as usize];
+        let Some(shape) = job.root.filter(|_| root != Some(job.base_root)) else {
+            return Ok(Some(root));
+        };
+        let changed = self.shapes.changed(shape);
+        let removed = changed.iter().filter(|change| change.new.is_none());
+        let removed: Vec<_> = removed.map(|change| change.path.clone()).collect();
+        if !removed.is_empty() && adapt::names_one_of(job.base, &removed, store)? {
+            return Ok(None);
+        }
+        let differences = self.scanner.differences(&changed, store);
+        let Some(today) = root.filter(|_| !differences.is_empty()) else {
+            return Ok(Some(root));
+        };
+        let spec = ActionSpec::read(job.base, store.blobs())?;
+        let rescan = Rescan {
+            spec: &spec,
+            source: self.shapes.plans[job.plan as usize].source(),
+            knowledge: &mut self.knowledge,
+            scanner: &mut self.scanner,
+            store,
+        };
+        rescan.run(today, differences).map(|root| Some(Some(root)))
     }
 
     /// A job's action is `action` today.

@@ -115,6 +115,22 @@ impl Table {
         }
     }
 
+    /// The paths of the directories below `path`, in order, parents first.
+    pub(crate) fn below(&self, path: &TreePath) -> Vec<TreePath> {
+        let mut paths = Vec::new();
+        let mut pending: Vec<_> = self
+            .find(path)
+            .map(|at| (path.clone(), at))
+            .into_iter()
+            .collect();
+        while let Some((path, at)) = pending.pop() {
+            let children = self.at(at).children.iter().rev();
+            pending.extend(children.map(|(name, child)| (path.child(name), *child)));
+            paths.push(path);
+        }
+        paths.split_off(1.min(paths.len()))
+    }
+
     /// The directory at `path`, made if it is not there.
     pub(crate) fn make(&mut self, path: &TreePath) -> DirId {
         let mut at = Self::ROOT;

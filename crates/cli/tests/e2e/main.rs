@@ -10,6 +10,7 @@ mod economy;
 mod endings;
 mod explain;
 mod failures;
+mod headers;
 mod joined;
 mod modes;
 mod rebuilds;

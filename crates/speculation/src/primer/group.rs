@@ -32,7 +32,16 @@ pub(crate) enum GroupState {
     Pending,
     Refuted,
     /// What differs from how it was.
-    Resolved(Vec<(Name, Option<Node>)>),
+    Resolved(Vec<Change>),
+}
+
+/// A file of the group that is not what it was.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) name: Name,
+    pub(crate) old: Node,
+    /// `None` if it is there no more.
+    pub(crate) new: Option<Node>,
 }
 
 impl Group {
@@ -63,7 +72,11 @@ impl Group {
                 Resolution::Refuted => return Ok(GroupState::Refuted),
                 Resolution::Pending(_) => pending = true,
                 Resolution::Resolved(node) if node.as_ref() != Some(base) => {
-                    changes.push((name.clone(), node));
+                    changes.push(Change {
+                        name: name.clone(),
+                        old: base.clone(),
+                        new: node,
+                    });
                 }
                 Resolution::Resolved(_) => {}
             }

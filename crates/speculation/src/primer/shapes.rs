@@ -41,6 +41,14 @@ struct Shape {
     output: Output,
 }
 
+/// A file that is not what it was.
+pub(crate) struct Changed {
+    pub(crate) path: TreePath,
+    pub(crate) old: Node,
+    /// `None` if it is there no more.
+    pub(crate) new: Option<Node>,
+}
+
 /// What a Directory consists of.
 #[derive(Default)]
 struct Parts {
@@ -251,9 +259,9 @@ impl Shapes {
         self.get(id).map_or(Output::Refuted, |shape| shape.output)
     }
 
-    /// The paths below `id` that are there no more.
-    pub(crate) fn removed(&self, id: ShapeId) -> Vec<TreePath> {
-        let mut removed = Vec::new();
+    /// What differs below `id` from how it was.
+    pub(crate) fn changed(&self, id: ShapeId) -> Vec<Changed> {
+        let mut changed = Vec::new();
         let mut pending = vec![(TreePath::root(), id)];
         while let Some((at, id)) = pending.pop() {
             let Some(shape) = self.get(id) else {
@@ -261,18 +269,21 @@ impl Shapes {
             };
             for group in &shape.groups {
                 if let GroupState::Resolved(changes) = &group.state {
-                    let gone = changes.iter().filter(|(_, node)| node.is_none());
-                    removed.extend(gone.map(|(name, _)| at.child(name)));
+                    changed.extend(changes.iter().map(|change| Changed {
+                        path: at.child(&change.name),
+                        old: change.old.clone(),
+                        new: change.new.clone(),
+                    }));
                 }
             }
-            // What has not changed has nothing removed in it.
-            let changed = shape.children.iter().filter(|(_, child)| {
+            // What has not changed has nothing changed in it.
+            let below = shape.children.iter().filter(|(_, child)| {
                 self.get(*child)
                     .is_some_and(|shape| shape.output != Output::Ready(Some(shape.base)))
             });
-            pending.extend(changed.map(|(name, child)| (at.child(name), *child)));
+            pending.extend(below.map(|(name, child)| (at.child(name), *child)));
         }
-        removed
+        changed
     }
 
     /// Forgets the shapes of a plan: nobody needs them any more.
@@ -382,7 +393,7 @@ impl Shapes {
         let mut changes: Vec<(&Name, Option<Node>)> = Vec::new();
         for group in &shape.groups {
             if let GroupState::Resolved(list) = &group.state {
-                changes.extend(list.iter().map(|(name, node)| (name, node.clone())));
+                changes.extend(list.iter().map(|change| (&change.name, change.new.clone())));
             }
         }
         for (name, child) in &shape.children {

@@ -1,0 +1,98 @@
+//! Headers that an edit adds or takes away, which no earlier call had among its inputs, or has any
+//! more.
+
+use crate::support::{Calls, Place};
+
+/// base.bst ← app.bst: base installs all its headers as they are.
+const PROJECT: &str = r"
+== elements/base.bst
+kind: import
+sources:
+- kind: local
+  path: files/base
+config:
+  target: /usr/include
+== files/base/base.h
+#define BASE 1
+== files/base/deep/unused.h
+#define UNUSED 1
+== elements/app.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+- base.bst
+sources:
+- kind: local
+  path: files/app
+config:
+  build-commands:
+  - gcc -Iinclude -c one.c -o one.o
+  - gcc -I include -c two.c -o two.o
+  - gcc one.o two.o -o app
+  - ./app
+  install-commands:
+  - install -D app %{install-root}%{bindir}/app
+== files/app/include/app.h
+int two(void);
+== files/app/one.c
+#include <base.h>
+#include <app.h>
+int main(void) { return two() + BASE; }
+== files/app/two.c
+#include <stddef.h>
+#include <app.h>
+int two(void) { return -1; }
+";
+
+#[test]
+fn a_header_that_is_included_anew_is_foreseen_with_all_that_it_includes() {
+    let place = Place::new(PROJECT);
+    place.build("app.bst", "full");
+    place.write(
+        "files/base/base.h",
+        "#include <stddef.h>\n#include <deep/more.h>\n#define BASE MORE\n",
+    );
+    place.write(
+        "files/base/deep/more.h",
+        "#include \"most.h\"\n#define MORE MOST\n",
+    );
+    place.write("files/base/deep/most.h", "#define MOST 1\n");
+    let again = place.build_compared("app.bst", "full");
+    assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}
+
+#[test]
+fn so_is_one_of_the_elements_own() {
+    let place = Place::new(PROJECT);
+    place.build("app.bst", "full");
+    place.edit("files/app/two.c", "-1", "TWO");
+    place.edit(
+        "files/app/include/app.h",
+        "int two",
+        "#include \"detail/two.h\"\nint two",
+    );
+    place.write("files/app/include/detail/two.h", "#define TWO -1\n");
+    let again = place.build_compared("app.bst", "full");
+    assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}
+
+#[test]
+fn a_header_that_nothing_includes_any_more_is_left_out() {
+    let place = Place::new(PROJECT);
+    place.write(
+        "files/base/base.h",
+        "#include <deep/more.h>\n#define BASE 1\n",
+    );
+    place.write("files/base/deep/more.h", "#include \"most.h\"\n");
+    place.write("files/base/deep/most.h", "\n");
+    place.edit(
+        "files/app/two.c",
+        "#include",
+        "#include <deep/most.h>\n#include",
+    );
+    place.build("app.bst", "full");
+    place.write("files/base/base.h", "#define BASE 1\n");
+    let again = place.build_compared("app.bst", "full");
+    // two.c still includes one of the two.
+    assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}
