@@ -130,7 +130,7 @@ fn print_reason(reason: &Reason) {
         }
         Reason::TooLate { seconds } => println!("    it was predicted {seconds:.3} s too late"),
         Reason::Unreadable { error } => println!("    it can't be told why any more: {error}"),
-        Reason::ExecutionFailed => println!("    it failed, or was given up while it ran"),
+        Reason::ExecutionFailed => println!("    it failed when it was executed"),
         Reason::Corrected { now } => println!("    the prediction was corrected later, to {now}"),
         Reason::Refuted => println!("    an input turned out to be gone"),
         Reason::NotBuilt => println!("    the element's build was not come to"),

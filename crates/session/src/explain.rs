@@ -380,8 +380,13 @@ impl<'a> ElementSession<'a> {
         predicted: ActionDigest,
     ) -> Option<Reason> {
         let base = note.base?;
+        // What is given up when the element is built ends without a result, sooner or later.
+        let given_up = self
+            .notes
+            .iter()
+            .any(|(_, note)| note.kind == NoteKind::Cancelled && note.action == Some(predicted));
         let mut executions = self.noted.executions(predicted);
-        if executions.any(|(_, note)| note.kind == NoteKind::Failed) {
+        if !given_up && executions.any(|(_, note)| note.kind == NoteKind::Failed) {
             return Some(Reason::ExecutionFailed);
         }
         let now = self.predictions.iter().find(|(other, _)| *other == base);

@@ -114,7 +114,11 @@ impl<'a> Unpacking<'a> {
     ) -> Result<(), SourceError> {
         let node = target.map(|target| self.tree.get(target, self.store));
         let node = node.transpose()?.flatten().ok_or_else(|| {
-            let reason = format!("{written:?} is a link to something that is not in it");
+            let target = match target {
+                Some(target) => format!("{:?}, which", target.as_str()),
+                None => "something that".to_owned(),
+            };
+            let reason = format!("{written:?} is a link to {target} is not in it");
             archive_error(self.archive, reason)
         })?;
         self.put(path, written, node)

@@ -6,12 +6,13 @@ use std::process::Command;
 use crate::run;
 
 /// The releases that keys, formats and protocols are compared with.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "BuildStream==2.8.1",
     "buildstream-plugins==2.8.0",
     "buildstream-plugins-community==2.4.0",
     // What its kinds of sources need, and it does not ask for.
     "dulwich==1.2.21",
+    "requests==2.34.2",
     "tomlkit==0.15.2",
 ];
 

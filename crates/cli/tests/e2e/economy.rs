@@ -188,6 +188,6 @@ fn what_an_element_no_longer_needs_is_ended_with_its_build() {
     );
     for call in explanation["elements"][0]["calls"].as_array().unwrap() {
         assert_eq!(call["outcome"], "wasted", "{call:#}");
-        assert_eq!(call["reason"]["why"], "execution-failed", "{call:#}");
+        assert_eq!(call["reason"]["why"], "not-called", "{call:#}");
     }
 }

@@ -251,7 +251,7 @@ sources:
     let output = build_on_a_disk_of(&place, "4m", "64m");
     assert!(output.status.success(), "{}", said(&output));
     let lines = String::from_utf8(output.stdout).unwrap();
-    assert!(lines.starts_with("first: 1\n"), "{lines}");
+    assert!(lines.starts_with("first: 255\n"), "{lines}");
     assert!(lines.ends_with("second: 0\n"), "{lines}");
     let errors = String::from_utf8(output.stderr).unwrap();
     let expected =

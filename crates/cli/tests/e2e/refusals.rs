@@ -354,7 +354,7 @@ fn archives_that_are_none_are_refused() {
     let errors = String::from_utf8(output.stderr).unwrap();
     let errors: String = untimed(&errors).collect();
     assert!(
-        errors.starts_with(failed(": it is no tar archive, or damaged: ").trim_end()),
+        errors.starts_with(failed(": it is no archive, or damaged: ").trim_end()),
         "{errors}"
     );
     assert!(!errors.contains('\x1b'), "{errors:?}");

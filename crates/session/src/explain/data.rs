@@ -135,7 +135,7 @@ pub enum Reason {
         /// What.
         error: String,
     },
-    /// The execution ahead of need failed or was given up.
+    /// The execution ahead of need failed.
     ExecutionFailed,
     /// The prediction was corrected later.
     Corrected {
