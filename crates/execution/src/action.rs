@@ -111,6 +111,17 @@ impl ActionSpec {
         })
     }
 
+    /// What it makes, in order: paths from the root of the tree it runs in. Paths that lead out of
+    /// that are left out.
+    pub fn output_paths(&self) -> Vec<TreePath> {
+        let home = self.working_directory.as_str();
+        let paths = self.outputs.paths.iter();
+        let paths = paths.filter_map(|path| TreePath::normalized(&format!("{home}/{path}")).ok());
+        let mut paths: Vec<TreePath> = paths.collect();
+        paths.sort();
+        paths
+    }
+
     /// The value of a platform property; the first, if it is given several times.
     pub fn property(&self, name: &str) -> Option<&str> {
         let property = self.platform.iter().find(|(key, _)| key == name);

@@ -17,7 +17,7 @@ impl Calls {
         let mut calls = Self::default();
         for action in actions {
             if let Ok(spec) = ActionSpec::read(action, store.blobs()) {
-                calls.0.entry(outputs(&spec)).or_default().push(spec);
+                calls.0.entry(spec.output_paths()).or_default().push(spec);
             }
         }
         calls
@@ -26,20 +26,11 @@ impl Calls {
     /// The one with the same outputs; of several the one with the most arguments alike, and of
     /// those equally alike the first.
     pub(super) fn nearest(&self, to: &ActionSpec) -> Option<&ActionSpec> {
-        let same = self.0.get(&outputs(to))?;
+        let same = self.0.get(&to.output_paths())?;
         let alike = |spec: &ActionSpec| {
             let pairs = spec.arguments.iter().zip(&to.arguments);
             pairs.filter(|(a, b)| a == b).count()
         };
         same.iter().rev().max_by_key(|spec| alike(spec))
     }
-}
-
-fn outputs(spec: &ActionSpec) -> Vec<TreePath> {
-    let paths = spec.outputs.paths.iter().filter_map(|path| {
-        TreePath::normalized(&format!("{}/{path}", spec.working_directory.as_str())).ok()
-    });
-    let mut paths: Vec<TreePath> = paths.collect();
-    paths.sort();
-    paths
 }

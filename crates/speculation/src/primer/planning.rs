@@ -211,10 +211,6 @@ impl Primer {
 /// nothing.
 fn outputs(action: ActionDigest, store: &dyn Storage) -> Option<Vec<TreePath>> {
     let spec = ActionSpec::read(action, store.blobs()).ok()?;
-    let home = spec.working_directory.as_str();
-    let paths = spec.outputs.paths.iter();
-    let paths = paths.filter_map(|path| TreePath::normalized(&format!("{home}/{path}")).ok());
-    let mut paths: Vec<TreePath> = paths.collect();
-    paths.sort();
+    let paths = spec.output_paths();
     (!paths.is_empty()).then_some(paths)
 }
