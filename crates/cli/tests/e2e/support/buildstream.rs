@@ -52,7 +52,13 @@ impl BuildStream {
     }
 
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        Command::new(bst())
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// `bst`, to be given a command.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(bst());
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", &self.home)
@@ -61,10 +67,8 @@ impl BuildStream {
             .current_dir(&self.project)
             .arg("--no-interactive")
             .arg("--config")
-            .arg(&self.config)
-            .args(arguments)
-            .output()
-            .unwrap()
+            .arg(&self.config);
+        command
     }
 }
 

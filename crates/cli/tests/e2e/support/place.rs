@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::buildstream::BuildStream;
 use super::compiler::{Compiler, copy_links};
 use super::report::Report;
 
@@ -92,18 +93,7 @@ impl Place {
 
     /// The real BuildStream, with a cache of its own, to be given a command.
     pub(crate) fn bst(&self) -> Command {
-        let bst = std::env::var_os("HEADSTART_BST").expect(
-            "HEADSTART_BST must be the path of a `bst` of BuildStream 2.8.1 (`cargo xtask test` \
-             installs one)",
-        );
-        let mut command = Command::new(bst);
-        command
-            .args(["--no-interactive", "--no-colors"])
-            .env("HOME", self.home())
-            .env("XDG_CACHE_HOME", self.home().join(".cache"))
-            .env("XDG_CONFIG_HOME", self.home().join(".config"))
-            .current_dir(self.project());
-        command
+        BuildStream::beside(self, "cache-of-buildstream").command()
     }
 
     /// Where the store keeps an object.
