@@ -31,7 +31,7 @@ use suffix::Suffixes;
 use view::{Layer, Of, View};
 
 /// How many input trees are read ahead at a time. They are in memory until they are looked at.
-const READ_AHEAD: usize = 64;
+const READ_AHEAD: usize = 16;
 
 /// An element's build, as it was.
 #[derive(Debug, Clone)]
