@@ -380,20 +380,21 @@ impl<'a> ElementSession<'a> {
         predicted: ActionDigest,
     ) -> Option<Reason> {
         let base = note.base?;
-        // What is given up when the element is built ends without a result, sooner or later.
-        let given_up = self
-            .notes
-            .iter()
-            .any(|(_, note)| note.kind == NoteKind::Cancelled && note.action == Some(predicted));
-        let mut executions = self.noted.executions(predicted);
-        if !given_up && executions.any(|(_, note)| note.kind == NoteKind::Failed) {
-            return Some(Reason::ExecutionFailed);
-        }
         let now = self.predictions.iter().find(|(other, _)| *other == base);
         let now = now.and_then(|(_, action)| *action);
         if let Some(now) = now.filter(|now| *now != predicted) {
             let now = now.to_string();
             return Some(Reason::Corrected { now });
+        }
+        // What is given up ends without a result too, sooner or later: because it is predicted no
+        // more, or when the element is built.
+        let given_up = self
+            .notes
+            .iter()
+            .any(|(_, note)| note.kind == NoteKind::Cancelled && note.action == Some(predicted));
+        let mut executions = self.noted.executions(predicted);
+        if now.is_some() && !given_up && executions.any(|(_, note)| note.kind == NoteKind::Failed) {
+            return Some(Reason::ExecutionFailed);
         }
         let state = self.state();
         if state == BuildState::NotBuilt {
