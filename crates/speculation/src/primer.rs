@@ -95,6 +95,8 @@ struct Element {
     turn: u32,
     /// What was learned of its predictions before.
     odds: Arc<Odds>,
+    /// Whether its real build has started, and whether that has ended.
+    started: bool,
     built: bool,
     account: Account,
 }
@@ -222,7 +224,7 @@ impl Primer {
                 let element = self.knowledge.number(&element);
                 self.elements.entry(element).or_default().odds = odds;
             }
-            Event::ElementStarted { .. } => {}
+            Event::ElementStarted { element } => self.started(&element),
             Event::ElementBuilt { element } => self.built(&element),
             Event::Wanted { element, action } => {
                 let element = self.knowledge.number(&element);
@@ -261,6 +263,20 @@ impl Primer {
         if matches!(what, Unavailable::Actions | Unavailable::Everything) {
             let lost = self.knowledge.settle_actions(element);
             self.changed.extend(lost);
+        }
+    }
+
+    /// The real build of an element has started: what is left of its speculation is put in the order
+    /// in which it will be asked for.
+    fn started(&mut self, element: &ElementId) {
+        let element = self.knowledge.number(element);
+        let known = self.elements.entry(element).or_default();
+        known.started = true;
+        for id in &known.jobs {
+            let job = &self.jobs[*id as usize];
+            if let JobState::Adapted(action) = job.state {
+                self.tasks.rank(action, job.rank(known.turn, Some(*id)));
+            }
         }
     }
 
@@ -449,6 +465,8 @@ impl Primer {
         self.unwritten.push(id);
         let job = &self.jobs[id as usize];
         let probability = self.probability(job, store);
+        let job = &mut self.jobs[id as usize];
+        job.probability = probability;
         let element = self.elements.entry(job.element).or_default();
         let corrected = job.earlier.last().is_some_and(|earlier| *earlier != action);
         element.account.corrected += usize::from(corrected);
@@ -459,7 +477,7 @@ impl Primer {
         let wish = Wish {
             job: id,
             element: job.element,
-            rank: job.rank(element.turn, probability),
+            rank: job.rank(element.turn, element.started.then_some(id)),
             order: u64::from(id),
             expected: job.duration,
             hopeless: job.failed && action == job.base || probability < GIVE_UP,

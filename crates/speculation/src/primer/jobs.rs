@@ -6,7 +6,7 @@ use headstart_merkle::{ActionDigest, DirectoryDigest};
 
 use super::group::Output;
 use super::knowledge::{ElementNo, Key, Knowledge, Known};
-use super::shapes::{ShapeId, Shapes};
+use super::shapes::{JobId, ShapeId, Shapes};
 use crate::message::SpeculativeActions;
 
 /// A recorded action of an element that is going to be built.
@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) duration: Duration,
     /// Its own time and that of the longest chain of actions that follow from it.
     pub(crate) chain: Duration,
+    /// How probable it is that its prediction comes true, as far as is known when that is made.
+    pub(crate) probability: f64,
     /// Whether it failed when it was recorded.
     pub(crate) failed: bool,
     pub(crate) state: JobState,
@@ -89,21 +91,27 @@ impl Job {
     ///
     /// In the order of building, `turn` being the element's place in it; and there what most time is
     /// expected to be saved by first: the time of the longest chain of actions that follows from it,
-    /// times the probability that it is asked for. What failed before, or is unlikely, is worth
-    /// trying last.
-    pub(crate) fn rank(&self, turn: u32, probability: f64) -> u64 {
-        const CHAIN_BITS: u32 = 40;
-        const LAST_TURN: u32 = (1 << (64 - CHAIN_BITS)) - 1;
+    /// times the probability that it is asked for. Once the element's real build runs, `place` orders
+    /// them instead, as they were recorded: what it asks for next is then begun before it asks, and
+    /// it is not left waiting for one action while others that it needs later are executed. What
+    /// failed before, or is unlikely, is worth trying last.
+    pub(crate) fn rank(&self, turn: u32, place: Option<JobId>) -> u64 {
+        const WORTH_BITS: u32 = 40;
+        const MOST: u64 = (1 << WORTH_BITS) - 1;
+        const LAST_TURN: u32 = (1 << (64 - WORTH_BITS)) - 1;
         if self.failed {
             return 0;
         }
-        let turn = if probability < UNLIKELY {
+        let turn = if self.probability < UNLIKELY {
             LAST_TURN
         } else {
             turn.min(LAST_TURN)
         };
-        let micros = self.chain.as_micros() as f64 * probability;
-        u64::from(LAST_TURN - turn) << CHAIN_BITS | (micros as u64).min((1 << CHAIN_BITS) - 1)
+        let worth = match place {
+            Some(place) => MOST - u64::from(place),
+            None => (self.chain.as_micros() as f64 * self.probability) as u64,
+        };
+        u64::from(LAST_TURN - turn) << WORTH_BITS | worth.min(MOST)
     }
 
     /// Whether it is still to be found out what it is today.

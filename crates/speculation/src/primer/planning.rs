@@ -115,6 +115,7 @@ impl Primer {
             mentions,
             duration: action.duration,
             chain,
+            probability: 0.0,
             failed: action.failed,
             state: JobState::Pending,
             earlier: Vec::new(),

@@ -120,17 +120,25 @@ impl Tasks {
         task.predicted = true;
         task.owner.get_or_insert(wish.element);
         task.hopeless = wish.hopeless && (task.jobs.len() == 1 || task.hopeless);
-        if task.jobs.len() == 1 || wish.rank > task.rank {
-            task.rank = wish.rank;
-            task.order = wish.order;
-            task.expected = task.expected.max(wish.expected);
-            if task.state == State::Queued {
-                self.queue.push((task.rank, Reverse(task.order), action));
-            }
-        }
         if task.state == State::Idle && !task.running {
             task.state = State::LookingUp;
             self.look_ups.push(action);
+        }
+        if task.jobs.len() == 1 || wish.rank > task.rank {
+            task.order = wish.order;
+            task.expected = task.expected.max(wish.expected);
+            self.rank(action, wish.rank);
+        }
+    }
+
+    /// The value of an action is this from now on.
+    pub(crate) fn rank(&mut self, action: ActionDigest, rank: u64) {
+        let Some(task) = self.tasks.get_mut(&action) else {
+            return;
+        };
+        task.rank = rank;
+        if task.state == State::Queued {
+            self.queue.push((rank, Reverse(task.order), action));
         }
     }
 
@@ -268,8 +276,9 @@ impl Tasks {
             let Some(task) = self.tasks.get_mut(&action) else {
                 continue;
             };
-            // What was given up, is queued twice for its rank, or is claimed, is passed over.
-            if task.state != State::Queued || task.running || task.claimed.is_some() {
+            // What was given up, is queued again with another rank, or is claimed, is passed over.
+            let is_this = task.state == State::Queued && task.rank == rank;
+            if !is_this || task.running || task.claimed.is_some() {
                 continue;
             }
             if let Some(owner) = task.owner {

@@ -98,6 +98,27 @@ fn what_is_likelier_comes_first_and_what_never_comes_true_is_not_executed() {
 }
 
 #[test]
+fn long_chains_come_first_until_the_element_runs_and_then_what_it_asks_for_next() {
+    let chain = USER.replace("step c.so = c.c", "step c.so = c.c b.o");
+    let after = BASE.replace("one", "two");
+    let (before, after) = (project(&[BASE, &chain]), project(&[&after, &chain]));
+    let change = Change::new(&before, &after, Mode::Full);
+    let [a, b, c] = steps(&change)[..] else {
+        panic!("there are three steps");
+    };
+    let started = || Event::ElementStarted { element: id(1) };
+    let session = open(&change, vec![], 1);
+    assert_eq!(session.executed, [b, a, c]);
+    let session = open(&change, vec![started()], 1);
+    assert_eq!(session.executed, [a, b, c], "told before all else");
+    let mut session = open(&change, vec![], 0);
+    session.tell(started());
+    session.tell(Event::Slots(1));
+    session.drain();
+    assert_eq!(session.executed, [a, b, c], "told when all were waiting");
+}
+
+#[test]
 fn what_comes_true_and_what_does_not_is_learned_by_kind() {
     let change = change();
     let [objects, library] = &kinds(&change)[..] else {
