@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use headstart_artifacts::LineageCache;
 use headstart_daemon::{LocalExecutor, ParentRun, Parents};
-use headstart_execution::{ActionSpec, Subaction, SubactionRecorder};
+use headstart_execution::{ActionSpec, AskedFor, Subaction, SubactionRecorder};
 use headstart_merkle::{ActionDigest, DirectoryDigest};
 use headstart_speculation::{Account, ElementId, Event, NamedTree, SpeculativeActions};
 use headstart_store::{BlobStore, Directories};
@@ -83,7 +83,7 @@ impl Parents for Foresight {
             workshop,
             known: known.ok(),
             primed,
-            subactions: Mutex::default(),
+            subactions: AskedFor::default(),
             ended: Mutex::new(false),
         })
     }
@@ -118,7 +118,7 @@ struct Run {
     /// `None` if the parent can't be read.
     known: Option<Known>,
     primed: Option<Primed>,
-    subactions: Mutex<Vec<Subaction>>,
+    subactions: AskedFor<Subaction>,
     ended: Mutex<bool>,
 }
 
@@ -140,13 +140,11 @@ impl SubactionRecorder for Run {
             element,
             subaction: subaction.clone(),
         });
-        self.subactions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(subaction);
+        self.subactions.answered(subaction.action, subaction);
     }
 
     fn missed(&self, action: ActionDigest) {
+        self.subactions.missed(action);
         self.tell(|element| Event::Wanted { element, action });
     }
 }
@@ -158,12 +156,7 @@ impl ParentRun for Run {
             return;
         }
         let account = self.primed.as_ref().map(Primed::finish);
-        let subactions = std::mem::take(
-            &mut *self
-                .subactions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let subactions = self.subactions.take();
         let workshop = Arc::clone(&self.workshop);
         let Some(known) = &self.known else {
             workshop.open.send_modify(|open| *open -= 1);

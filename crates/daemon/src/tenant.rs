@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headstart_execution::{CancellationToken, Priority, Subaction, SubactionRecorder};
+use headstart_execution::{AskedFor, CancellationToken, Priority, Subaction, SubactionRecorder};
 use headstart_merkle::ActionDigest;
 
 use crate::executor::{JobKey, LocalExecutor};
@@ -22,7 +22,7 @@ struct Inner {
     may_update_cache: bool,
     cancel: CancellationToken,
     standing: Standing,
-    asked: Mutex<Vec<ActionDigest>>,
+    asked: AskedFor<ActionDigest>,
 }
 
 /// Where a tenant is.
@@ -94,7 +94,7 @@ impl Tenant {
             may_update_cache,
             cancel,
             standing,
-            asked: Mutex::default(),
+            asked: AskedFor::default(),
         });
         Self { inner, root: None }
     }
@@ -168,27 +168,22 @@ impl Tenant {
         if self.is_inside() {
             self.inner
                 .asked
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(subaction.action);
+                .answered(subaction.action, subaction.action);
         }
         self.inner.recorder.answered(subaction);
     }
 
     /// Notes that there was no result for an action.
     pub(crate) fn missed(&self, action: ActionDigest) {
+        if self.is_inside() {
+            self.inner.asked.missed(action);
+        }
         self.inner.recorder.missed(action);
     }
 
-    /// The subactions answered so far, in order.
+    /// The subactions answered so far, in the order in which they were asked for.
     pub fn take_asked(&self) -> Vec<ActionDigest> {
-        std::mem::take(
-            &mut self
-                .inner
-                .asked
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.inner.asked.take()
     }
 }
 

@@ -6,10 +6,12 @@
 //! the traits below, and the session puts them together.
 
 mod action;
+mod asked;
 mod executor;
 mod sandbox;
 
 pub use action::{ActionSpec, InvalidAction, OutputsWanted};
+pub use asked::AskedFor;
 pub use executor::{
     Answered, CancellationToken, ExecutionError, Executor, Outcome, Priority, Request, Subaction,
     SubactionRecorder,

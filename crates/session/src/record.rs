@@ -1,8 +1,6 @@
 //! Who is told of an element's subactions while it is built.
 
-use std::sync::{Mutex, PoisonError};
-
-use headstart_execution::{Subaction, SubactionRecorder};
+use headstart_execution::{AskedFor, Subaction, SubactionRecorder};
 use headstart_merkle::ActionDigest;
 use headstart_speculation::{ElementId, Event};
 
@@ -12,7 +10,7 @@ use crate::speculator::Speculator;
 pub(crate) struct Recorder {
     element: ElementId,
     speculator: Speculator,
-    subactions: Mutex<Vec<Subaction>>,
+    subactions: AskedFor<Subaction>,
 }
 
 impl Recorder {
@@ -20,27 +18,20 @@ impl Recorder {
         Self {
             element,
             speculator,
-            subactions: Mutex::default(),
+            subactions: AskedFor::default(),
         }
     }
 
-    /// All subactions so far, in order.
+    /// All subactions so far, in the order in which they were asked for.
     pub(crate) fn take(&self) -> Vec<Subaction> {
-        std::mem::take(
-            &mut self
-                .subactions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.subactions.take()
     }
 }
 
 impl SubactionRecorder for Recorder {
     fn answered(&self, subaction: Subaction) {
         self.subactions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(subaction.clone());
+            .answered(subaction.action, subaction.clone());
         self.speculator.tell(Event::Asked {
             element: self.element.clone(),
             subaction,
@@ -48,6 +39,7 @@ impl SubactionRecorder for Recorder {
     }
 
     fn missed(&self, action: ActionDigest) {
+        self.subactions.missed(action);
         self.speculator.tell(Event::Wanted {
             element: self.element.clone(),
             action,
