@@ -10,12 +10,17 @@
 //! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE` builds an element again whose every call is
 //! known, without and with speculation; and then after edits of a file that its calls read.
 //!
+//! `headstart-bench simulate ELEMENTS ACTIONS SLOTS [CONFIGURE]` builds a stack of so many elements, each
+//! asking for so many actions, on a farm of so many slots, in virtual time and in each mode; configuring
+//! an element takes so many seconds (10).
+//!
 //! `headstart-bench daemon --peer FOLDER` compares the daemon with the buildbox-casd in the folder.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
 mod nested;
 mod rebuild;
+mod simulate;
 mod speculation;
 
 use std::process::ExitCode;
@@ -32,11 +37,15 @@ fn main() -> ExitCode {
         ["rebuild", project, cache, element, edited] => {
             rebuild::run(project.as_ref(), cache.as_ref(), element, edited.as_ref())
         }
+        ["simulate", elements, actions, slots] => simulate::run([elements, actions, slots, "10"]),
+        ["simulate", elements, actions, slots, configure] => {
+            simulate::run([elements, actions, slots, configure])
+        }
         ["daemon", "--peer", peer] => daemon::run(peer.as_ref()).map_err(|error| error as _),
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
             "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
-             or daemon --peer FOLDER"
+             or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER"
                 .into(),
         ),
     };

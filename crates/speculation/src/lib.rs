@@ -29,8 +29,8 @@ mod primer;
 mod prototype;
 mod storage;
 mod table;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use account::Account;
 pub use event::{Effect, Event, Unavailable};

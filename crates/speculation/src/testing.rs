@@ -1,8 +1,11 @@
-//! Small builders for the tests: stores in memory, trees and actions from text.
+//! A world for tests and simulations: stores in memory, trees and actions from text, projects whose
+//! compiler is a hash. What can't be made here is a mistake in a test, and panics.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-pub(crate) mod random;
+pub mod random;
+#[cfg(test)]
 pub(crate) mod session;
-pub(crate) mod world;
+pub mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +19,9 @@ use headstart_reapi::{Message, reapi};
 use headstart_store::{BlobStore, Directories, MemoryBlobs};
 
 /// A store in memory.
-pub(crate) struct Fixture {
-    pub(crate) store: Directories<MemoryBlobs>,
+pub struct Fixture {
+    /// What is in it.
+    pub store: Directories<MemoryBlobs>,
 }
 
 impl Default for Fixture {
@@ -28,12 +32,13 @@ impl Default for Fixture {
     }
 }
 
-pub(crate) fn path(text: &str) -> TreePath {
+/// A path from text.
+pub fn path(text: &str) -> TreePath {
     TreePath::new(text).unwrap()
 }
 
 /// A node from text: `-> target` is a link, `+content` an executable file.
-pub(crate) fn node(text: &str) -> Node {
+pub fn node(text: &str) -> Node {
     if let Some(target) = text.strip_prefix("-> ") {
         return Node::Symlink(SymlinkNode::new(target));
     }
@@ -48,7 +53,7 @@ pub(crate) fn node(text: &str) -> Node {
 }
 
 /// A static library of these objects.
-pub(crate) fn archive(members: &[impl AsRef<[u8]>]) -> Vec<u8> {
+pub fn archive(members: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut archive = b"!<arch>\n".to_vec();
     for (number, member) in members.iter().enumerate() {
         let member = member.as_ref();
@@ -63,12 +68,13 @@ pub(crate) fn archive(members: &[impl AsRef<[u8]>]) -> Vec<u8> {
 }
 
 impl Fixture {
-    pub(crate) fn write(&self, content: impl Into<Bytes>) -> BlobDigest {
+    /// Keeps a blob.
+    pub fn write(&self, content: impl Into<Bytes>) -> BlobDigest {
         self.store.store().write(content.into()).unwrap()
     }
 
     /// A tree of `files`: path and text as for [`node`].
-    pub(crate) fn tree(&self, files: &[(&str, &str)]) -> DirectoryDigest {
+    pub fn tree(&self, files: &[(&str, &str)]) -> DirectoryDigest {
         let mut tree = Tree::empty();
         for (at, text) in files {
             let content = text.strip_prefix('+').unwrap_or(text);
@@ -79,7 +85,7 @@ impl Fixture {
     }
 
     /// An action that runs `arguments` (split at blanks) in `root`, its outputs being `outputs`.
-    pub(crate) fn action(
+    pub fn action(
         &self,
         root: DirectoryDigest,
         arguments: &str,
@@ -101,7 +107,7 @@ impl Fixture {
     }
 
     /// A recorded action with files as outputs.
-    pub(crate) fn recorded(&self, action: ActionDigest, outputs: &[(&str, &str)]) -> Subaction {
+    pub fn recorded(&self, action: ActionDigest, outputs: &[(&str, &str)]) -> Subaction {
         Subaction {
             action,
             result: self.result(outputs).into(),
@@ -110,7 +116,8 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn result(&self, outputs: &[(&str, &str)]) -> reapi::ActionResult {
+    /// A result with these outputs, as for [`node`].
+    pub fn result(&self, outputs: &[(&str, &str)]) -> reapi::ActionResult {
         let mut result = reapi::ActionResult::default();
         for (at, text) in outputs {
             match node(text) {

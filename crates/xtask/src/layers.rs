@@ -25,6 +25,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     ("project", &["yaml", "merkle"]),
     ("pipeline", &["project"]),
+    (
+        "simulator",
+        &[
+            "merkle",
+            "store",
+            "execution",
+            "speculation",
+            "project",
+            "pipeline",
+        ],
+    ),
     ("artifacts", &["reapi", "merkle", "store", "store-disk"]),
     (
         "sources",
@@ -99,7 +110,14 @@ const LAYERS: &[(&str, &[&str])] = &[
 const FREE: &[&str] = &["bench", "xtask"];
 
 /// Without IO, clock or environment; these may not depend on a runtime or a transport either.
-const PURE: &[&str] = &["merkle", "yaml", "project", "speculation", "pipeline"];
+const PURE: &[&str] = &[
+    "merkle",
+    "yaml",
+    "project",
+    "speculation",
+    "pipeline",
+    "simulator",
+];
 const IMPURE_DEPENDENCIES: &[&str] = &["tokio", "tonic", "rustix", "tempfile", "rayon"];
 
 /// Checks what the manifests say against [`LAYERS`] and [`PURE`].

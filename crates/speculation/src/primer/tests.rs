@@ -3,6 +3,7 @@ mod exactness;
 mod explanations;
 mod notes;
 mod properties;
+mod prototype;
 mod scenarios;
 
 use crate::testing::world::{ElementSpec, Step};
@@ -48,10 +49,10 @@ fn step(text: &str) -> Step {
         .map(|list| -> Vec<String> { list.split_whitespace().map(str::to_owned).collect() });
     Step {
         output: output.to_owned(),
-        local: false,
         main: lists.next().unwrap_or_default(),
         own: lists.next().unwrap_or_default(),
         system: lists.next().unwrap_or_default(),
+        ..Step::default()
     }
 }
 

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use super::world::{ElementSpec, Step};
 
 /// Decisions, taken from numbers; all the same once these run out.
-pub(crate) struct Choices<'a>(pub(crate) std::slice::Iter<'a, u16>);
+pub struct Choices<'a>(pub std::slice::Iter<'a, u16>);
 
 impl Choices<'_> {
     /// One of `count`.
-    pub(crate) fn pick(&mut self, count: usize) -> usize {
+    pub fn pick(&mut self, count: usize) -> usize {
         let number = self.0.next().copied().unwrap_or(0);
         usize::from(number) % count.max(1)
     }
 
     /// Yes in one of `count` cases; no once numbers run out.
-    pub(crate) fn one_in(&mut self, count: usize) -> bool {
+    pub fn one_in(&mut self, count: usize) -> bool {
         self.pick(count) == count - 1
     }
 
@@ -34,7 +34,8 @@ impl Choices<'_> {
     }
 }
 
-pub(crate) fn project(choices: &mut Choices<'_>) -> Vec<ElementSpec> {
+/// A project of two to five elements, each built upon some of those before it.
+pub fn project(choices: &mut Choices<'_>) -> Vec<ElementSpec> {
     let count = 2 + choices.pick(4);
     let mut project: Vec<ElementSpec> = Vec::new();
     for place in 0..count {
@@ -91,7 +92,7 @@ fn element(
             system: choices.some(&installed),
             own: Vec::new(),
             output: "gen/gen.h".to_owned(),
-            local: false,
+            ..Step::default()
         });
         own.push("gen/gen.h".to_owned());
     }
@@ -103,7 +104,7 @@ fn element(
             own: choices.some(&own),
             system: choices.some(&installed),
             output: output.clone(),
-            local: false,
+            ..Step::default()
         });
         objects.push(output);
     }
@@ -113,13 +114,14 @@ fn element(
         system: choices.some(&installed),
         output: "out/lib.a".to_owned(),
         local: choices.one_in(2),
+        ..Step::default()
     });
     element.steps.push(Step {
         main: vec!["out/lib.a".to_owned()],
         own: choices.some(&own),
         system: Vec::new(),
         output: "out/program".to_owned(),
-        local: false,
+        ..Step::default()
     });
     for (from, to) in [
         ("out/lib.a", format!("usr/lib/e{place}.a")),
@@ -138,19 +140,15 @@ fn element(
 
 /// What kinds of change a test can bear.
 #[derive(Clone, Copy)]
-pub(crate) struct Edits {
+pub struct Edits {
     /// Files that some step would take if they were there.
-    pub(crate) adding: bool,
+    pub adding: bool,
     /// Headers are installed other than as they are written.
-    pub(crate) stamping: bool,
+    pub stamping: bool,
 }
 
 /// `project` with a few changes.
-pub(crate) fn edit(
-    project: &[ElementSpec],
-    edits: Edits,
-    choices: &mut Choices<'_>,
-) -> Vec<ElementSpec> {
+pub fn edit(project: &[ElementSpec], edits: Edits, choices: &mut Choices<'_>) -> Vec<ElementSpec> {
     let mut after = project.to_vec();
     for number in 0..=choices.pick(4) {
         let place = choices.pick(after.len());

@@ -9,7 +9,8 @@ use headstart_merkle::ActionDigest;
 use headstart_store::StoredResult;
 
 use super::Fixture;
-use super::world::{Built, ElementSpec, id, rebuilt};
+pub(crate) use super::world::Change;
+use super::world::{Built, id};
 use crate::{Config, Effect, Event, Mode, Note, Primer};
 
 /// One session: a project is built again after it was changed.
@@ -197,25 +198,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A project before and after a change, both built.
-pub(crate) struct Change {
-    pub(crate) fixture: Fixture,
-    pub(crate) before: Vec<Built>,
-    pub(crate) after: Vec<Built>,
-    pub(crate) rebuilt: Vec<bool>,
-}
-
 impl Change {
-    pub(crate) fn new(before: &[ElementSpec], after: &[ElementSpec], mode: Mode) -> Self {
-        let fixture = Fixture::default();
-        Self {
-            before: fixture.build(before, mode),
-            after: fixture.build(after, mode),
-            rebuilt: rebuilt(before, after),
-            fixture,
-        }
-    }
-
     /// A session in which all that can be known before any build is known.
     pub(crate) fn open(&self, slots: usize) -> Session<'_> {
         let mut session = Session::new(&self.fixture, slots);

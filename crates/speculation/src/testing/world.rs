@@ -17,47 +17,64 @@ use crate::{Dependency, ElementId, Generation, Mode, SpeculativeActions, Staged,
 
 /// An element's description.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ElementSpec {
+pub struct ElementSpec {
     /// Path and content; `+` in front of the content makes it executable.
-    pub(crate) sources: BTreeMap<String, String>,
+    pub sources: BTreeMap<String, String>,
     /// Places of elements that it builds upon.
-    pub(crate) needs: Vec<usize>,
+    pub needs: Vec<usize>,
     /// Its artifact is all that it builds upon, and nothing else.
-    pub(crate) compose: bool,
-    pub(crate) steps: Vec<Step>,
+    pub compose: bool,
+    pub steps: Vec<Step>,
     /// From a path in its own directory to a path in the artifact.
-    pub(crate) install: BTreeMap<String, String>,
+    pub install: BTreeMap<String, String>,
     /// Appended to what is installed as it is installed, but for what steps made.
-    pub(crate) stamp: String,
+    pub stamp: String,
+    /// Whose directory in the sandbox it is built in, by place, if not its own: what two elements do
+    /// to equal files in the same directory is the same.
+    pub home: Option<usize>,
 }
 
 /// One call of the compiler.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Step {
+pub struct Step {
     /// What it can't do without, and names as an argument: paths in the element's own directory.
-    pub(crate) main: Vec<String>,
+    pub main: Vec<String>,
     /// What it is given if it is there: paths in the element's own directory.
-    pub(crate) own: Vec<String>,
+    pub own: Vec<String>,
     /// What it is given if it is there: paths in the sandbox.
-    pub(crate) system: Vec<String>,
+    pub system: Vec<String>,
     /// What it makes, in the element's own directory.
-    pub(crate) output: String,
+    pub output: String,
     /// Whether it makes a static library, in the sandbox itself: it is nobody's subaction.
-    pub(crate) local: bool,
+    pub local: bool,
+    /// Whether it only tries something out: for one half of all inputs its command fails.
+    pub probe: bool,
+    /// How long its command runs, in milliseconds; [`COST`] if zero.
+    pub millis: u32,
 }
+
+/// How long most commands run, in milliseconds.
+pub const COST: u32 = 100;
+const PROBE: &str = "-probe";
+const COST_OPTION: &str = "-cost=";
 
 /// A built element.
 #[derive(Clone)]
-pub(crate) struct Built {
-    pub(crate) sources: DirectoryDigest,
-    pub(crate) artifact: DirectoryDigest,
-    pub(crate) subactions: Vec<Subaction>,
+pub struct Built {
+    /// Its sources.
+    pub sources: DirectoryDigest,
+    /// What it installed.
+    pub artifact: DirectoryDigest,
+    /// What it asked for, in order.
+    pub subactions: Vec<Subaction>,
     /// The action of each step; `None` if it could not be taken, or is local.
-    pub(crate) steps: Vec<Option<ActionDigest>>,
-    pub(crate) message: Arc<SpeculativeActions>,
+    pub steps: Vec<Option<ActionDigest>>,
+    /// What is stored of that.
+    pub message: Arc<SpeculativeActions>,
 }
 
-pub(crate) fn id(place: usize) -> ElementId {
+/// The name of the element at a place of the project.
+pub fn id(place: usize) -> ElementId {
     ElementId::new("p", &format!("e{place}.bst"))
 }
 
@@ -66,7 +83,7 @@ fn at(place: usize) -> String {
 }
 
 /// All that is in a sandbox: path and node.
-type Files = BTreeMap<TreePath, Node>;
+pub type Files = BTreeMap<TreePath, Node>;
 
 impl Fixture {
     fn file(&self, text: &str) -> Node {
@@ -85,7 +102,8 @@ impl Fixture {
         tree.write(&self.store).unwrap()
     }
 
-    fn files_of(&self, root: DirectoryDigest) -> Files {
+    /// All files and links of a tree.
+    pub fn files_of(&self, root: DirectoryDigest) -> Files {
         let mut files = Files::new();
         walk(&self.store, root, &mut |path, node| {
             if !matches!(node, Node::Directory(_)) {
@@ -98,14 +116,18 @@ impl Fixture {
     }
 
     /// Runs an action: every output is a hash of the command and of all inputs with their paths.
-    pub(crate) fn run(&self, action: ActionDigest) -> reapi::ActionResult {
+    pub fn run(&self, action: ActionDigest) -> reapi::ActionResult {
         let spec = ActionSpec::read(action, &**self.store.store()).unwrap();
         let mut text = format!("{:?}", spec.arguments);
         for (path, node) in self.files_of(spec.input_root) {
             text.push_str(&format!("{path} {node:?}\n"));
         }
         let mut result = reapi::ActionResult::default();
-        for output in &spec.outputs.paths {
+        if spec.arguments.iter().any(|argument| argument == PROBE) {
+            let digest = BlobDigest::of(text.as_bytes()).hex();
+            result.exit_code = digest.bytes().map(i32::from).sum::<i32>() % 2;
+        }
+        for output in spec.outputs.paths.iter().filter(|_| result.exit_code == 0) {
             let content = BlobDigest::of(format!("{text}{output}").as_bytes()).hex();
             result.output_files.push(reapi::OutputFile {
                 path: output.clone(),
@@ -117,9 +139,16 @@ impl Fixture {
         result
     }
 
-    /// Builds a whole project, each element upon those before it. `stored` is what was known of
-    /// the elements before, and is stored again where nothing is generated.
-    pub(crate) fn build(&self, project: &[ElementSpec], mode: Mode) -> Vec<Built> {
+    /// How long the command of an action runs.
+    pub fn cost(&self, action: ActionDigest) -> Duration {
+        let spec = ActionSpec::read(action, &**self.store.store()).unwrap();
+        let mut said = spec.arguments.iter();
+        let said = said.find_map(|argument| argument.strip_prefix(COST_OPTION)?.parse().ok());
+        Duration::from_millis(said.unwrap_or_else(|| COST.into()))
+    }
+
+    /// Builds a whole project, each element upon those before it.
+    pub fn build(&self, project: &[ElementSpec], mode: Mode) -> Vec<Built> {
         let mut built: Vec<Built> = Vec::new();
         for (place, element) in project.iter().enumerate() {
             let one = self.build_element(place, element, project, &built, mode);
@@ -146,7 +175,7 @@ impl Fixture {
             .iter()
             .map(|(at, text)| (path(at), self.file(text)))
             .collect();
-        let home = path(&at(place));
+        let home = path(&at(element.home.unwrap_or(place)));
         let mut sandbox = staged.clone();
         sandbox.extend(
             sources
@@ -158,10 +187,10 @@ impl Fixture {
         for (number, step) in element.steps.iter().enumerate() {
             let taken = match step.local {
                 true => {
-                    self.archive_step(place, step, &mut sandbox);
+                    self.archive_step(&home, step, &mut sandbox);
                     None
                 }
-                false => self.step(place, number, step, &mut sandbox),
+                false => self.step(&home, number, step, &mut sandbox),
             };
             steps.push(taken.as_ref().map(|taken| taken.action));
             subactions.extend(taken);
@@ -204,12 +233,11 @@ impl Fixture {
     /// Takes one step, unless something it can't do without is missing.
     fn step(
         &self,
-        place: usize,
+        home: &TreePath,
         number: usize,
         step: &Step,
         sandbox: &mut Files,
     ) -> Option<Subaction> {
-        let home = path(&at(place));
         let mut inputs = Files::new();
         for main in &step.main {
             let at = home.join(&path(main));
@@ -221,7 +249,13 @@ impl Fixture {
                 inputs.insert(at, node.clone());
             }
         }
-        let arguments = format!("/usr/bin/cc -n{number} {}", step.main.join(" "));
+        let mut arguments = format!("/usr/bin/cc -n{number} {}", step.main.join(" "));
+        if step.probe {
+            arguments.push_str(&format!(" {PROBE}"));
+        }
+        if step.millis > 0 {
+            arguments.push_str(&format!(" {COST_OPTION}{}", step.millis));
+        }
         let root = self.tree_of(&inputs);
         let action = self.action(root, &arguments, home.as_str(), &[&step.output]);
         let result = StoredResult::from(self.run(action));
@@ -236,12 +270,11 @@ impl Fixture {
             action,
             result,
             answered: Answered::Executed,
-            duration: Duration::from_millis(100),
+            duration: self.cost(action),
         })
     }
 
-    fn archive_step(&self, place: usize, step: &Step, sandbox: &mut Files) -> Option<()> {
-        let home = path(&at(place));
+    fn archive_step(&self, home: &TreePath, step: &Step, sandbox: &mut Files) -> Option<()> {
         let mut members = Vec::new();
         for main in &step.main {
             let Node::File(file) = sandbox.get(&home.join(&path(main)))? else {
@@ -279,7 +312,7 @@ impl Fixture {
 
 /// What is staged for an element: all that it needs, and what that needs to run; composed elements
 /// bring only themselves.
-pub(crate) fn closure(place: usize, project: &[ElementSpec]) -> Vec<usize> {
+pub fn closure(place: usize, project: &[ElementSpec]) -> Vec<usize> {
     let mut found = BTreeSet::new();
     let mut pending = project[place].needs.clone();
     while let Some(next) = pending.pop() {
@@ -291,7 +324,7 @@ pub(crate) fn closure(place: usize, project: &[ElementSpec]) -> Vec<usize> {
 }
 
 /// The elements that have to be built again: those that differ, and those built upon them.
-pub(crate) fn rebuilt(before: &[ElementSpec], after: &[ElementSpec]) -> Vec<bool> {
+pub fn rebuilt(before: &[ElementSpec], after: &[ElementSpec]) -> Vec<bool> {
     let mut rebuilt = Vec::new();
     for (place, element) in after.iter().enumerate() {
         let old = &before[place];
@@ -302,4 +335,29 @@ pub(crate) fn rebuilt(before: &[ElementSpec], after: &[ElementSpec]) -> Vec<bool
         rebuilt.push(!same || below);
     }
     rebuilt
+}
+
+/// A project before and after a change, both built.
+pub struct Change {
+    /// Where all is stored.
+    pub fixture: Fixture,
+    /// As it was.
+    pub before: Vec<Built>,
+    /// As it is today.
+    pub after: Vec<Built>,
+    /// Which elements have to be built again.
+    pub rebuilt: Vec<bool>,
+}
+
+impl Change {
+    /// Builds both. What is stored of the first build is what `mode` stores.
+    pub fn new(before: &[ElementSpec], after: &[ElementSpec], mode: Mode) -> Self {
+        let fixture = Fixture::default();
+        Self {
+            before: fixture.build(before, mode),
+            after: fixture.build(after, mode),
+            rebuilt: rebuilt(before, after),
+            fixture,
+        }
+    }
 }
