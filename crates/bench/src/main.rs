@@ -4,6 +4,9 @@
 //! `index.json`, which names the element's sources, its dependencies before and after a change, and
 //! its subactions.
 //!
+//! `headstart-bench latency FOLDER` takes the same, tells a primer of it as in a build, executes nothing
+//! but for show, and prints how soon actions are handed out.
+//!
 //! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
 //! them, with a cache directory in the folder.
 //!
@@ -18,6 +21,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
+mod latency;
 mod nested;
 mod rebuild;
 mod simulate;
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speculation", folder] => speculation::run(folder.as_ref()),
+        ["latency", folder] => latency::run(folder.as_ref()),
         ["nested", folder] => {
             nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
         }

@@ -18,19 +18,19 @@ use headstart_store::{Directories, StoredResult};
 use headstart_store_disk::{DiskBlobs, Layout};
 use serde_json::Value;
 
-type Failure = Box<dyn Error>;
+pub(crate) type Failure = Box<dyn Error>;
 
 /// Takes the folder's work, prints seconds, bytes and memory, and writes the adapted actions'
 /// hashes to `adapted.txt` in the folder, in the order of the index.
 pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
-    let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json"))?)?;
-    let build = recorded(&index)?;
+    let recorded = Recorded::read(folder)?;
+    let build = &recorded.build;
     let blobs = DiskBlobs::open(&Layout::new(folder))?;
     let blobs = Arc::new(blobs);
 
     let store = Directories::new(Arc::clone(&blobs));
     let start = Instant::now();
-    let generated = generate(&build, &store)?;
+    let generated = generate(build, &store)?;
     let encoded = generated.message.encode();
     println!("generate: {:.3} s", start.elapsed().as_secs_f64());
     println!(
@@ -49,7 +49,7 @@ pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
         mode: Mode::Full,
         slots: 0,
     });
-    for event in opening(&build, &index, message)? {
+    for event in recorded.opening(&message)? {
         primer.handle(Duration::ZERO, event, &store);
     }
     println!("adapt: {:.3} s", start.elapsed().as_secs_f64());
@@ -59,57 +59,64 @@ pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
         account.resolved, account.stored, account.unchanged
     );
     println!("resident at most: {} MB", peak_memory()?);
-    write_adapted(folder, &build, &primer)
+    write_adapted(folder, build, &primer)
 }
 
-fn recorded(index: &Value) -> Result<Generation, Failure> {
-    let mut build = Generation::new(ElementId::new("bench", "element.bst"), Mode::Full);
-    build.sources = Some(Staged {
-        tree: digest(&index["sources"])?,
-        at: TreePath::new("b")?,
-    });
-    for dependency in list(&index["deps"])? {
-        build.dependencies.push(Dependency {
-            element: element(dependency)?,
-            tree: digest(&dependency["before"])?,
-            at: TreePath::root(),
-            actions: None,
-        });
-    }
-    for action in list(&index["subactions"])? {
-        build.subactions.push(Subaction {
-            action: digest(action)?,
-            result: StoredResult::from(reapi::ActionResult::default()),
-            answered: Answered::Executed,
-            duration: Duration::from_millis(500),
-        });
-    }
-    Ok(build)
+/// A recorded element, and what it is built upon today.
+pub(crate) struct Recorded {
+    pub(crate) build: Generation,
+    index: Value,
 }
 
-fn opening(
-    build: &Generation,
-    index: &Value,
-    message: Arc<SpeculativeActions>,
-) -> Result<Vec<Event>, Failure> {
-    let mut events = vec![
-        Event::Planned {
-            element: build.element.clone(),
-            message,
-            turn: 0,
-        },
-        Event::Sources {
-            element: build.element.clone(),
+impl Recorded {
+    pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
+        let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json"))?)?;
+        let mut build = Generation::new(ElementId::new("bench", "element.bst"), Mode::Full);
+        build.sources = Some(Staged {
             tree: digest(&index["sources"])?,
-        },
-    ];
-    for dependency in list(&index["deps"])? {
-        events.push(Event::Artifact {
-            element: element(dependency)?,
-            tree: digest(&dependency["after"])?,
+            at: TreePath::new("b")?,
         });
+        for dependency in list(&index["deps"])? {
+            build.dependencies.push(Dependency {
+                element: element(dependency)?,
+                tree: digest(&dependency["before"])?,
+                at: TreePath::root(),
+                actions: None,
+            });
+        }
+        for action in list(&index["subactions"])? {
+            build.subactions.push(Subaction {
+                action: digest(action)?,
+                result: StoredResult::from(reapi::ActionResult::default()),
+                answered: Answered::Executed,
+                duration: Duration::from_millis(500),
+            });
+        }
+        Ok(Self { build, index })
     }
-    Ok(events)
+
+    /// What becomes known of the next build: what is stored, today's sources, and the artifacts that
+    /// it builds upon, the first of which has changed and comes last.
+    pub(crate) fn opening(&self, message: &Arc<SpeculativeActions>) -> Result<Vec<Event>, Failure> {
+        let mut events = vec![
+            Event::Planned {
+                element: self.build.element.clone(),
+                message: Arc::clone(message),
+                turn: 0,
+            },
+            Event::Sources {
+                element: self.build.element.clone(),
+                tree: digest(&self.index["sources"])?,
+            },
+        ];
+        for dependency in list(&self.index["deps"])?.iter().rev() {
+            events.push(Event::Artifact {
+                element: element(dependency)?,
+                tree: digest(&dependency["after"])?,
+            });
+        }
+        Ok(events)
+    }
 }
 
 fn write_adapted(folder: &Path, build: &Generation, primer: &Primer) -> Result<(), Failure> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long it took from the event that unblocked an action to its being handed to the executor, in
-/// seconds.
+/// How long actions might have been executed ahead of need before they were handed to the executor,
+/// in seconds: all their inputs were known, and a slot was free.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// How many actions were handed out.
@@ -20,15 +20,17 @@ pub struct Latency {
 
 /// Durations, to be summed up at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Latencies(Vec<u32>);
+pub struct Latencies(Vec<u32>);
 
 impl Latencies {
-    pub(crate) fn add(&mut self, duration: Duration) {
+    /// One more.
+    pub fn add(&mut self, duration: Duration) {
         self.0
             .push(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX));
     }
 
-    pub(crate) fn sum_up(mut self) -> Latency {
+    /// What they come to.
+    pub fn sum_up(mut self) -> Latency {
         self.0.sort_unstable();
         let at = |percent: usize| {
             let place = (self.0.len() * percent).div_ceil(100).max(1) - 1;

@@ -46,7 +46,7 @@ pub use headstart_pipeline::OnError;
 pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
 pub use history::Header;
-pub use latency::Latency;
+pub use latency::{Latencies, Latency};
 pub use load::LoadLimits;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};

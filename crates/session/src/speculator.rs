@@ -100,10 +100,10 @@ impl SpeculatorThread {
         } = equipment;
         let (events, inbox) = mpsc::channel();
         let speculator = Speculator { events };
+        let begun = Instant::now();
         let driver = Driver {
-            primer: Primer::new(Config { mode, slots }).in_slices(SLICE),
-            behind_since: None,
-            begun: Instant::now(),
+            primer: Primer::new(Config { mode, slots }).in_slices(move || begun.elapsed()),
+            begun,
             executor,
             directories,
             journal,
@@ -186,10 +186,6 @@ fn wait_a_while(inbox: &mpsc::Receiver<Message>) -> Option<Message> {
     }
 }
 
-/// How many recorded actions are looked at before the first of them are executed: some milliseconds'
-/// work.
-const SLICE: usize = 16;
-
 struct Driver {
     primer: Primer,
     begun: Instant,
@@ -197,8 +193,6 @@ struct Driver {
     directories: Arc<Directories<dyn BlobStore>>,
     journal: Option<Journal>,
     slots: usize,
-    /// When it was told of what it has not looked at to the end.
-    behind_since: Option<Instant>,
     load: Option<Load>,
     guesses: Marks,
     /// What was learned before of the elements that are going to be built.
@@ -219,8 +213,8 @@ impl Driver {
         while let Some(Message { told, what }) = self.next(inbox) {
             let at = told.saturating_duration_since(self.begun);
             match what {
-                Told::Event(event) => self.handle(Some(*event), told),
-                Told::Nothing => self.handle(None, told),
+                Told::Event(event) => self.handle(at, Some(*event)),
+                Told::Nothing => self.handle(at, None),
                 Told::Note(note) => self.journal(|journal| journal.note(at, &note)),
                 Told::Record(element, what, record) => {
                     self.journal(|journal| journal.fact(at, &element, what, record));
@@ -282,7 +276,7 @@ impl Driver {
             Ok(message) => Some(message),
             Err(TryRecvError::Disconnected) => None,
             Err(TryRecvError::Empty) if self.primer.is_behind() => Some(Message {
-                told: self.behind_since.unwrap_or_else(Instant::now),
+                told: Instant::now(),
                 what: Told::Nothing,
             }),
             Err(TryRecvError::Empty) => {
@@ -301,12 +295,22 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, event: Option<Event>, told: Instant) {
-        let mut pending: VecDeque<Event> = self.look_at_load().into_iter().chain(event).collect();
-        if pending.is_empty() {
-            pending.push_back(Event::GoOn);
+    /// Tells the primer of an event, or has it go on if there is none, and does what it wants done.
+    fn handle(&mut self, at: Duration, event: Option<Event>) {
+        let mut events: VecDeque<Event> = self.look_at_load().into_iter().chain(event).collect();
+        if events.is_empty() {
+            events.push_back(Event::GoOn);
         }
-        while let Some(event) = pending.pop_front() {
+        let mut look_ups = VecDeque::new();
+        loop {
+            let (at, event) = if let Some(event) = events.pop_front() {
+                (at, event)
+            } else if let Some(action) = look_ups.pop_front() {
+                // One after another: what is not there is executed while the next is looked up.
+                (self.begun.elapsed(), self.look_up(action))
+            } else {
+                return;
+            };
             if let Event::Finished { action, .. } = &event {
                 self.running.remove(action);
             }
@@ -314,17 +318,24 @@ impl Driver {
                 self.odds.insert(element.clone(), Arc::clone(odds));
             }
             self.guesses.note(&event);
-            let now = self.begun.elapsed();
-            let records = self.records;
+            let (now, records) = (self.begun.elapsed(), self.records);
             self.journal(|journal| journal.event(now, &event, records));
-            for effect in self.primer.handle(now, event, &*self.directories) {
-                self.perform(effect, told, &mut pending);
+            let effects = self.primer.handle(at, event, &*self.directories);
+            let is_execution = |effect: &Effect| matches!(effect, Effect::Execute { .. });
+            let (executions, others): (Vec<_>, Vec<_>) =
+                effects.into_iter().partition(is_execution);
+            for effect in executions.into_iter().chain(others) {
+                self.perform(effect, &mut look_ups);
             }
         }
-        self.behind_since = match self.primer.is_behind() {
-            true => self.behind_since.or(Some(told)),
-            false => None,
-        };
+    }
+
+    fn look_up(&self, action: ActionDigest) -> Event {
+        let result = self.executor.cache().get(action).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a look-up of a predicted action failed");
+            None
+        });
+        Event::CacheAnswered { action, result }
     }
 
     /// Whether anything more may be executed ahead of need, if that has changed.
@@ -335,24 +346,19 @@ impl Driver {
         changed.then(|| Event::Slots(if load.is_paused() { 0 } else { self.slots }))
     }
 
-    fn perform(&mut self, effect: Effect, told: Instant, pending: &mut VecDeque<Event>) {
+    fn perform(&mut self, effect: Effect, look_ups: &mut VecDeque<ActionDigest>) {
         match effect {
-            Effect::LookUp(actions) => pending.extend(actions.into_iter().map(|action| {
-                let result = self.executor.cache().get(action).unwrap_or_else(|error| {
-                    tracing::warn!(%error, "a look-up of a predicted action failed");
-                    None
-                });
-                Event::CacheAnswered { action, result }
-            })),
+            Effect::LookUp(actions) => look_ups.extend(actions),
             Effect::Execute {
                 action,
                 rank,
                 expected,
+                ready,
             } => {
                 tracing::debug!(%action, rank, ?expected, "executing ahead of need");
                 self.execute(action);
-                self.latencies.add(told.elapsed());
                 let now = self.begun.elapsed();
+                self.latencies.add(now.saturating_sub(ready));
                 self.journal(|journal| {
                     journal.execution(now, NoteKind::Submitted, action, expected);
                 });

@@ -20,7 +20,7 @@ pub struct Settings {
     pub configure: Duration,
     /// How long it takes after its last one.
     pub install: Duration,
-    /// How many recorded actions the primer looks at before it says what to do.
+    /// How many steps of work the primer does before it says what to do.
     pub slice: usize,
     /// What all that is left to chance follows from.
     pub seed: u64,

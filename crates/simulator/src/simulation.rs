@@ -121,7 +121,7 @@ impl<'a> Simulation<'a> {
             graph,
             told_unavailable: false,
             sources_told: BTreeSet::new(),
-            primer: Primer::new(config).in_slices(settings.slice.max(1)),
+            primer: Primer::new(config).in_slices(clock(settings.slice)),
             going_on: false,
             executor: Executor::new(settings.slots),
             results,
@@ -434,5 +434,15 @@ impl<'a> Simulation<'a> {
         if self.settings.disorder.interruption == Some(self.happenings) {
             self.pipeline_event(PipelineEvent::Interrupted);
         }
+    }
+}
+
+/// A clock by which a slice of the primer's work is so many steps long.
+fn clock(slice: usize) -> impl FnMut() -> Duration + Send + 'static {
+    let step = Duration::from_nanos(1_000_000 / slice.max(1) as u64);
+    let mut now = Duration::ZERO;
+    move || {
+        now += step;
+        now
     }
 }

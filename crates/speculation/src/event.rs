@@ -80,7 +80,7 @@ pub enum Event {
         /// What came of it, or why there is no result.
         outcome: Result<Outcome, String>,
     },
-    /// There is time for what was left undone: see [`Primer::in_slices`](crate::Primer::in_slices).
+    /// There is time for what is left to be done: see [`Primer::in_slices`](crate::Primer::in_slices).
     GoOn,
     /// How many actions may be in flight has changed.
     Slots(usize),
@@ -153,6 +153,8 @@ pub enum Effect {
         rank: u64,
         /// How long it took when it was recorded; zero if not known.
         expected: Duration,
+        /// Since when it might have been handed out: all its inputs were known, and a slot was free.
+        ready: Duration,
     },
     /// Nobody needs this execution any more. It is answered with [`Event::Finished`] all the same.
     Cancel(ActionDigest),

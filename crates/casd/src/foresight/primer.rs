@@ -1,7 +1,8 @@
 //! Drives the primer of one run, in a thread of its own: telling it never waits.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -63,12 +64,14 @@ impl Primed {
         events.push(Event::ElementStarted {
             element: element.clone(),
         });
+        let begun = Instant::now();
+        let config = Config {
+            mode: Mode::Full,
+            slots: workshop.slots,
+        };
         let driver = Driver {
-            primer: Primer::new(Config {
-                mode: Mode::Full,
-                slots: workshop.slots,
-            }),
-            begun: Instant::now(),
+            primer: Primer::new(config).in_slices(move || begun.elapsed()),
+            begun,
             workshop: Arc::clone(workshop),
             messages: messages.clone(),
             running: HashMap::new(),
@@ -124,35 +127,52 @@ struct Driver {
 
 impl Driver {
     fn run(&mut self, inbox: &mpsc::Receiver<Message>) {
-        while let Ok(Message::Event(event)) = inbox.recv() {
+        while let Some(Message::Event(event)) = self.next(inbox) {
             self.handle(*event);
         }
     }
 
+    /// The next message; while there is none, the primer goes on with what it has.
+    fn next(&self, inbox: &mpsc::Receiver<Message>) -> Option<Message> {
+        match inbox.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Empty) if self.primer.is_behind() => {
+                Some(Message::Event(Box::new(Event::GoOn)))
+            }
+            Err(TryRecvError::Empty) => inbox.recv().ok(),
+            Err(TryRecvError::Disconnected) => None,
+        }
+    }
+
     fn handle(&mut self, event: Event) {
-        let mut pending = VecDeque::from([event]);
-        while let Some(event) = pending.pop_front() {
+        let mut look_ups = VecDeque::new();
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
             if let Event::Finished { action, .. } = &event {
                 self.running.remove(action);
             }
             let now = self.begun.elapsed();
             let effects = self.primer.handle(now, event, &self.workshop.directories);
             for effect in effects {
-                self.perform(effect, &mut pending);
+                self.perform(effect, &mut look_ups);
             }
+            // What is not there can be executed while the next is looked up.
+            next = look_ups.pop_front().map(|action| self.look_up(action));
         }
     }
 
-    fn perform(&mut self, effect: Effect, pending: &mut VecDeque<Event>) {
+    fn look_up(&self, action: ActionDigest) -> Event {
+        let result = self.workshop.executor.cache().get(action);
+        let result = result.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a look-up of a predicted action failed");
+            None
+        });
+        Event::CacheAnswered { action, result }
+    }
+
+    fn perform(&mut self, effect: Effect, look_ups: &mut VecDeque<ActionDigest>) {
         match effect {
-            Effect::LookUp(actions) => pending.extend(actions.into_iter().map(|action| {
-                let result = self.workshop.executor.cache().get(action);
-                let result = result.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "a look-up of a predicted action failed");
-                    None
-                });
-                Event::CacheAnswered { action, result }
-            })),
+            Effect::LookUp(actions) => look_ups.extend(actions),
             Effect::Execute { action, .. } => self.execute(action),
             Effect::Cancel(action) => {
                 if let Some(cancel) = self.running.get(&action) {

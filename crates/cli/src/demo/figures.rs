@@ -56,6 +56,9 @@ pub(crate) struct Figures {
     foresight: Vec<Foresight>,
     /// Seconds of compile time that the compared rebuild did not have to wait for.
     saved: f64,
+    /// How long actions of the compared rebuild might have been executed ahead of need before they
+    /// were, in seconds: their inputs were known, and there was a slot.
+    latency: Value,
     /// Actions executed with an input known to be wrong.
     stale: u64,
     /// Elements whose artifacts differ between the two modes.
@@ -124,6 +127,7 @@ impl Figures {
             full,
             foresight,
             saved: account(&last["total"], "saved"),
+            latency: last["latency"].clone(),
             stale: reports()
                 .map(|report| count(&report["total"], "stale"))
                 .sum(),

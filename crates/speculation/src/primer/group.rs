@@ -1,5 +1,7 @@
 //! Files of one Directory that share a rule, and so wait for the same.
 
+use std::time::Duration;
+
 use headstart_merkle::{Directory, DirectoryDigest, Name, Node};
 
 use super::knowledge::{Key, Knowledge};
@@ -25,6 +27,10 @@ pub(crate) struct Group {
     pub(crate) state: GroupState,
     /// Keys that this group is in the list of.
     pub(crate) watched: Vec<Key>,
+    /// Whether it has to be resolved, again or for the first time.
+    pub(crate) marked: bool,
+    /// Since when its state can be what it is.
+    pub(crate) since: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +48,14 @@ pub(crate) struct Change {
     pub(crate) old: Node,
     /// `None` if it is there no more.
     pub(crate) new: Option<Node>,
+    /// Whether it is there no more, or includes others than it did, once that is known.
+    pub(crate) notable: Option<bool>,
+}
+
+impl Change {
+    pub(crate) fn is_notable(&self) -> bool {
+        self.notable == Some(true)
+    }
 }
 
 impl Group {
@@ -51,6 +65,8 @@ impl Group {
             names,
             state: GroupState::Pending,
             watched: Vec::new(),
+            marked: true,
+            since: Duration::ZERO,
         }
     }
 
@@ -76,6 +92,7 @@ impl Group {
                         name: name.clone(),
                         old: base.clone(),
                         new: node,
+                        notable: None,
                     });
                 }
                 Resolution::Resolved(_) => {}

@@ -18,8 +18,7 @@ pub(crate) struct Job {
     /// Older actions that it stands in for.
     pub(crate) also: Vec<ActionDigest>,
     pub(crate) base_root: DirectoryDigest,
-    /// `None` if nothing in its inputs has an origin.
-    pub(crate) root: Option<ShapeId>,
+    pub(crate) root: ShapeId,
     /// Trees that it mentions: how each is known today, and its digest as it was.
     pub(crate) mentions: Vec<(Key, DirectoryDigest)>,
     /// Actions of the same element that must not have changed, as they were.
@@ -34,6 +33,14 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     /// What was predicted before it was corrected.
     pub(crate) earlier: Vec<ActionDigest>,
+    /// The input tree that it was adapted to last, if that is all that its action depends on.
+    pub(crate) adapted_to: Option<DirectoryDigest>,
+    /// Its place among jobs that have to be looked at: the higher, the sooner.
+    pub(crate) urgency: u64,
+    /// Whether it has to be looked at: until then what it was adapted to may be wrong.
+    pub(crate) marked: bool,
+    /// When the last thing became known that it depends on beside its input tree.
+    pub(crate) since: Duration,
 }
 
 /// How far a job is.
@@ -114,6 +121,11 @@ impl Job {
         u64::from(LAST_TURN - turn) << WORTH_BITS | worth.min(MOST)
     }
 
+    /// It as it was recorded, and what it stands in for.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = ActionDigest> {
+        std::iter::once(self.base).chain(self.also.iter().copied())
+    }
+
     /// Whether it is still to be found out what it is today.
     pub(crate) fn is_live(&self) -> bool {
         matches!(
@@ -123,11 +135,7 @@ impl Job {
     }
 
     pub(crate) fn inputs(&self, shapes: &Shapes, knowledge: &Knowledge) -> Inputs {
-        let output = match self.root {
-            Some(root) => shapes.output(root),
-            None => Output::Ready(Some(self.base_root)),
-        };
-        let root = match output {
+        let root = match shapes.output(self.root) {
             Output::Pending => return Inputs::Pending,
             Output::Refuted => return Inputs::Refuted,
             Output::Ready(root) => root,

@@ -101,6 +101,8 @@ pub(crate) struct Knowledge {
     names: HashMap<Arc<str>, u32>,
     named: HashMap<(ElementNo, u32), Known>,
     results: HashMap<(ElementNo, ActionDigest), ActionFact>,
+    /// Actions as they were, what is known of which may be about to change.
+    doubtful: HashSet<(ElementNo, ActionDigest)>,
     directories: HashMap<(DirectoryDigest, TreePath), Option<Arc<Directory>>>,
 }
 
@@ -190,6 +192,23 @@ impl Knowledge {
         };
         self.results.insert((element, action), result);
         !same
+    }
+
+    /// What is known of an action's result may be about to change, or is not any more.
+    pub(crate) fn set_doubtful(&mut self, element: ElementNo, action: ActionDigest, yes: bool) {
+        if yes {
+            self.doubtful.insert((element, action));
+        } else {
+            self.doubtful.remove(&(element, action));
+        }
+    }
+
+    pub(crate) fn is_doubtful(&self, element: ElementNo, action: ActionDigest) -> bool {
+        self.doubtful.contains(&(element, action))
+    }
+
+    pub(crate) fn is_anything_doubtful(&self) -> bool {
+        !self.doubtful.is_empty()
     }
 
     /// Someone waits for the result of an action.

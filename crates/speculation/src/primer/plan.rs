@@ -15,8 +15,7 @@ use crate::table::{DirId, Kind, RuleId};
 pub(crate) struct Plan {
     pub(crate) message: Arc<SpeculativeActions>,
     pub(crate) elements: Vec<ElementNo>,
-    /// `None`: nothing in it has an origin.
-    pub(crate) shapes: HashMap<(DirectoryDigest, DirId), Option<ShapeId>>,
+    pub(crate) shapes: HashMap<(DirectoryDigest, DirId), ShapeId>,
     /// For each directory of the table a rule that stands for all at and below it, if one does.
     pub(crate) common: Vec<Option<RuleId>>,
 }

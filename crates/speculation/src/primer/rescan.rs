@@ -9,12 +9,15 @@
 //! is. Then the prediction is wrong, and nobody asks for it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use headstart_execution::ActionSpec;
-use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, Tree, TreePath};
+use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, Tree, TreeError, TreePath};
 
+use super::group::Change;
 use super::knowledge::{Knowledge, Known};
+use super::pace::Slices;
 use super::resolve::Source;
 use super::shapes::Changed;
 use crate::includes::{Include, Includes, includes, may_include};
@@ -31,23 +34,60 @@ const SYSTEM: [&str; 2] = ["usr/local/include", "usr/include"];
 /// Where the latter are. The recorded inputs tell which there are.
 const SYSTEM_ABOVE: [&str; 3] = ["usr/include", "usr/lib/gcc", "usr/lib/clang"];
 
-/// What files include, by their content; each is read once.
+/// How many files and directives each generation of what was scanned may have; one takes about 100
+/// bytes. More than one compile reads.
+const GENERATION: usize = 64 * 1024;
+
+/// What files include, by their content. Of those that nobody asked for of late it is forgotten, as
+/// [`headstart_store::Directories`] does.
 #[derive(Default)]
-pub(super) struct Scanner {
-    known: HashMap<BlobDigest, Option<Arc<Includes>>>,
+pub(crate) struct Scanner {
+    younger: HashMap<BlobDigest, Scanned>,
+    older: HashMap<BlobDigest, Scanned>,
+    /// Files and directives in the younger generation.
+    weight: usize,
 }
 
+/// `None` if it can't be said what a file includes, since it is not here.
+type Scanned = Option<Arc<Includes>>;
+
 impl Scanner {
-    /// What a file includes; `None` if that can't be said, since it is not here.
-    fn scan(&mut self, content: BlobDigest, store: &dyn Storage) -> Option<Arc<Includes>> {
-        let known = self.known.entry(content).or_insert_with(|| {
+    fn scan(&mut self, content: BlobDigest, store: &dyn Storage) -> Scanned {
+        if let Some(known) = self.younger.get(&content) {
+            return known.clone();
+        }
+        let known = self.older.remove(&content);
+        let scanned = known.unwrap_or_else(|| {
             if content.size() > MAX_SIZE {
                 return None;
             }
             let bytes = store.blobs().read(content).ok()?;
             Some(Arc::new(includes(&bytes)))
         });
-        known.clone()
+        if self.weight >= GENERATION {
+            self.older = std::mem::take(&mut self.younger);
+            self.weight = 0;
+        }
+        self.weight += 1 + scanned.as_ref().map_or(0, |found| found.named.len());
+        self.younger.insert(content, scanned.clone());
+        scanned
+    }
+
+    fn knows(&self, content: BlobDigest) -> bool {
+        self.younger.contains_key(&content) || self.older.contains_key(&content)
+    }
+
+    /// Whether a file is there no more, or includes others than it did.
+    pub(crate) fn is_notable(&mut self, change: &Change, store: &dyn Storage) -> bool {
+        let Change { name, old, new, .. } = change;
+        let (Node::File(old), Some(Node::File(new))) = (old, new) else {
+            return new.is_none();
+        };
+        if old.digest == new.digest || !may_include(name.as_str()) {
+            return false;
+        }
+        let (old, new) = (self.scan(old.digest, store), self.scan(new.digest, store));
+        matches!((old, new), (Some(old), Some(new)) if old.named != new.named)
     }
 
     /// The directives that `changed` files have and had not, and had and have not, each with the file
@@ -97,7 +137,27 @@ pub(super) struct Rescan<'a> {
     pub(super) source: Source<'a>,
     pub(super) knowledge: &'a mut Knowledge,
     pub(super) scanner: &'a mut Scanner,
+    pub(super) slices: &'a mut Slices,
     pub(super) store: &'a dyn Storage,
+}
+
+/// Why a rescan comes to no end.
+pub(super) enum Halt {
+    /// The slice is over. What was read is known when it is tried again.
+    Over,
+    Failed(SpeculationError),
+}
+
+impl From<SpeculationError> for Halt {
+    fn from(error: SpeculationError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<TreeError> for Halt {
+    fn from(error: TreeError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Rescan<'_> {
@@ -106,7 +166,7 @@ impl Rescan<'_> {
         mut self,
         root: DirectoryDigest,
         differences: Differences,
-    ) -> Result<DirectoryDigest, SpeculationError> {
+    ) -> Result<DirectoryDigest, Halt> {
         let search = Search::new(self.spec, &self.source.message.inputs);
         let mut tree = Tree::stored(root);
         let mut pending = differences.added;
@@ -120,7 +180,7 @@ impl Rescan<'_> {
             }
             count += 1;
             if let Node::File(file) = &node
-                && let Some(below) = self.scanner.scan(file.digest, self.store)
+                && let Some(below) = self.scan(file.digest)?
             {
                 pending.extend(below.named.iter().map(|i| (path.clone(), i.clone())));
             }
@@ -133,6 +193,17 @@ impl Rescan<'_> {
         Ok(root)
     }
 
+    /// What a file includes. Only a file that nobody has read yet ends a slice, so that each slice
+    /// comes further than the last.
+    fn scan(&mut self, content: BlobDigest) -> Result<Scanned, Halt> {
+        let known = self.scanner.knows(content);
+        let scanned = self.scanner.scan(content, self.store);
+        match self.slices.spend() {
+            ControlFlow::Break(_) if !known => Err(Halt::Over),
+            _ => Ok(scanned),
+        }
+    }
+
     /// What a directive means: a path that the tree has, or that it would have.
     fn find(
         &mut self,
@@ -140,7 +211,7 @@ impl Rescan<'_> {
         file: &TreePath,
         include: &Include,
         root: DirectoryDigest,
-    ) -> Result<Option<(TreePath, Node)>, SpeculationError> {
+    ) -> Result<Option<(TreePath, Node)>, Halt> {
         for path in search.candidates(file, include) {
             if let Some(node @ Node::File(_)) = lookup(self.store, root, &path, true)? {
                 return Ok(Some((path, node)));
@@ -159,7 +230,7 @@ impl Rescan<'_> {
         search: &Search,
         root: DirectoryDigest,
         removed: &[(TreePath, Include)],
-    ) -> Result<DirectoryDigest, SpeculationError> {
+    ) -> Result<DirectoryDigest, Halt> {
         let mains = self.spec.arguments.iter().skip(1);
         let mains = mains.filter_map(|argument| search.path(argument));
         let Some(used) = self.reachable(search, root, mains.collect())? else {
@@ -200,7 +271,7 @@ impl Rescan<'_> {
         search: &Search,
         root: DirectoryDigest,
         from: Vec<TreePath>,
-    ) -> Result<Option<BTreeSet<TreePath>>, SpeculationError> {
+    ) -> Result<Option<BTreeSet<TreePath>>, Halt> {
         let mut reached = BTreeSet::new();
         let mut pending = from;
         while let Some(path) = pending.pop() {
@@ -212,7 +283,7 @@ impl Rescan<'_> {
             {
                 continue;
             }
-            let Some(below) = self.scanner.scan(file.digest, self.store) else {
+            let Some(below) = self.scan(file.digest)? else {
                 return Ok(None);
             };
             if below.computed {

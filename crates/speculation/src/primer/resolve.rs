@@ -1,11 +1,11 @@
 //! What stands today where a file came from: it is there, it is gone, or it is not known yet.
 
-use headstart_merkle::{DirectoryDigest, Name, Node};
+use headstart_merkle::{ActionDigest, DirectoryDigest, Name, Node};
 
 use super::knowledge::{ActionFact, ElementNo, Key, Knowledge, Known};
 use crate::message::{Owned, SpeculativeActions};
 use crate::storage::{SpeculationError, Storage, lookup};
-use crate::table::{Candidate, Kind, Rule};
+use crate::table::{Candidate, Kind, Rule, RuleId};
 
 /// What is known of one file of an input tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +103,22 @@ impl Source<'_> {
         let mut open: Vec<Key> = open.collect();
         open.dedup();
         open
+    }
+
+    /// What `rule` depends on that may be about to change: an action of an element.
+    pub(crate) fn doubtful(
+        &self,
+        rule: RuleId,
+        knowledge: &Knowledge,
+    ) -> Option<(ElementNo, ActionDigest)> {
+        let rule = self.message.rule(rule);
+        let keys = rule.0.iter().map(|candidate| self.key(candidate));
+        let mut actions = keys.filter_map(|key| match key {
+            Key::Action(element, action) => Some((element, action)),
+            _ => None,
+        });
+        let doubtful = actions.find(|(element, action)| knowledge.is_doubtful(*element, *action));
+        doubtful.filter(|_| self.truth(rule, knowledge).is_none())
     }
 
     /// The last candidate, if it is an artifact that is known: what it says is no guess.

@@ -1,7 +1,7 @@
 //! Adapted actions: each looked up once, executed at most once, and only while somebody wants it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use super::knowledge::ElementNo;
 use super::shapes::JobId;
 use crate::event::Effect;
 use crate::note::{Note, NoteKind};
+
+/// How many tasks that nobody is sure of are passed over in search of one that can be handed out.
+const MAX_DOUBTFUL: usize = 64;
 
 /// An adapted action.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(crate) struct Task {
     rank: u64,
     order: u64,
     expected: Duration,
+    /// Since when it might have been handed out, but for slots.
+    ready: Duration,
     /// Whether it is as hopeless as it was when it was recorded.
     hopeless: bool,
 }
@@ -77,6 +82,8 @@ pub(crate) struct Wish {
     pub(crate) expected: Duration,
     /// Whether it failed when it was recorded, with the same inputs.
     pub(crate) hopeless: bool,
+    /// Since when all inputs are known.
+    pub(crate) since: Duration,
 }
 
 /// All tasks of a session, and the queue of those ready to be executed.
@@ -88,6 +95,8 @@ pub(crate) struct Tasks {
     budget: Budget,
     withheld: Vec<ActionDigest>,
     in_flight: usize,
+    /// Since when each free slot is free, in order.
+    free: VecDeque<Duration>,
     look_ups: Vec<ActionDigest>,
     cancels: Vec<ActionDigest>,
     claims: Vec<(ElementNo, ActionDigest)>,
@@ -95,18 +104,18 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new(slots: usize) -> Self {
-        Self {
-            slots,
-            ..Self::default()
-        }
+        let mut tasks = Self::default();
+        tasks.set_slots(slots, Duration::ZERO);
+        tasks
     }
 
     pub(crate) fn get(&self, action: ActionDigest) -> Option<&Task> {
         self.tasks.get(&action)
     }
 
-    pub(crate) fn set_slots(&mut self, slots: usize) {
+    pub(crate) fn set_slots(&mut self, slots: usize, now: Duration) {
         self.slots = slots;
+        self.free.resize(slots.saturating_sub(self.in_flight), now);
     }
 
     pub(crate) fn set_limits(&mut self, session: Limits, element: Limits) {
@@ -122,6 +131,7 @@ impl Tasks {
         task.hopeless = wish.hopeless && (task.jobs.len() == 1 || task.hopeless);
         if task.state == State::Idle && !task.running {
             task.state = State::LookingUp;
+            task.ready = wish.since;
             self.look_ups.push(action);
         }
         if task.jobs.len() == 1 || wish.rank > task.rank {
@@ -196,12 +206,16 @@ impl Tasks {
         action: ActionDigest,
         result: Option<StoredResult>,
         took: Duration,
+        now: Duration,
     ) -> bool {
         let Some(task) = self.tasks.get_mut(&action).filter(|task| task.running) else {
             return false;
         };
         task.running = false;
         self.in_flight -= 1;
+        if self.in_flight < self.slots {
+            self.free.push_back(now);
+        }
         if let Some(owner) = task.owner {
             let result = result.as_ref().map(StoredResult::message);
             self.budget.end(owner, task.reserved, took, result);
@@ -216,6 +230,7 @@ impl Tasks {
             task.state = State::Idle;
             if !task.jobs.is_empty() {
                 task.state = State::LookingUp;
+                task.ready = now;
                 self.look_ups.push(action);
             }
             return false;
@@ -236,13 +251,14 @@ impl Tasks {
     }
 
     /// The real build of `element` has ended: what it has left undone may be executed ahead of need.
-    pub(crate) fn unclaim(&mut self, element: ElementNo) {
+    pub(crate) fn unclaim(&mut self, element: ElementNo, now: Duration) {
         for (_, action) in self.claims.extract_if(.., |(other, _)| *other == element) {
             let Some(task) = self.tasks.get_mut(&action) else {
                 continue;
             };
             if task.claimed == Some(element) {
                 task.claimed = None;
+                task.ready = now;
                 if task.state == State::Queued {
                     self.queue.push((task.rank, Reverse(task.order), action));
                 }
@@ -269,10 +285,20 @@ impl Tasks {
         true
     }
 
-    /// The next task to be executed, if a slot is free and something is left to be spent.
-    pub(crate) fn next(&mut self, now: Duration) -> Option<Effect> {
-        while self.in_flight < self.slots {
-            let (rank, _, action) = self.queue.pop()?;
+    /// The next task to be executed, if a slot is free and something is left to be spent. What no job
+    /// is sure of has to wait.
+    pub(crate) fn next(
+        &mut self,
+        now: Duration,
+        is_sure: impl Fn(JobId) -> bool,
+    ) -> Option<Effect> {
+        let mut doubtful = Vec::new();
+        let mut next = None;
+        while next.is_none() && self.in_flight < self.slots && doubtful.len() < MAX_DOUBTFUL {
+            let Some(queued) = self.queue.pop() else {
+                break;
+            };
+            let (rank, _, action) = queued;
             let Some(task) = self.tasks.get_mut(&action) else {
                 continue;
             };
@@ -281,29 +307,52 @@ impl Tasks {
             if !is_this || task.running || task.claimed.is_some() {
                 continue;
             }
-            if let Some(owner) = task.owner {
-                if !self.budget.allows(owner, task.expected) {
-                    if !std::mem::replace(&mut task.withheld, true) {
-                        self.withheld.push(action);
-                    }
-                    continue;
-                }
-                self.budget.begin(owner, task.expected);
-                task.reserved = task.expected;
+            if !task.jobs.iter().any(|job| is_sure(*job)) {
+                doubtful.push(queued);
+                continue;
             }
-            task.withheld = false;
-            task.state = State::Running;
-            task.running = true;
-            task.executed = true;
-            task.started = now;
-            self.in_flight += 1;
-            return Some(Effect::Execute {
-                action,
-                rank,
-                expected: task.expected,
-            });
+            if self.is_within_budget(action) {
+                next = self.begin(action, rank, now);
+            }
         }
-        None
+        self.queue.extend(doubtful);
+        next
+    }
+
+    /// Sets aside what a task is expected to take, if that is left.
+    fn is_within_budget(&mut self, action: ActionDigest) -> bool {
+        let Some(task) = self.tasks.get_mut(&action) else {
+            return false;
+        };
+        let Some(owner) = task.owner else {
+            return true;
+        };
+        if self.budget.allows(owner, task.expected) {
+            self.budget.begin(owner, task.expected);
+            task.reserved = task.expected;
+            return true;
+        }
+        if !std::mem::replace(&mut task.withheld, true) {
+            self.withheld.push(action);
+        }
+        false
+    }
+
+    fn begin(&mut self, action: ActionDigest, rank: u64, now: Duration) -> Option<Effect> {
+        let task = self.tasks.get_mut(&action)?;
+        task.withheld = false;
+        task.state = State::Running;
+        task.running = true;
+        task.executed = true;
+        task.started = now;
+        self.in_flight += 1;
+        let free = self.free.pop_front().unwrap_or(now);
+        Some(Effect::Execute {
+            action,
+            rank,
+            expected: task.expected,
+            ready: task.ready.max(free),
+        })
     }
 
     /// Notes of what was not handed out since the last call.
@@ -322,10 +371,10 @@ impl Tasks {
     pub(crate) fn take_effects(&mut self, effects: &mut Vec<Effect>) {
         let cancels = self.cancels.drain(..).map(Effect::Cancel);
         effects.extend(cancels);
-        // What was wanted and given up at once needs no look-up; nor one that is wanted twice.
+        // What was wanted twice needs only one look-up. What matters most was wanted first.
         let mut look_ups = std::mem::take(&mut self.look_ups);
-        look_ups.sort_unstable();
-        look_ups.dedup();
+        let mut known = HashSet::new();
+        look_ups.retain(|action| known.insert(*action));
         if !look_ups.is_empty() {
             effects.push(Effect::LookUp(look_ups));
         }
@@ -353,6 +402,7 @@ impl Task {
             rank: 0,
             order: 0,
             expected: Duration::ZERO,
+            ready: Duration::ZERO,
             hopeless: false,
         }
     }

@@ -13,6 +13,15 @@ pub(crate) use super::world::Change;
 use super::world::{Built, id};
 use crate::{Config, Effect, Event, Mode, Note, Primer};
 
+/// A clock by which each step takes a whole slice.
+pub(crate) fn slow_clock() -> impl FnMut() -> Duration + Send {
+    let mut now = Duration::ZERO;
+    move || {
+        now += Duration::from_secs(1);
+        now
+    }
+}
+
 /// One session: a project is built again after it was changed.
 pub(crate) struct Session<'a> {
     pub(crate) fixture: &'a Fixture,
@@ -26,6 +35,13 @@ pub(crate) struct Session<'a> {
     pub(crate) cancelled: Vec<ActionDigest>,
     pub(crate) problems: Vec<String>,
     pub(crate) notes: Vec<Note>,
+    /// Since when each of these might have been handed out.
+    pub(crate) ready: Vec<Duration>,
+    /// How many slices the primer gets between events.
+    pub(crate) slices: usize,
+    /// A primer that is told the same and does all at once: what is handed out must be what it
+    /// predicts by then.
+    twin: Option<Primer>,
     in_flight: BTreeSet<ActionDigest>,
     pub(crate) most_in_flight: usize,
 }
@@ -38,7 +54,10 @@ impl<'a> Session<'a> {
                 mode: Mode::Full,
                 slots,
             })
-            .in_slices(1),
+            .in_slices(slow_clock()),
+            ready: Vec::new(),
+            slices: usize::MAX,
+            twin: None,
             cache: HashMap::new(),
             now: Duration::ZERO,
             pending: Vec::new(),
@@ -49,6 +68,26 @@ impl<'a> Session<'a> {
             in_flight: BTreeSet::new(),
             most_in_flight: 0,
         }
+    }
+
+    /// From now on what is handed out is checked against all that was told.
+    pub(crate) fn check_what_is_handed_out(&mut self) {
+        self.twin = Some(Primer::new(Config {
+            mode: Mode::Full,
+            slots: 1000,
+        }));
+    }
+
+    fn check(&self, action: ActionDigest) {
+        let Some(twin) = &self.twin else {
+            return;
+        };
+        let elements = twin.elements();
+        let mut predictions = elements.iter().flat_map(|id| twin.predictions(id));
+        assert!(
+            predictions.any(|(_, today)| today == Some(action)),
+            "executed with an input that is not what is known: {action}"
+        );
     }
 
     /// The action cache has what `built` left there.
@@ -62,7 +101,15 @@ impl<'a> Session<'a> {
     /// Tells the primer; what it wants done becomes pending.
     pub(crate) fn tell(&mut self, event: Event) {
         self.tell_slice(event);
-        while self.primer.is_behind() {
+        self.go_on(self.slices);
+    }
+
+    /// Lets the primer work so many slices, or as many as there is work for.
+    pub(crate) fn go_on(&mut self, slices: usize) {
+        for _ in 0..slices {
+            if !self.primer.is_behind() {
+                break;
+            }
             self.tell_slice(Event::GoOn);
         }
     }
@@ -72,6 +119,9 @@ impl<'a> Session<'a> {
         if let Event::Finished { action, .. } = &event {
             assert!(self.in_flight.remove(action), "ended twice");
         }
+        if let Some(twin) = &mut self.twin {
+            twin.handle(self.now, event.clone(), &self.fixture.store);
+        }
         for effect in self.primer.handle(self.now, event, &self.fixture.store) {
             match effect {
                 Effect::LookUp(actions) => {
@@ -80,7 +130,10 @@ impl<'a> Session<'a> {
                         self.pending.push(Event::CacheAnswered { action, result });
                     }
                 }
-                Effect::Execute { action, .. } => self.execute(action),
+                Effect::Execute { action, ready, .. } => {
+                    self.ready.push(ready);
+                    self.execute(action);
+                }
                 Effect::Cancel(action) => self.cancel(action),
                 Effect::Problem { reason, .. } => self.problems.push(reason),
                 Effect::Note(note) => self.notes.push(note),
@@ -94,6 +147,7 @@ impl<'a> Session<'a> {
             "executed twice: {action}"
         );
         assert!(self.in_flight.insert(action), "already in flight: {action}");
+        self.check(action);
         self.most_in_flight = self.most_in_flight.max(self.in_flight.len());
         self.executed.push(action);
         let result = StoredResult::from(self.fixture.run(action));
@@ -123,9 +177,13 @@ impl<'a> Session<'a> {
 
     /// Lets everything that is pending happen, first come first served.
     pub(crate) fn drain(&mut self) {
+        self.go_on(usize::MAX);
         while !self.pending.is_empty() {
             let event = self.pending.remove(0);
             self.tell(event);
+            if self.pending.is_empty() {
+                self.go_on(usize::MAX);
+            }
         }
     }
 

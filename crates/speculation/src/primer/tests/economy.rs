@@ -6,7 +6,7 @@ use std::time::Duration;
 use headstart_merkle::ActionDigest;
 
 use super::project;
-use crate::testing::session::{Change, Session};
+use crate::testing::session::{Change, Session, slow_clock};
 use crate::testing::world::id;
 use crate::{Config, Effect, Event, Limits, Mode, NoteKind, Odds, Primer};
 
@@ -200,32 +200,72 @@ fn what_was_withheld_is_no_miss_when_it_is_asked_for() {
     assert_eq!((account.hit, account.promoted, account.missed), (1, 2, 0));
 }
 
-#[test]
-fn the_first_of_many_need_not_wait_for_the_last() {
-    let change = change();
-    let mut primer = Primer::new(Config {
+/// What a primer in slices of one step notes of resolved actions, call by call, and whether it was
+/// behind after that.
+fn resolved_by_call(change: &Change, slots: usize) -> Vec<(usize, bool)> {
+    let config = Config {
         mode: Mode::Full,
-        slots: 4,
-    })
-    .in_slices(1);
-    let store = &change.fixture.store;
-    let mut handle = |event| {
-        let effects = primer.handle(Duration::ZERO, event, store);
-        let resolved = effects.into_iter().filter(
-            |effect| matches!(effect, Effect::Note(note) if note.kind == NoteKind::Resolved),
-        );
-        (resolved.count(), primer.is_behind())
+        slots,
     };
+    let mut primer = Primer::new(config).in_slices(slow_clock());
+    let store = &change.fixture.store;
+    let mut calls = Vec::new();
     let opening = Session::opening(&change.before, &change.after, &change.rebuilt);
-    let mut looked_at = Vec::new();
     for event in opening {
-        looked_at.push(handle(event));
-        while looked_at.last().unwrap().1 {
-            looked_at.push(handle(Event::GoOn));
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let effects = primer.handle(Duration::ZERO, event, store);
+            let resolved = effects.into_iter().filter(
+                |effect| matches!(effect, Effect::Note(note) if note.kind == NoteKind::Resolved),
+            );
+            calls.push((resolved.count(), primer.is_behind()));
+            next = primer.is_behind().then_some(Event::GoOn);
         }
     }
-    assert_eq!(
-        looked_at[looked_at.len() - 3..],
-        [(1, true), (1, true), (1, false)]
-    );
+    calls
+}
+
+#[test]
+fn the_first_of_many_need_not_wait_for_the_last() {
+    let calls = resolved_by_call(&change(), 4);
+    let resolved = calls.iter().filter(|(resolved, _)| *resolved > 0);
+    let resolved: Vec<_> = resolved.copied().collect();
+    assert_eq!(resolved, [(1, true), (1, true), (1, false)]);
+    // An event is only taken note of; each slice looks at one Directory or action.
+    assert_eq!(calls[0], (0, true));
+    assert!(calls.len() > 20, "{}", calls.len());
+}
+
+#[test]
+fn how_long_an_action_waited_is_told_of_inputs_and_slots() {
+    let change = change();
+    let mut session = Session::new(&change.fixture, 0);
+    session.remember(&change.before);
+    let opening = Session::opening(&change.before, &change.after, &change.rebuilt);
+    let (last, others) = opening.split_last().unwrap();
+    for event in others {
+        session.tell(event.clone());
+    }
+    let known = session.now + Duration::from_millis(1);
+    session.tell(last.clone());
+    session.drain();
+    // There was no slot for a while.
+    session.now += Duration::from_secs(1);
+    let free = session.now + Duration::from_millis(1);
+    session.tell(Event::Slots(2));
+    assert_eq!(session.ready, [free, free]);
+    session.now += Duration::from_secs(1);
+    let ended = session.now + Duration::from_millis(1);
+    session.drain();
+    assert_eq!(session.ready, [free, free, ended]);
+
+    // Slots were there all the time.
+    let mut session = Session::new(&change.fixture, 4);
+    session.remember(&change.before);
+    for event in others {
+        session.tell(event.clone());
+    }
+    session.tell(last.clone());
+    session.drain();
+    assert_eq!(session.ready, [known; 3]);
 }

@@ -124,10 +124,13 @@ fn play<'a>(case: &'a Case, order: &[u16], slots: usize) -> Session<'a> {
     let mut order = Choices(order.iter());
     let change = &case.change;
     let mut session = Session::new(&change.fixture, slots);
+    session.check_what_is_handed_out();
     session.remember(&change.before);
     let mut events = Session::opening(&change.before, &change.after, &change.rebuilt);
     let mut next = 0;
     while next < change.after.len() || !session.pending.is_empty() || !events.is_empty() {
+        // Much happens before what follows from it has been worked out.
+        session.slices = [0, 1, 3, usize::MAX][order.pick(4)];
         match order.pick(3) {
             0 if !events.is_empty() => {
                 let event = events.swap_remove(order.pick(events.len()));
@@ -152,6 +155,7 @@ fn play<'a>(case: &'a Case, order: &[u16], slots: usize) -> Session<'a> {
             }
         }
     }
+    session.drain();
     session
 }
 
@@ -209,6 +213,7 @@ proptest! {
             events.push(Event::Artifact { element: id(place), tree: built.artifact });
         }
         while !events.is_empty() || !session.pending.is_empty() {
+            session.slices = [0, 1, 3, usize::MAX][order.pick(4)];
             let next = order.pick(events.len() + session.pending.len());
             let event = if next < events.len() {
                 events.swap_remove(next)
@@ -216,6 +221,9 @@ proptest! {
                 session.pending.swap_remove(next - events.len())
             };
             session.tell(event);
+            if events.is_empty() && session.pending.is_empty() {
+                session.drain();
+            }
         }
         for place in 0..change.after.len() {
             if change.rebuilt[place] {
@@ -247,7 +255,8 @@ proptest! {
         }
     }
 
-    /// Guesses may turn out wrong; in the end nothing that was executed disagrees with what is
+    /// Guesses may turn out wrong; nothing is executed that disagrees with what is known by then, even
+    /// if it has not been worked out yet, and in the end nothing that was executed disagrees with what is
     /// known, unless it was corrected.
     #[test]
     fn wrong_guesses_are_corrected(

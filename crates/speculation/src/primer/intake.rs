@@ -1,4 +1,4 @@
-//! Taking in what is stored of an element: its recorded actions become jobs.
+//! Taking in what is stored of an element: its recorded actions become jobs, one after another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,53 +19,133 @@ use crate::message::SpeculativeActions;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
 
+/// A message that is being taken in.
+pub(super) struct Intake {
+    message: Arc<SpeculativeActions>,
+    /// When it was told of.
+    since: Duration,
+    begun: Option<Begun>,
+}
+
+/// How far taking in a message has come.
+struct Begun {
+    plan: u32,
+    /// Whether there is a newer one.
+    older: bool,
+    /// For each action, its own time and that of the longest chain that follows.
+    chains: Vec<Duration>,
+    /// The next action.
+    place: usize,
+}
+
 /// Jobs of an element by the paths of what they make.
-pub(super) type ByOutputs = HashMap<Vec<TreePath>, Vec<JobId>>;
+#[derive(Default)]
+pub(super) struct Index {
+    jobs: HashMap<Vec<TreePath>, Vec<JobId>>,
+    /// How many of the element's jobs have been looked at for this.
+    indexed: usize,
+}
 
 impl Primer {
-    /// Takes in a message about an element that is going to be built. Of several the first is the
+    /// Takes note of a message about an element that is going to be built. Of several the first is the
     /// newest: of the others only those actions count whose outputs no newer one makes.
-    pub(super) fn plan(
+    pub(super) fn plan(&mut self, id: &ElementId, message: Arc<SpeculativeActions>, turn: u32) {
+        let element = self.knowledge.number(id);
+        let known = self.elements.entry(element).or_default();
+        if known.built {
+            return;
+        }
+        if known.plans.is_empty() && known.intakes.is_empty() {
+            known.turn = turn;
+            known.first_turn = turn;
+        }
+        known.turn = known.turn.min(turn);
+        known.intakes.push_back(Intake {
+            message,
+            since: self.now,
+            begun: None,
+        });
+        self.intakes.insert((known.first_turn, element));
+    }
+
+    /// Takes in the next action of the messages that were told of: those of elements that are built
+    /// first come first. Says whether there was anything to do.
+    pub(super) fn take_in_next(&mut self, store: &dyn Storage, effects: &mut Vec<Effect>) -> bool {
+        let Some((turn, element)) = self.intakes.first().copied() else {
+            return false;
+        };
+        let known = self.elements.entry(element).or_default();
+        if let Some(intake) = known.intakes.pop_front() {
+            // What an older message tells of counts only where no newer one has the same.
+            let older = intake.begun.as_ref().is_some_and(|begun| begun.older);
+            let left = match older && self.index_next(element, store) {
+                true => Some(intake),
+                false => self.take_in(element, intake, store, effects),
+            };
+            if let Some(left) = left {
+                let known = self.elements.entry(element).or_default();
+                known.intakes.push_front(left);
+            }
+            return true;
+        }
+        self.intakes.remove(&(turn, element));
+        let lost = self.knowledge.settle_actions(element);
+        self.have_changed(lost);
+        true
+    }
+
+    /// Takes in one action; gives what is left to be taken in after that.
+    fn take_in(
         &mut self,
-        id: &ElementId,
-        message: Arc<SpeculativeActions>,
-        turn: u32,
+        element: ElementNo,
+        intake: Intake,
         store: &dyn Storage,
         effects: &mut Vec<Effect>,
-    ) {
-        let element = self.knowledge.number(id);
+    ) -> Option<Intake> {
+        let message = Arc::clone(&intake.message);
+        let Some(mut begun) = intake.begun else {
+            let begun = Some(self.begin(element, &message)?);
+            return Some(Intake { begun, ..intake });
+        };
+        let action = message.actions.get(begun.place)?;
+        if !begun.older || !self.is_superseded(element, action.digest, store) {
+            let (plan, place) = (begun.plan, begun.place);
+            let chain = begun.chains[place];
+            let added = self.add_job(element, plan, place as u32, chain, intake.since, store);
+            if let Err(error) = added {
+                let digest = action.digest;
+                self.problem(element, format!("the action {digest}: {error}"), effects);
+            }
+        }
+        begun.place += 1;
+        let begun = Some(begun);
+        Some(Intake { begun, ..intake })
+    }
+
+    /// Begins to take in a message, unless it is one that was taken in before.
+    fn begin(&mut self, element: ElementNo, message: &Arc<SpeculativeActions>) -> Option<Begun> {
         let known = self.elements.entry(element).or_default();
         let plans = &self.shapes.plans;
         let mut messages = known
             .plans
             .iter()
             .map(|plan| &plans[*plan as usize].message);
-        if known.built || messages.any(|other| Arc::ptr_eq(other, &message) || **other == *message)
-        {
-            return;
+        if messages.any(|other| Arc::ptr_eq(other, message) || **other == **message) {
+            return None;
         }
         let older = !known.plans.is_empty();
         let number = plans.len() as u32;
         known.plans.push(number);
-        known.turn = if older { known.turn.min(turn) } else { turn };
-        let mut plan = Plan::new(Arc::clone(&message), &mut self.knowledge);
+        let mut plan = Plan::new(Arc::clone(message), &mut self.knowledge);
         // The message may have been stored under another name of the same lineage.
         plan.elements[0] = element;
         self.shapes.plans.push(plan);
-        if older {
-            self.index_outputs(element, store);
-        }
-        for (place, chain) in chains(&message).into_iter().enumerate() {
-            let digest = message.actions[place].digest;
-            if older && self.is_superseded(element, digest, store) {
-                continue;
-            }
-            if let Err(error) = self.add_job(element, number, place as u32, chain, store) {
-                self.problem(element, format!("the action {digest}: {error}"), effects);
-            }
-        }
-        let lost = self.knowledge.settle_actions(element);
-        self.changed.extend(lost);
+        Some(Begun {
+            plan: number,
+            older,
+            chains: chains(message),
+            place: 0,
+        })
     }
 
     fn add_job(
@@ -74,6 +154,7 @@ impl Primer {
         plan: u32,
         place: u32,
         chain: Duration,
+        since: Duration,
         store: &dyn Storage,
     ) -> Result<(), SpeculationError> {
         let known = self.elements.entry(element).or_default();
@@ -87,9 +168,7 @@ impl Primer {
         let base_root = Digest::required(base.input_root_digest.as_ref())
             .map_err(|error| SpeculationError::Message(error.to_string()))?;
         let id = self.jobs.len() as JobId;
-        let root = self
-            .shapes
-            .add_root(plan, base_root, id, &mut self.knowledge, store)?;
+        let root = self.shapes.add_root(plan, base_root, id)?;
         let mut mentions = Vec::new();
         for named in &action.named_trees {
             let named = &message.named_trees[*named as usize];
@@ -104,7 +183,7 @@ impl Primer {
             guarded.push(id);
         }
         self.by_base.insert((element, action.digest), id);
-        self.jobs.push(Job {
+        let mut job = Job {
             guards,
             element,
             plan,
@@ -115,36 +194,37 @@ impl Primer {
             mentions,
             duration: action.duration,
             chain,
-            probability: 0.0,
+            // What is likely is found out when it is adapted.
+            probability: 1.0,
             failed: action.failed,
             state: JobState::Pending,
             earlier: Vec::new(),
-        });
+            adapted_to: None,
+            urgency: 0,
+            marked: false,
+            since,
+        };
         let known = self.elements.entry(element).or_default();
         known.jobs.push(id);
-        if let Some(index) = &mut known.by_outputs
-            && let Some(outputs) = outputs(action.digest, store)
-        {
-            index.entry(outputs).or_default().push(id);
-        }
+        job.urgency = job.rank(known.turn, known.started.then_some(id));
+        self.jobs.push(job);
         self.set_fact(id, ActionFact::NotYet);
-        self.dirty.insert(id);
+        self.shapes.woken.push(id);
         Ok(())
     }
 
-    /// Makes the index of what an element's jobs make, if there is none yet.
-    fn index_outputs(&mut self, element: ElementNo, store: &dyn Storage) {
+    /// Looks at what the next job of an element makes; says whether there was one left.
+    pub(super) fn index_next(&mut self, element: ElementNo, store: &dyn Storage) -> bool {
         let known = self.elements.entry(element).or_default();
-        if known.by_outputs.is_some() {
-            return;
+        let index = known.by_outputs.get_or_insert_default();
+        let Some(id) = known.jobs.get(index.indexed) else {
+            return false;
+        };
+        index.indexed += 1;
+        if let Some(outputs) = outputs(self.jobs[*id as usize].base, store) {
+            index.jobs.entry(outputs).or_default().push(*id);
         }
-        let mut index = ByOutputs::new();
-        for id in &known.jobs {
-            if let Some(outputs) = outputs(self.jobs[*id as usize].base, store) {
-                index.entry(outputs).or_default().push(*id);
-            }
-        }
-        known.by_outputs = Some(index);
+        true
     }
 
     /// The only job of an element that makes the same as `action`, if its own has not been asked for.
@@ -158,10 +238,9 @@ impl Primer {
             return None;
         }
         let outputs = outputs(action, store)?;
-        self.index_outputs(element, store);
         let index = self.elements.get(&element)?.by_outputs.as_ref()?;
         // Configure's tests make the same file again and again: which is which nobody can tell.
-        let [id] = index.get(&outputs)?[..] else {
+        let [id] = index.jobs.get(&outputs)?[..] else {
             return None;
         };
         let job = &self.jobs[id as usize];
@@ -182,7 +261,7 @@ impl Primer {
         };
         let known = self.elements.get(&element);
         let index = known.and_then(|known| known.by_outputs.as_ref());
-        let Some(newer) = index.and_then(|index| index.get(&outputs)) else {
+        let Some(newer) = index.and_then(|index| index.jobs.get(&outputs)) else {
             return false;
         };
         // Actions of one message may make the same in turn, as configure's tests do.
@@ -200,7 +279,8 @@ impl Primer {
                 self.by_base.insert((element, base), id);
                 let fact = self.knowledge.result(element, job.base);
                 if self.knowledge.set_result(element, base, fact) {
-                    self.changed.push_back(Key::Action(element, base));
+                    let key = Key::Action(element, base);
+                    self.changed.push_back((key, self.now));
                 }
             }
         }
