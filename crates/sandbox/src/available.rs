@@ -1,10 +1,15 @@
 //! Whether this machine lets this user make sandboxes, and what to do if it does not.
 
 use std::fs;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
-/// Says in one sentence why no sandbox can be made here; `None` if nothing speaks against it.
-///
-/// `refused` is what the operating system said when one was tried.
+use crate::program::InitProgram;
+use crate::protocol::{Orders, Report, receive, send};
+
+/// Says in one sentence why no sandbox can be made here, `refused` being what the operating system said
+/// when one was tried.
 pub(crate) fn reason(refused: &str) -> String {
     let setting = |path: &str| {
         fs::read_to_string(path)
@@ -33,6 +38,43 @@ pub(crate) fn reason(refused: &str) -> String {
 
 /// Checks whether sandboxes can be made, by making user and mount namespaces in a process of its
 /// own. The error is one sentence that says what to do.
-pub fn check_available(program: &crate::InitProgram) -> Result<(), String> {
-    program.probe().map_err(|refused| reason(&refused))
+pub fn check_available(program: &InitProgram) -> Result<(), String> {
+    probe(program).map_err(|refused| reason(&refused))
+}
+
+/// Makes the namespaces of a sandbox and nothing else; gives what the system refused.
+fn probe(program: &InitProgram) -> Result<(), String> {
+    let nowhere = PathBuf::from("/nonexistent");
+    let orders = Orders {
+        lower: Vec::new(),
+        upper: nowhere.clone(),
+        work: nowhere.clone(),
+        root: nowhere.clone(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        working_directory: nowhere,
+        writable: None,
+        uid: 0,
+        gid: 0,
+        network: false,
+        binds: Vec::new(),
+        stdin: None,
+        nice: 0,
+    };
+    let probe = || -> io::Result<Report> {
+        let (mut ours, theirs) = UnixStream::pair()?;
+        let mut child = program.init(theirs).spawn()?;
+        send(&mut ours, &orders)?;
+        let report = receive(&mut ours);
+        child.wait()?;
+        report
+    };
+    match probe() {
+        // Without folders the overlay can't be mounted; getting there is what was asked for.
+        Ok(Report::Failed { step, .. }) if step == "mount the overlay" => Ok(()),
+        Ok(Report::Unavailable(refused)) => Err(refused),
+        Ok(Report::Failed { step, reason }) => Err(format!("{step}: {reason}")),
+        Ok(Report::Exited(_) | Report::NoProgram) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }

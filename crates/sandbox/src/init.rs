@@ -1,8 +1,8 @@
 //! The init process of a sandbox.
 //!
 //! The program is started again under a private first argument, so that what is forked from is small
-//! and has one thread. It makes the namespaces and forks: the child is process 1 inside, mounts,
-//! runs the command, reaps, and reports. The parent stays outside and waits for the child or for the
+//! and has one thread ([`program`](crate::program)). It makes the namespaces and forks: the child is
+//! process 1 inside, mounts, runs the command, reaps, and reports. The parent stays outside and waits for the child or for the
 //! socket to be closed, whichever comes first: then the child is killed, and with it, by the kernel,
 //! everything in its process namespace.
 
@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio, exit};
+use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, waitpid};
@@ -19,22 +19,6 @@ use rustix::thread::UnshareFlags;
 use crate::mounts::{enter, step};
 use crate::protocol::{Orders, Report, receive, send};
 
-/// The first argument by which the init process is known.
-pub(crate) const ARGUMENT: &str = "__headstart-sandbox-init";
-
-/// Becomes the init process of a sandbox, and never returns, if this process was started as one.
-///
-/// To be called first thing in `main` of every program that makes sandboxes, while it has one
-/// thread.
-pub fn init_if_requested() {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == ARGUMENT)
-    {
-        exit(outside());
-    }
-}
-
 /// Standard input: the socket to the sandbox's maker.
 fn socket() -> UnixStream {
     // SAFETY: descriptor 0 is open, it is the socket that the maker gave, and nothing else in this
@@ -42,7 +26,8 @@ fn socket() -> UnixStream {
     UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) })
 }
 
-fn outside() -> i32 {
+/// Makes a sandbox as it is told on standard input, and gives the exit code for it.
+pub(crate) fn run() -> i32 {
     let mut socket = socket();
     let Ok(orders) = receive::<Orders>(&mut socket) else {
         return 1;

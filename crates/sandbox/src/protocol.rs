@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A message may be this long, in bytes; command lines can be long, but not longer.
-const LIMIT: usize = 64 * 1024 * 1024;
+pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
 
 /// What the init is to do.
 #[derive(Debug, Serialize, Deserialize)]

@@ -3,11 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,82 +21,19 @@ use headstart_store_disk::Layout;
 use crate::available::reason;
 use crate::capture::Layers;
 use crate::folders;
-use crate::init::ARGUMENT;
+use crate::nursery::Nursery;
 use crate::prepare::Prepared;
-use crate::protocol::{Orders, Report, receive, send};
+use crate::program::InitProgram;
+use crate::protocol::{Orders, Report, send};
 use crate::stage::{StagedTree, Stager};
-use crate::streams::Readers;
-
-/// The program that is started as the init process of sandboxes; it calls
-/// [`crate::init_if_requested`] first thing.
-#[derive(Debug, Clone)]
-pub struct InitProgram(PathBuf);
-
-impl Default for InitProgram {
-    /// This program itself.
-    fn default() -> Self {
-        Self("/proc/self/exe".into())
-    }
-}
-
-impl InitProgram {
-    /// Another program.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    fn command(&self, socket: UnixStream) -> Command {
-        let mut command = Command::new(&self.0);
-        command
-            .arg0("headstart-sandbox")
-            .arg(ARGUMENT)
-            .stdin(OwnedFd::from(socket));
-        command
-    }
-
-    /// Makes the namespaces of a sandbox and nothing else; gives what the system refused.
-    pub(crate) fn probe(&self) -> Result<(), String> {
-        let nowhere = PathBuf::from("/nonexistent");
-        let orders = Orders {
-            lower: Vec::new(),
-            upper: nowhere.clone(),
-            work: nowhere.clone(),
-            root: nowhere.clone(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            working_directory: nowhere,
-            writable: None,
-            uid: 0,
-            gid: 0,
-            network: false,
-            binds: Vec::new(),
-            stdin: None,
-            nice: 0,
-        };
-        let probe = || -> io::Result<Report> {
-            let (mut ours, theirs) = UnixStream::pair()?;
-            let mut child = self.command(theirs).spawn()?;
-            send(&mut ours, &orders)?;
-            let report = receive(&mut ours);
-            child.wait()?;
-            report
-        };
-        match probe() {
-            // Without folders the overlay can't be mounted; getting there is what was asked for.
-            Ok(Report::Failed { step, .. }) if step == "mount the overlay" => Ok(()),
-            Ok(Report::Unavailable(refused)) => Err(refused),
-            Ok(Report::Failed { step, reason }) => Err(format!("{step}: {reason}")),
-            Ok(Report::Exited(_) | Report::NoProgram) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
+use crate::streams::{Heard, listen};
 
 /// Sandboxes made of Linux namespaces.
 pub struct NativeSandbox(Arc<Inner>);
 
 struct Inner {
     init: InitProgram,
+    nursery: Nursery,
     /// This sandbox maker's own folder, below one of the process; removed at the end.
     folder: PathBuf,
     store: Arc<Directories<dyn LocalBlobs>>,
@@ -131,6 +66,7 @@ impl NativeSandbox {
         let stager = Stager::new(folder.join("trees"), Arc::clone(&store));
         let number = AtomicU64::new(0);
         Self(Arc::new(Inner {
+            nursery: Nursery::new(init.clone()),
             init,
             folder,
             store,
@@ -228,7 +164,7 @@ impl Inner {
     fn run(
         &self,
         request: &SandboxRequest,
-        ending: &Arc<Ending>,
+        ending: &Ending,
     ) -> Result<SandboxOutcome, SandboxError> {
         let begun = Instant::now();
         let input = match &request.staged {
@@ -304,60 +240,56 @@ impl Inner {
         &self,
         request: &SandboxRequest,
         mut orders: Orders,
-        ending: &Arc<Ending>,
+        ending: &Ending,
     ) -> Result<Ended, SandboxError> {
-        let failed = |step: &str, error: io::Error| SandboxError::Step {
-            step: step.to_owned(),
-            reason: error.to_string(),
-        };
-        let (mut ours, theirs) =
-            UnixStream::pair().map_err(|error| failed("make a socket", error))?;
-        let mut command = self.init.command(theirs);
-        // Open until the init has its own copy.
-        let mut stdin = None;
+        let (mut ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
+        let mut limit = 0;
+        let mut streams = None;
+        // Where a terminal may be involved the init is a child of this process, to be in its session.
+        let mut child = None;
         match &request.streams {
-            Streams::Captured { .. } => {
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            }
             Streams::Inherited => {
-                let inherited = inheritable_stdin();
-                let inherited = inherited.map_err(|error| failed("pass on stdin", error))?;
-                orders.stdin = Some(inherited.as_raw_fd());
-                stdin = Some(inherited);
+                let stdin = inheritable_stdin().map_err(failed("pass on stdin"))?;
+                orders.stdin = Some(stdin.as_raw_fd());
+                let started = self.init.init(theirs).spawn();
+                child = Some(started.map_err(failed(START))?);
+            }
+            Streams::Captured { limit: most } => {
+                let (stdout, out) = io::pipe().map_err(failed("make a pipe"))?;
+                let (stderr, err) = io::pipe().map_err(failed("make a pipe"))?;
+                let forked = self
+                    .nursery
+                    .fork([theirs.as_fd(), out.as_fd(), err.as_fd()]);
+                forked.map_err(failed(START))?;
+                limit = *most;
+                streams = Some((stdout, stderr));
+                drop(theirs);
             }
             Streams::Log(path) => {
                 let log = OpenOptions::new().append(true).create(true).open(path);
-                let log =
-                    log.map_err(|error| failed(&format!("open {}", path.display()), error))?;
-                let copy = log
-                    .try_clone()
-                    .map_err(|error| failed("open the log", error))?;
-                command.stdout(log).stderr(copy);
+                let log = log.map_err(failed(&format!("open {}", path.display())))?;
+                let forked = self
+                    .nursery
+                    .fork([theirs.as_fd(), log.as_fd(), log.as_fd()]);
+                forked.map_err(failed(START))?;
+                drop(theirs);
             }
         }
-        let mut child = command
-            .spawn()
-            .map_err(|error| failed("start the sandbox's init", error))?;
-        // The command holds the other end of the socket until it is dropped.
-        drop(command);
-        drop(stdin);
-        let socket = ours
-            .try_clone()
-            .map_err(|error| failed("watch the sandbox", error))?;
+        let socket = ours.try_clone().map_err(failed("watch the sandbox"))?;
         if ending.watch(socket) {
             ending.end();
         }
-        let readers = match &request.streams {
-            Streams::Captured { limit } => Some(Readers::start(&mut child, *limit, ending)),
-            _ => None,
-        };
-        let report = send(&mut ours, &orders).and_then(|()| receive::<Report>(&mut ours));
-        let _ = child.wait();
-        let (stdout, stderr) = match readers {
-            Some(readers) => readers.finish()?,
-            None => (Bytes::new(), Bytes::new()),
-        };
-        match report {
+        let sent = send(&mut ours, &orders);
+        let heard = listen(&ours, streams, limit, ending);
+        if let Some(mut child) = child {
+            let _ = child.wait();
+        }
+        let Heard {
+            report,
+            stdout,
+            stderr,
+        } = heard?;
+        match sent.and(report) {
             Ok(Report::Exited(exit_code)) => Ok(Ended {
                 exit_code,
                 stdout,
@@ -367,8 +299,17 @@ impl Inner {
             Ok(Report::Unavailable(refused)) => Err(SandboxError::Unavailable(reason(&refused))),
             Ok(Report::Failed { step, reason }) => Err(SandboxError::Step { step, reason }),
             Err(_) if ending.ended.load(Ordering::SeqCst) => Err(SandboxError::Cancelled),
-            Err(error) => Err(failed("hear from the sandbox's init", error)),
+            Err(error) => Err(failed("hear from the sandbox's init")(error)),
         }
+    }
+}
+
+const START: &str = "start the sandbox's init";
+
+fn failed(step: &str) -> impl Fn(io::Error) -> SandboxError {
+    move |error| SandboxError::Step {
+        step: step.to_owned(),
+        reason: error.to_string(),
     }
 }
 

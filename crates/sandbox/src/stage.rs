@@ -1,33 +1,51 @@
 //! Trees as folders of hard links to the store's files.
 //!
-//! A staged tree is shared by all sandboxes that use it at the same time. Base roots, which hundreds
-//! of actions share, stay for later ones too. A staged tree is never written to.
+//! A staged tree is shared by all sandboxes that use it at the same time, and is never written to. When
+//! nobody uses it any more it stays for a while: the next tree is often the same but for a few files,
+//! and is made from it by linking only these. Base roots, which hundreds of actions share, stay as they
+//! are.
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use headstart_execution::SandboxError;
-use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Properties, TreeError};
-use headstart_store::{Directories, LocalBlobs, StoreError};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+use headstart_merkle::DirectoryDigest;
 
 use crate::folders;
+use crate::links::{Links, Store, failed};
 
 /// How many base roots stay when nobody uses them.
 const KEPT: usize = 4;
-/// What everything in a sandbox was last modified at: 2011-11-11 11:11:11 UTC.
-const MODIFIED: i64 = 1_321_009_871;
+/// How many trees stay that nobody uses, and how many entries they may have together.
+const IDLE_TREES: usize = 16;
+const IDLE_ENTRIES: usize = 300_000;
 
-type Store = Directories<dyn LocalBlobs>;
-
-/// A tree as a folder that must not be written to; removed when nobody uses it any more.
+/// A tree as a folder that must not be written to.
 #[derive(Debug)]
 pub struct StagedTree {
     path: PathBuf,
+    root: DirectoryDigest,
+    entries: usize,
+    idle: Weak<Idle>,
 }
+
+/// A folder, and what is in it.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    root: DirectoryDigest,
+    entries: usize,
+}
+
+/// A folder that is being filled; removed if that fails.
+struct Unfinished(PathBuf);
+
+/// Folders that nobody uses, the one used last at the end.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<Folder>>);
 
 impl StagedTree {
     /// The folder.
@@ -38,7 +56,68 @@ impl StagedTree {
 
 impl Drop for StagedTree {
     fn drop(&mut self) {
-        folders::remove(&self.path);
+        let folder = Folder {
+            path: std::mem::take(&mut self.path),
+            root: self.root,
+            entries: self.entries,
+        };
+        match self.idle.upgrade() {
+            Some(idle) => idle.keep(folder),
+            None => folders::remove(&folder.path),
+        }
+    }
+}
+
+impl Unfinished {
+    fn finish(mut self, root: DirectoryDigest, entries: usize) -> Folder {
+        Folder {
+            path: std::mem::take(&mut self.0),
+            root,
+            entries,
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            folders::remove(&self.0);
+        }
+    }
+}
+
+impl Idle {
+    fn folders(&self) -> MutexGuard<'_, Vec<Folder>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, folder: Folder) {
+        let mut folders = self.folders();
+        folders.push(folder);
+        let mut entries: usize = folders.iter().map(|folder| folder.entries).sum();
+        let mut surplus = Vec::new();
+        while folders.len() > IDLE_TREES || entries > IDLE_ENTRIES {
+            let oldest = folders.remove(0);
+            entries -= oldest.entries;
+            surplus.push(oldest);
+        }
+        drop(folders);
+        for folder in surplus {
+            folders::remove(&folder.path);
+        }
+    }
+
+    /// The folder of exactly this tree.
+    fn take(&self, root: DirectoryDigest) -> Option<Folder> {
+        let mut folders = self.folders();
+        let place = folders.iter().rposition(|folder| folder.root == root)?;
+        Some(folders.remove(place))
+    }
+
+    /// The trees of all folders, the one used last first.
+    fn trees(&self) -> Vec<DirectoryDigest> {
+        let folders = self.folders();
+        folders.iter().rev().map(|folder| folder.root).collect()
     }
 }
 
@@ -47,11 +126,12 @@ pub(crate) struct Stager {
     folder: PathBuf,
     store: Arc<Store>,
     staged: Mutex<HashMap<DirectoryDigest, Weak<StagedTree>>>,
+    idle: Arc<Idle>,
     /// The base roots that stay, the one used last at the end.
     kept: Mutex<Vec<(DirectoryDigest, Arc<StagedTree>)>>,
     /// Taken while a large tree is staged, so that others who want it wait instead of doing it too.
     bases: Mutex<()>,
-    number: std::sync::atomic::AtomicU64,
+    number: AtomicU64,
 }
 
 impl Stager {
@@ -61,9 +141,10 @@ impl Stager {
             folder,
             store,
             staged: Mutex::default(),
+            idle: Arc::default(),
             kept: Mutex::default(),
             bases: Mutex::default(),
-            number: Default::default(),
+            number: AtomicU64::default(),
         }
     }
 
@@ -72,15 +153,16 @@ impl Stager {
         if let Some(tree) = self.find(root) {
             return Ok(tree);
         }
-        let number = self
-            .number
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = self.folder.join(number.to_string());
-        // Owned from here on, so that it is removed if staging fails half-way.
-        let tree = Arc::new(StagedTree { path });
-        fs::create_dir_all(&tree.path).map_err(|error| failed(&tree.path, &error.to_string()))?;
-        let mut links = Links { store: &self.store };
-        links.fill(&tree.path, root)?;
+        let folder = match self.idle.take(root) {
+            Some(folder) => folder,
+            None => self.fill(root)?,
+        };
+        let tree = Arc::new(StagedTree {
+            path: folder.path,
+            root,
+            entries: folder.entries,
+            idle: Arc::downgrade(&self.idle),
+        });
         let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
         staged.retain(|_, tree| tree.strong_count() > 0);
         staged.insert(root, Arc::downgrade(&tree));
@@ -111,121 +193,40 @@ impl Stager {
             .get(&root)?
             .upgrade()
     }
-}
 
-struct Links<'a> {
-    store: &'a Store,
-}
-
-impl Links<'_> {
-    /// Fills an empty folder with what is below `root`.
-    fn fill(&mut self, folder: &Path, root: DirectoryDigest) -> Result<(), SandboxError> {
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let open = rustix::fs::open(folder, flags, Mode::empty());
-        let open = open.map_err(|error| failed(folder, &error.to_string()))?;
-        self.fill_directory(&open, folder, root)
-    }
-
-    fn fill_directory(
-        &mut self,
-        at: &OwnedFd,
-        path: &Path,
-        digest: DirectoryDigest,
-    ) -> Result<(), SandboxError> {
-        let directory = self
-            .store
-            .read_directory(digest)
-            .map_err(|error| match error {
-                TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-                error => failed(path, &error.to_string()),
-            })?;
-        for (name, node) in &directory.entries {
-            let name = name.as_str();
-            let failed = |error: rustix::io::Errno| failed(&path.join(name), &error.to_string());
-            match node {
-                Node::File(file) => {
-                    let source = self.store.store().file(file.digest, file.executable)?;
-                    match file.properties.mtime().is_some() || file.properties.unix_mode().is_some()
-                    {
-                        false => link(&source, at, name).map_err(failed)?,
-                        // A link would give its time and mode to the object.
-                        true => copy(&source, at, name, &file.properties).map_err(failed)?,
-                    }
-                }
-                Node::Symlink(symlink) => {
-                    rustix::fs::symlinkat(&*symlink.target, at, name).map_err(failed)?;
-                    set_modified(at, name).map_err(failed)?;
-                }
-                Node::Directory(child) => {
-                    rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-                    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                    let open =
-                        rustix::fs::openat(at, name, flags, Mode::empty()).map_err(failed)?;
-                    self.fill_directory(&open, &path.join(name), *child)?;
-                    let inner = self
-                        .store
-                        .read_directory(*child)
-                        .map_err(|error| self::failed(&path.join(name), &error.to_string()))?;
-                    set_times(at, name, &inner.properties).map_err(failed)?;
-                }
+    /// A folder of a tree: one of a similar tree made into it, or else a new one.
+    fn fill(&self, root: DirectoryDigest) -> Result<Folder, SandboxError> {
+        let links = Links(&self.store);
+        let entries = links.size(root).unwrap_or_default();
+        if let Some(Folder {
+            path, root: old, ..
+        }) = self.similar(&links, root, entries)
+        {
+            let folder = Unfinished(path);
+            match links.change(&folder.0, old, root) {
+                Ok(()) => return Ok(folder.finish(root, entries)),
+                Err(error) => tracing::debug!(%error, "a staged tree is made anew"),
             }
         }
-        Ok(())
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let folder = Unfinished(self.folder.join(number.to_string()));
+        fs::create_dir_all(&folder.0).map_err(|error| failed(&folder.0, &error.to_string()))?;
+        links.fill(&folder.0, root)?;
+        Ok(folder.finish(root, entries))
     }
-}
 
-/// Links a file of the store; copies it where it has too many links already or lies elsewhere.
-fn link(source: &Path, at: &OwnedFd, name: &str) -> rustix::io::Result<()> {
-    use rustix::io::Errno;
-    match rustix::fs::linkat(CWD, source, at, name, AtFlags::empty()) {
-        Err(Errno::MLINK | Errno::XDEV | Errno::PERM) => {}
-        other => return other,
-    }
-    copy(source, at, name, &Properties::default())
-}
-
-/// Copies a file of the store, with the time and mode that its node says.
-fn copy(
-    source: &Path,
-    at: &OwnedFd,
-    name: &str,
-    properties: &Properties,
-) -> rustix::io::Result<()> {
-    use rustix::io::Errno;
-    let from = rustix::fs::open(source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mode = match properties.unix_mode() {
-        Some(mode) => mode & 0o777,
-        None => rustix::fs::fstat(&from)?.st_mode & 0o777,
-    };
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let to = rustix::fs::openat(at, name, flags, Mode::from_raw_mode(0o600))?;
-    let (mut from, mut to) = (fs::File::from(from), fs::File::from(to));
-    std::io::copy(&mut from, &mut to)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(mode))?;
-    set_times(at, name, properties)
-}
-
-fn set_modified(at: &impl AsFd, name: &str) -> rustix::io::Result<()> {
-    set_times(at, name, &Properties::default())
-}
-
-fn set_times(at: &impl AsFd, name: &str, properties: &Properties) -> rustix::io::Result<()> {
-    let (tv_sec, nanos) = properties.mtime().unwrap_or((MODIFIED, 0));
-    let time = Timespec {
-        tv_sec,
-        tv_nsec: nanos.into(),
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
-    rustix::fs::utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn failed(path: &Path, reason: &str) -> SandboxError {
-    SandboxError::Step {
-        step: format!("stage {}", path.display()),
-        reason: reason.to_owned(),
+    /// The idle folder whose tree is most like `root`, if to change it is clearly less than to make the
+    /// `entries` of `root` anew.
+    fn similar(&self, links: &Links<'_>, root: DirectoryDigest, entries: usize) -> Option<Folder> {
+        let mut bound = entries / 2;
+        let mut best = None;
+        for tree in self.idle.trees() {
+            if let Some(distance) = links.distance(tree, root, bound) {
+                bound = distance;
+                best = Some(tree);
+            }
+        }
+        // Somebody else may have taken it meanwhile.
+        self.idle.take(best?)
     }
 }

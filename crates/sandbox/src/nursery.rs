@@ -1,0 +1,153 @@
+//! A process that the init processes of sandboxes are forked from.
+//!
+//! To start this program takes milliseconds, most of them the dynamic loader's; to fork it, a fraction
+//! of one. So it is started once, as small as it is then, and forks for each message: the child takes
+//! the descriptors that the message brings as its standard streams, and goes on as an init process
+//! that was started for itself would.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+use crate::program::InitProgram;
+
+/// How many descriptors come with a message.
+const STREAMS: usize = 3;
+
+/// A nursery, seen from outside. It is started when it is first needed, and again if it was killed.
+pub(crate) struct Nursery {
+    init: InitProgram,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    /// Closing it ends the process. `None` only while it is dropped.
+    control: Option<OwnedFd>,
+    process: Child,
+}
+
+impl Nursery {
+    pub(crate) fn new(init: InitProgram) -> Self {
+        Self {
+            init,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Has an init process made whose standard input, output and error are these.
+    pub(crate) fn fork(&self, streams: [BorrowedFd<'_>; STREAMS]) -> io::Result<()> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*running
+            && running.ask(&streams).is_ok()
+        {
+            return Ok(());
+        }
+        let started = Running::start(&self.init)?;
+        started.ask(&streams)?;
+        *running = Some(started);
+        Ok(())
+    }
+}
+
+impl Running {
+    fn start(init: &InitProgram) -> io::Result<Self> {
+        let (control, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let process = init.nursery(theirs).stdout(Stdio::null()).spawn()?;
+        Ok(Self {
+            control: Some(control),
+            process,
+        })
+    }
+
+    fn ask(&self, streams: &[BorrowedFd<'_>; STREAMS]) -> io::Result<()> {
+        let control = self.control.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        rights.push(SendAncillaryMessage::ScmRights(streams));
+        let nothing = [IoSlice::new(&[0])];
+        rustix::net::sendmsg(control, &nothing, &mut rights, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control = None;
+        let _ = self.process.wait();
+    }
+}
+
+/// Forks for each message on standard input until that is closed. Returns in each child, whose standard
+/// streams are then what came with the message; in the nursery itself with its exit code.
+pub(crate) fn tend() -> Result<(), i32> {
+    ignore_children(true);
+    loop {
+        let streams = match next_message() {
+            Ok(Some(streams)) => streams,
+            Ok(None) => return Err(0),
+            Err(_) => return Err(1),
+        };
+        // Whoever sent something else, or finds that there can be no more processes, sees the socket
+        // closed.
+        let Ok([socket, stdout, stderr]) = <[OwnedFd; STREAMS]>::try_from(streams) else {
+            continue;
+        };
+        // SAFETY: this process has one thread, so the child may use everything.
+        if unsafe { libc::fork() } != 0 {
+            continue;
+        }
+        ignore_children(false);
+        let taken = rustix::stdio::dup2_stdin(&socket)
+            .and_then(|()| rustix::stdio::dup2_stdout(&stdout))
+            .and_then(|()| rustix::stdio::dup2_stderr(&stderr));
+        return taken.map_err(|_| 1);
+    }
+}
+
+/// The descriptors of the next message; `None` if there will be none.
+fn next_message() -> rustix::io::Result<Option<Vec<OwnedFd>>> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let received = rustix::net::recvmsg(
+            rustix::stdio::stdin().as_fd(),
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        match received {
+            Ok(message) if message.bytes == 0 => return Ok(None),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        }
+        let mut descriptors = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        return Ok(Some(descriptors));
+    }
+}
+
+/// Whether children that end are forgotten at once, or wait for somebody to ask for them.
+fn ignore_children(ignore: bool) {
+    let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: no handler of this program is involved.
+    unsafe { libc::signal(libc::SIGCHLD, handler) };
+}
