@@ -190,6 +190,15 @@ impl BlobStore for Layered {
         }
     }
 
+    fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        let read = self.blobs.read_all(digests).into_iter().zip(digests);
+        read.map(|(read, digest)| match read {
+            Err(StoreError::Missing(_)) => self.written.read(*digest),
+            read => read,
+        })
+        .collect()
+    }
+
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
         match self.blobs.open(digest) {
             Err(StoreError::Missing(_)) => self.written.open(digest),

@@ -23,8 +23,8 @@ const PAIRS: usize = 15;
 const EDITS: usize = 5;
 
 /// Builds `element` of the project in `project`, with the cache directory `cache`, again and again.
-/// Prints the seconds of each pair, and the median of their ratios. Then lines are appended to the
-/// file `edited`, and how soon each build's first predictions were executed is printed.
+/// Prints the seconds of each pair, those that processors worked, and the medians' ratios. Then lines
+/// are appended to the file `edited`, and how soon each build's predictions were executed is printed.
 pub(crate) fn run(
     project: &Path,
     cache: &Path,
@@ -41,6 +41,7 @@ pub(crate) fn run(
     place.rebuild(Mode::Full)?;
     let mut ratios = Vec::new();
     let mut fastest = [f64::INFINITY; 2];
+    let mut processor = [Vec::new(), Vec::new()];
     for pair in 0..PAIRS {
         // Whoever comes second finds the machine as the other has left it.
         let (none, full) = if pair % 2 == 0 {
@@ -50,26 +51,38 @@ pub(crate) fn run(
             let full = place.rebuild(Mode::Full)?;
             (place.rebuild(Mode::None)?, full)
         };
-        let seconds = [none.0, full.0].map(|time| time.as_secs_f64());
+        let seconds = [none.wall, full.wall].map(|time| time.as_secs_f64());
         let ratio = seconds[1] / seconds[0];
         fastest = std::array::from_fn(|which| seconds[which].min(fastest[which]));
-        let account = &full.1.total;
+        processor[0].push(none.processor);
+        processor[1].push(full.processor);
+        let account = &full.report.total;
         println!(
-            "{:.3} s without, {:.3} s with: {ratio:.3}; {} calls, {} hit, {} primed",
-            seconds[0], seconds[1], account.asked, account.hit, account.primed
+            "{:.3} s without, {:.3} s with: {ratio:.3}; {:.2} and {:.2} s of processors; \
+             {} calls, {} hit, {} primed",
+            seconds[0],
+            seconds[1],
+            none.processor,
+            full.processor,
+            account.asked,
+            account.hit,
+            account.primed
         );
         ratios.push(ratio);
     }
-    ratios.sort_by(f64::total_cmp);
     println!(
         "with speculation it takes {:.3} times as long (median of the pairs; the fastest of each: {:.3})",
-        ratios[PAIRS / 2],
+        median(&mut ratios),
         fastest[1] / fastest[0]
+    );
+    let [none, full] = processor.map(|mut seconds| median(&mut seconds));
+    println!(
+        "and {:.3} times as much of processors: {full:.2} s, not {none:.2} s (medians)",
+        full / none
     );
     for _ in 0..EDITS {
         append_a_line(edited)?;
-        let (_, report) = place.build(Mode::Full)?;
-        print_latency(&report.latency);
+        print_latency(&place.build(Mode::Full)?.report.latency);
     }
     Ok(())
 }
@@ -89,6 +102,29 @@ fn print_latency(latency: &Latency) {
     );
 }
 
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Seconds that processors have worked for this process and all that it has waited for, as proc(5)
+/// tells them: in hundredths.
+fn processor_seconds() -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").ok_or("the kernel tells no times")?;
+    let times = fields.split(' ').skip(11).take(4);
+    let ticks: Result<Vec<u64>, _> = times.map(str::parse).collect();
+    Ok(ticks?.iter().sum::<u64>() as f64 / 100.0)
+}
+
+/// What a build took.
+struct Took {
+    wall: Duration,
+    /// Seconds of all processors.
+    processor: f64,
+    report: BuildReport,
+}
+
 struct Place<'a> {
     project: &'a Path,
     cache: &'a Path,
@@ -97,7 +133,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// Builds the element although it was built before, and says how long that took.
-    fn rebuild(&self, mode: Mode) -> Result<(Duration, BuildReport), Failure> {
+    fn rebuild(&self, mode: Mode) -> Result<Took, Failure> {
         let session = self.open()?;
         let name = self.element.trim_end_matches(".bst").replace('/', "-");
         let refs = self
@@ -121,8 +157,8 @@ impl Place<'_> {
         })?))
     }
 
-    fn build(&self, mode: Mode) -> Result<(Duration, BuildReport), Failure> {
-        let begun = Instant::now();
+    fn build(&self, mode: Mode) -> Result<Took, Failure> {
+        let (begun, processor) = (Instant::now(), processor_seconds()?);
         let session = self.open()?;
         let loaded = Arc::new(session.load(&[self.element.to_owned()])?);
         let request = BuildRequest {
@@ -138,8 +174,13 @@ impl Place<'_> {
         let interrupt = CancellationToken::new();
         let built = session.build(&loaded, &request, &Silent, interrupt);
         let report = runtime.block_on(built)?;
+        drop(runtime);
         match report.success {
-            true => Ok((begun.elapsed(), report)),
+            true => Ok(Took {
+                wall: begun.elapsed(),
+                processor: processor_seconds()? - processor,
+                report,
+            }),
             false => Err(format!("{} could not be built", self.element).into()),
         }
     }

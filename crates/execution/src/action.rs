@@ -68,15 +68,34 @@ impl ActionSpec {
         store: &(impl BlobStore + ?Sized),
     ) -> Result<Self, InvalidAction> {
         let action: reapi::Action = read_message(store, digest, "an Action")?;
+        let command = read_message(store, Self::command(digest, &action)?, "a Command")?;
+        Self::of(digest, action, command)
+    }
+
+    /// Where the command of an action is that has this digest.
+    pub fn command(
+        digest: ActionDigest,
+        action: &reapi::Action,
+    ) -> Result<CommandDigest, InvalidAction> {
+        let command = Digest::required(action.command_digest.as_ref());
+        command.map_err(|error| InvalidAction::Field {
+            action: digest,
+            reason: format!("command_digest: {error}"),
+        })
+    }
+
+    /// Puts an action that has this digest and its command together.
+    pub fn of(
+        digest: ActionDigest,
+        action: reapi::Action,
+        command: reapi::Command,
+    ) -> Result<Self, InvalidAction> {
         let invalid = |reason: String| InvalidAction::Field {
             action: digest,
             reason,
         };
-        let command: CommandDigest = Digest::required(action.command_digest.as_ref())
-            .map_err(|error| invalid(format!("command_digest: {error}")))?;
         let input_root = Digest::required(action.input_root_digest.as_ref())
             .map_err(|error| invalid(format!("input_root_digest: {error}")))?;
-        let command: reapi::Command = read_message(store, command, "a Command")?;
         if command.arguments.is_empty() {
             return Err(invalid("the command has no arguments".to_owned()));
         }

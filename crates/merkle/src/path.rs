@@ -49,9 +49,11 @@ fn flaw(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("a component is empty"),
         "." | ".." => Some("`.` and `..` have no place in it"),
-        _ if name.contains('/') => Some("a component contains `/`"),
-        _ if name.contains('\0') => Some("it contains a NUL"),
-        _ => None,
+        _ => name.bytes().find_map(|byte| match byte {
+            b'/' => Some("a component contains `/`"),
+            0 => Some("it contains a NUL"),
+            _ => None,
+        }),
     }
 }
 

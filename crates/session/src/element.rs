@@ -17,7 +17,7 @@ use headstart_project::ElementId;
 use headstart_reapi::reapi;
 use headstart_speculation::{
     Dependency, Event, Generation, Mode, NamedTree, Note, NoteKind, SpeculativeActions, Staged,
-    generate,
+    generate, generate_again,
 };
 use headstart_store::BlobStore;
 
@@ -221,7 +221,12 @@ impl Workshop {
                 tree: *tree,
             })
             .collect();
-        let generated = generate(&generation, &*self.session.directories);
+        let again = self.earlier_record(id);
+        let again = again.and_then(|earlier| generate_again(&generation, &earlier));
+        let generated = match again {
+            Some(generated) => Ok(generated),
+            None => generate(&generation, &*self.session.directories),
+        };
         let stored = generated.map_err(|error| error.to_string()).and_then(|generated| {
             for problem in &generated.problems {
                 tracing::warn!(element = %graph[id].full_name, problem, "a subaction can't be adapted");
@@ -246,6 +251,14 @@ impl Workshop {
                 recorded
             }
         }
+    }
+
+    /// The newest record of earlier builds of an element.
+    fn earlier_record(&self, id: ElementId) -> Option<Arc<SpeculativeActions>> {
+        let fact = self.board.get(id);
+        let record = fact.earlier.first().copied().or(fact.recorded)?;
+        let element = subject(&self.loaded.graph, id);
+        self.board.records.get(record, &element, None)
     }
 
     fn note_generated(&self, message: &SpeculativeActions) {

@@ -3,6 +3,7 @@
 //! The layout is described beside the fields of the `SpeculativeActions` message.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use headstart_reapi::Message;
 use headstart_reapi::buildstream::SpeculativeActions as Wire;
 use headstart_reapi::buildstream::speculative_actions as wire;
 
-use crate::message::{BaseAction, NamedTree, Owned, SpeculativeActions, Trees};
+use crate::message::{BaseAction, Fingerprint, NamedTree, Owned, SpeculativeActions, Trees};
 use crate::origin::ElementId;
 use crate::storage::SpeculationError;
 use crate::table::{Candidate, Exception, Kind, Rule, RuleId, Table};
@@ -51,6 +52,10 @@ impl SpeculativeActions {
             let micros = u64::try_from(action.duration.as_micros()).unwrap_or(u64::MAX);
             message.durations.push(micros);
             action.write(place as u32, &mut message.needs);
+            message.kinds.push(match &*action.kind {
+                "" => 0,
+                kind => 1 + writer.string(kind),
+            });
         }
         for rule in &self.rules {
             writer.rule(rule, &mut message.rules);
@@ -72,6 +77,8 @@ impl SpeculativeActions {
             .collect();
         message.contents = Some(digests(writer.contents.into_iter()));
         message.strings = writer.strings;
+        let fingerprint = self.fingerprint.map(|fingerprint| fingerprint.0);
+        message.fingerprint = fingerprint.map(Vec::from).unwrap_or_default().into();
         message
     }
 
@@ -97,6 +104,10 @@ impl SpeculativeActions {
             actions: reader.actions,
             others: reader.others,
             named_trees: reader.named_trees,
+            // One that is something else is as good as none.
+            fingerprint: <[u8; 32]>::try_from(&message.fingerprint[..])
+                .ok()
+                .map(Fingerprint),
         })
     }
 }
@@ -410,6 +421,14 @@ fn read_actions(message: &Wire) -> Result<Vec<BaseAction>, SpeculationError> {
     if digests.len() != message.durations.len() {
         return Err(invalid("there are not as many durations as actions"));
     }
+    // Older records have none.
+    let mut kinds: HashMap<u32, Arc<str>> = HashMap::new();
+    let mut kind = |place: usize| {
+        let number = message.kinds.get(place)?.checked_sub(1)?;
+        let text = message.strings.get(number as usize)?;
+        let known = kinds.entry(number);
+        Some(Arc::clone(known.or_insert_with(|| text.as_str().into())))
+    };
     let mut actions = Vec::with_capacity(digests.len());
     let mut numbers = Numbers(message.needs.iter());
     for (place, (digest, micros)) in digests.into_iter().zip(&message.durations).enumerate() {
@@ -427,6 +446,7 @@ fn read_actions(message: &Wire) -> Result<Vec<BaseAction>, SpeculationError> {
             digest,
             duration: Duration::from_micros(*micros),
             failed: flags & FAILED != 0,
+            kind: kind(place).unwrap_or_default(),
             usable: flags & UNUSABLE == 0,
             needs,
             guards,

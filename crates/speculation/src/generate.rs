@@ -3,6 +3,7 @@
 //! Each Directory of the recorded input trees is looked at once for each path it is met at,
 //! whatever the number of actions that have it.
 
+mod again;
 mod archive;
 mod artifact;
 mod inputs;
@@ -12,17 +13,23 @@ mod suffix;
 mod view;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use headstart_execution::{ActionSpec, Subaction};
-use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, TreePath, Visit, walk};
+use headstart_merkle::{
+    ActionDigest, BlobDigest, CommandDigest, DirectoryDigest, TreePath, Visit, walk,
+};
 use headstart_reapi::reapi;
-use headstart_store::read_message;
+use headstart_store::{StoreError, decode_message};
 
 use crate::message::{BaseAction, NamedTree, SpeculativeActions};
 use crate::mode::Mode;
+use crate::odds::kind_of;
 use crate::origin::ElementId;
 use crate::storage::{SpeculationError, Storage};
+pub use again::generate_again;
 pub(crate) use inputs::own_candidate;
 use inputs::{Inputs, Summary};
 use outputs::OutputIndex;
@@ -30,6 +37,8 @@ pub(crate) use rules::Rules;
 use suffix::Suffixes;
 use view::{Layer, Of, View};
 
+/// How many recorded actions are read together.
+const READ_TOGETHER: usize = 256;
 /// How many input trees are read ahead at a time. They are in memory until they are looked at.
 const READ_AHEAD: usize = 16;
 
@@ -148,13 +157,11 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
     message.named_trees.clone_from(&build.named_trees);
     message.trees = rules.trees();
     (message.elements, message.rules, message.others) = rules.finish();
+    // What can't be read today may be there tomorrow.
+    message.fingerprint = build.fingerprint().filter(|_| problems.is_empty());
     Ok(Generated {
         recorded: recorded.len(),
-        unusable: message
-            .actions
-            .iter()
-            .filter(|action| !action.usable)
-            .count(),
+        unusable: message.unusable(),
         message,
         problems,
     })
@@ -169,6 +176,11 @@ struct Recorded<'a> {
 }
 
 impl Recorded<'_> {
+    fn kind(&self) -> Arc<str> {
+        let kind = self.spec.as_ref().map(kind_of);
+        kind.unwrap_or_default().into()
+    }
+
     fn base(&self, summary: &Summary, named: &[NamedTree]) -> BaseAction {
         let mentions = |tree: &NamedTree| {
             let text = tree.tree.to_string();
@@ -183,6 +195,7 @@ impl Recorded<'_> {
             digest: self.digest,
             duration: self.subaction.duration,
             failed: self.subaction.result.message().exit_code != 0,
+            kind: self.kind(),
             // What is not to be cached can't be a hit.
             usable: summary.usable && self.spec.as_ref().is_some_and(|spec| !spec.do_not_cache),
             needs: summary.needs.to_vec(),
@@ -192,36 +205,46 @@ impl Recorded<'_> {
     }
 }
 
-/// Each distinct action once, where it was first asked for.
+/// Each distinct action once, where it was first asked for, and as what is known best of it.
+fn distinct(subactions: &[Subaction]) -> Vec<&Subaction> {
+    let mut places: HashMap<ActionDigest, usize> = HashMap::new();
+    let mut distinct: Vec<&Subaction> = Vec::new();
+    for subaction in subactions {
+        match places.entry(subaction.action) {
+            // A repetition may know more: how long it took, or that it went well after all.
+            Entry::Occupied(place) => {
+                let known = &mut distinct[*place.get()];
+                if better(subaction, known) {
+                    *known = subaction;
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(distinct.len());
+                distinct.push(subaction);
+            }
+        }
+    }
+    distinct
+}
+
 fn read_recorded<'a>(
     build: &'a Generation,
     store: &dyn Storage,
     problems: &mut Vec<String>,
 ) -> Vec<Recorded<'a>> {
-    let mut places: HashMap<ActionDigest, usize> = HashMap::new();
-    let mut recorded: Vec<Recorded<'a>> = Vec::new();
-    for subaction in &build.subactions {
-        if let Some(&place) = places.get(&subaction.action) {
-            let known = &mut recorded[place];
-            // A repetition may know more: how long it took, or that it went well after all.
-            if better(subaction, known.subaction) {
-                known.subaction = subaction;
-            }
-            continue;
+    let distinct = distinct(&build.subactions).into_iter();
+    let recorded = distinct.map(|subaction| Recorded {
+        digest: subaction.action,
+        subaction,
+        spec: None,
+    });
+    let mut recorded: Vec<Recorded<'a>> = recorded.collect();
+    for some in recorded.chunks_mut(READ_TOGETHER) {
+        let digests: Vec<_> = some.iter().map(|one| one.digest).collect();
+        for (one, spec) in some.iter_mut().zip(read_exactly(&digests, store)) {
+            let problem = |error: SpeculationError| problems.push(error.to_string());
+            one.spec = spec.map_err(problem).ok();
         }
-        let spec = match read_exactly(subaction.action, store) {
-            Ok(spec) => Some(spec),
-            Err(error) => {
-                problems.push(error.to_string());
-                None
-            }
-        };
-        places.insert(subaction.action, recorded.len());
-        recorded.push(Recorded {
-            digest: subaction.action,
-            subaction,
-            spec,
-        });
     }
     recorded
 }
@@ -231,14 +254,41 @@ fn better(new: &Subaction, old: &Subaction) -> bool {
     worth(new) > worth(old)
 }
 
-/// Reads an action, unless it has fields that adapting it would lose.
-fn read_exactly(digest: ActionDigest, store: &dyn Storage) -> Result<ActionSpec, SpeculationError> {
-    let action: reapi::Action = read_message(store.blobs(), digest, "an Action")?;
+/// Reads actions with their commands, except those that have fields that adapting them would lose.
+fn read_exactly(
+    digests: &[ActionDigest],
+    store: &dyn Storage,
+) -> Vec<Result<ActionSpec, SpeculationError>> {
+    let blobs: Vec<BlobDigest> = digests.iter().map(|digest| digest.blob()).collect();
+    let read = store.blobs().read_all(&blobs);
+    let actions = digests.iter().zip(read);
+    let actions = actions.map(|(digest, bytes)| exactly(*digest, bytes?));
+    let actions: Vec<Result<_, SpeculationError>> = actions.collect();
+    let commands = actions.iter().flatten().map(|(_, command)| command.blob());
+    let commands: Vec<BlobDigest> = commands.collect();
+    let mut read = store.blobs().read_all(&commands).into_iter();
+    let put_together = |(digest, action): (&ActionDigest, Result<_, SpeculationError>)| {
+        let (action, command): (reapi::Action, CommandDigest) = action?;
+        let missing = || Err(StoreError::Missing(command.blob()));
+        let bytes = read.next().unwrap_or_else(missing)?;
+        let command = decode_message(command, bytes, "a Command")?;
+        Ok(ActionSpec::of(*digest, action, command)?)
+    };
+    digests.iter().zip(actions).map(put_together).collect()
+}
+
+/// An Action, and where its command is.
+fn exactly(
+    digest: ActionDigest,
+    bytes: Bytes,
+) -> Result<(reapi::Action, CommandDigest), SpeculationError> {
+    let action: reapi::Action = decode_message(digest, bytes, "an Action")?;
     if ActionDigest::of(&headstart_reapi::Message::encode_to_vec(&action)) != digest {
         let reason = format!("the action {digest} has fields that are not known");
         return Err(SpeculationError::Message(reason));
     }
-    Ok(ActionSpec::read(digest, store.blobs())?)
+    let command = ActionSpec::command(digest, &action)?;
+    Ok((action, command))
 }
 
 fn layers(build: &Generation) -> Vec<Layer> {

@@ -35,7 +35,7 @@ pub mod testing;
 pub use account::Account;
 pub use event::{Effect, Event, Unavailable};
 pub use explain::{Calls, Difference, Explainer, Explanation, Input, InputDifference, Today};
-pub use generate::{Dependency, Generated, Generation, Staged, generate};
+pub use generate::{Dependency, Generated, Generation, Staged, generate, generate_again};
 pub use message::{BaseAction, NamedTree, SpeculativeActions};
 pub use mode::{Mode, UnknownMode};
 pub use note::{Note, NoteKind};

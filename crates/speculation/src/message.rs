@@ -1,6 +1,7 @@
 //! What is stored of an element: its recorded actions, and where their inputs came from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, Node, TreePath};
@@ -27,7 +28,13 @@ pub struct SpeculativeActions {
     pub(crate) artifact: Table,
     pub(crate) named_trees: Vec<NamedTree>,
     pub(crate) trees: Trees,
+    /// What it follows from, if that can be told.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
+
+/// A SHA-256 hash of all that a record follows from, but for how long actions ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
 
 /// Sources and artifacts of elements, as they were, by the element's place.
 pub(crate) type Trees = BTreeMap<(u32, Owned), DirectoryDigest>;
@@ -49,6 +56,8 @@ pub struct BaseAction {
     /// Whether its exit code was other than zero. Such a result is nobody's hit, but the action
     /// may do better with other inputs.
     pub failed: bool,
+    /// What kind of call it is, as [`kind_of`](crate::kind_of) says; empty if not known.
+    pub kind: Arc<str>,
     /// Whether it can be adapted: it can be read, and all its inputs can be followed.
     pub usable: bool,
     /// Places of the earlier actions whose outputs are among its inputs, in order.
@@ -82,6 +91,7 @@ impl SpeculativeActions {
             artifact: Table::default(),
             named_trees: Vec::new(),
             trees: Trees::new(),
+            fingerprint: None,
         }
     }
 
@@ -98,6 +108,11 @@ impl SpeculativeActions {
     /// All elements that origins are in, the element itself first.
     pub fn elements(&self) -> &[ElementId] {
         &self.elements
+    }
+
+    /// How many of the recorded actions can't be adapted.
+    pub(crate) fn unusable(&self) -> usize {
+        self.actions.iter().filter(|action| !action.usable).count()
     }
 
     /// Whether it says nothing, and need not be stored.

@@ -16,9 +16,10 @@ use headstart_reapi::buildstream::speculative_actions::{self as wire, Speculativ
 use crate::generate::{Generation, Rules, own_candidate};
 use crate::message::{BaseAction, SpeculativeActions};
 use crate::mode::Mode;
+use crate::odds::kind_of;
 use crate::origin::{ElementId, Origin, Overlay};
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, content, directory};
-use crate::table::{Candidate, DirId, Kind, Table, TableBuilder};
+use crate::table::{Candidate, Finger, Kind, RuleId, Table, TableBuilder};
 
 impl SpeculativeActions {
     /// The message in the prototype's layout. `artifact` is the element's artifact, whose files are
@@ -194,6 +195,7 @@ impl Reading<'_, '_> {
         needs.dedup();
         let ordered = needs.iter().all(|needed| *needed < place);
         let read = ActionSpec::read(digest, self.store.blobs());
+        let kind = read.as_ref().map(kind_of).unwrap_or_default();
         let walked = match read {
             Ok(spec) if ordered => self.walk(spec.input_root, &origins, inputs).is_ok(),
             _ => false,
@@ -202,6 +204,7 @@ impl Reading<'_, '_> {
             digest,
             duration: std::time::Duration::ZERO,
             failed: false,
+            kind: kind.into(),
             usable: walked,
             needs: if ordered { needs } else { Vec::new() },
             guards: Vec::new(),
@@ -249,28 +252,23 @@ impl Reading<'_, '_> {
             if depth > MAX_DEPTH {
                 return Err(SpeculationError::TooDeep(TreePath::root()));
             }
+            let (mut finger, mut decided) = (Finger::default(), Vec::new());
             for (name, node) in &directory(self.store, digest)?.entries {
                 if let Node::Directory(child) = node {
                     pending.push((*child, table.child(at, name), depth + 1));
-                } else if let Some(content) = content(node) {
-                    self.file(at, name, content, origins, table);
+                } else if let Some(content) = content(node)
+                    && table.known(at, &mut finger, name, content).is_none()
+                {
+                    let rule = self.rule(name, content, origins);
+                    decided.push((name.clone(), content, rule));
                 }
             }
+            table.add(at, decided);
         }
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        at: DirId,
-        name: &Name,
-        content: BlobDigest,
-        origins: &Origins,
-        table: &mut TableBuilder,
-    ) {
-        if table.known(at, name, content).is_some() {
-            return;
-        }
+    fn rule(&mut self, name: &Name, content: BlobDigest, origins: &Origins) -> Option<RuleId> {
         let listed = origins.get(&content).map(Vec::as_slice).unwrap_or_default();
         let alike = |path: &TreePath| path.split().is_some_and(|(_, other)| other == *name);
         let some_alike = listed.iter().any(|(_, _, path)| alike(path));
@@ -286,8 +284,7 @@ impl Reading<'_, '_> {
             })
         });
         let candidates = candidates.collect();
-        let rule = self.rules.intern(candidates);
-        table.set(at, name, content, rule);
+        self.rules.intern(candidates)
     }
 }
 

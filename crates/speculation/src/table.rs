@@ -1,6 +1,6 @@
 //! Which origins the files of a tree have: one rule for most files of a directory, and exceptions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use headstart_merkle::{BlobDigest, Name, TreePath};
 use smallvec::SmallVec;
@@ -178,11 +178,19 @@ pub(crate) struct TableBuilder {
 #[derive(Default)]
 struct BuilderDirectory {
     children: BTreeMap<Name, DirId>,
-    files: HashMap<Name, Contents>,
+    /// In order of their names.
+    files: Vec<(Name, Contents)>,
 }
 
 /// Contents met at one path; nearly always one, which is looked at for each action that has it.
 type Contents = SmallVec<[(BlobDigest, Option<RuleId>); 1]>;
+
+/// Where in a directory's files the last name was, when names are looked up in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finger(usize);
+
+/// A file of a directory, and what was decided of it.
+pub(crate) type Decided = (Name, BlobDigest, Option<RuleId>);
 
 impl TableBuilder {
     pub(crate) fn new() -> Self {
@@ -195,27 +203,48 @@ impl TableBuilder {
         make_child(&mut self.directories, parent, name, |d| &mut d.children)
     }
 
-    /// What was decided of a file: `Some(None)` if it has no rule.
+    /// What was decided of a file: `Some(None)` if it has no rule. Names come in order for each
+    /// `finger`: then they are found in a step or two.
     pub(crate) fn known(
         &self,
         directory: DirId,
+        finger: &mut Finger,
         name: &Name,
         content: BlobDigest,
     ) -> Option<Option<RuleId>> {
-        let contents = self.directories[directory as usize].files.get(name)?;
+        let files = self.directories[directory as usize].files.get(finger.0..)?;
+        let mut beyond = 1;
+        while files.get(beyond - 1).is_some_and(|(file, _)| file < name) {
+            beyond *= 2;
+        }
+        let before = beyond / 2;
+        let between = &files[before..beyond.min(files.len())];
+        let place = before + between.partition_point(|(file, _)| file < name);
+        finger.0 += place;
+        let (_, contents) = files.get(place).filter(|(file, _)| file == name)?;
         let known = contents.iter().find(|(digest, _)| *digest == content);
         known.map(|(_, rule)| *rule)
     }
 
-    pub(crate) fn set(
-        &mut self,
-        directory: DirId,
-        name: &Name,
-        content: BlobDigest,
-        rule: Option<RuleId>,
-    ) {
+    /// Adds what was decided of files of a directory, in order of their names.
+    pub(crate) fn add(&mut self, directory: DirId, decided: Vec<Decided>) {
+        if decided.is_empty() {
+            return;
+        }
         let files = &mut self.directories[directory as usize].files;
-        files.entry(name.clone()).or_default().push((content, rule));
+        let mut merged: Vec<(Name, Contents)> = Vec::with_capacity(files.len() + decided.len());
+        let mut old = std::mem::take(files).into_iter().peekable();
+        for (name, content, rule) in decided {
+            merged.extend(std::iter::from_fn(|| {
+                old.next_if(|(file, _)| *file <= name)
+            }));
+            match merged.last_mut().filter(|(file, _)| *file == name) {
+                Some((_, contents)) => contents.push((content, rule)),
+                None => merged.push((name, SmallVec::from_iter([(content, rule)]))),
+            }
+        }
+        merged.extend(old);
+        *files = merged;
     }
 
     /// The table, with the commonest rule of each directory as the directory's. Directories of
@@ -251,14 +280,14 @@ impl TableBuilder {
 
 impl BuilderDirectory {
     fn finish(self) -> TableDirectory {
-        let mut files = BTreeMap::new();
         let mut counts: BTreeMap<Option<RuleId>, usize> = BTreeMap::new();
-        for (name, contents) in self.files {
-            let exception = Exception::of(contents);
+        let files = self.files.into_iter();
+        let files = files.map(|(name, contents)| (name, Exception::of(contents)));
+        let files: Vec<(Name, Exception)> = files.collect();
+        for (_, exception) in &files {
             if let Exception::Always(rule) = exception {
-                *counts.entry(rule).or_default() += 1;
+                *counts.entry(*rule).or_default() += 1;
             }
-            files.insert(name, exception);
         }
         // Of equally common ones the first; an actual rule before none.
         let mut common = (None, 0);
@@ -267,11 +296,12 @@ impl BuilderDirectory {
                 common = (rule, count);
             }
         }
-        files.retain(|_, exception| *exception != Exception::Always(common.0));
+        let exceptions = files.into_iter();
+        let exceptions = exceptions.filter(|(_, rule)| *rule != Exception::Always(common.0));
         TableDirectory {
             children: self.children,
             rule: common.0,
-            exceptions: files,
+            exceptions: exceptions.collect(),
         }
     }
 }
@@ -307,19 +337,26 @@ mod tests {
         let mut builder = TableBuilder::new();
         let include = builder.child(Table::ROOT, &name("include"));
         for (file, content, rule) in [
-            ("a.h", "a", Some(1)),
-            ("b.h", "b", Some(1)),
             ("c.h", "c", None),
+            ("b.h", "b", Some(1)),
+            ("a.h", "a", Some(1)),
             ("d.h", "old", Some(2)),
             ("d.h", "new", None),
         ] {
-            builder.set(include, &name(file), digest(content), rule);
+            builder.add(include, vec![(name(file), digest(content), rule)]);
         }
-        assert_eq!(
-            builder.known(include, &name("c.h"), digest("c")),
-            Some(None)
-        );
-        assert_eq!(builder.known(include, &name("c.h"), digest("x")), None);
+        let mut finger = Finger::default();
+        for (file, content, expected) in [
+            ("a.h", "a", Some(Some(1))),
+            ("aa.h", "a", None),
+            ("c.h", "x", None),
+            ("c.h", "c", Some(None)),
+            ("d.h", "new", Some(None)),
+            ("e.h", "e", None),
+        ] {
+            let known = builder.known(include, &mut finger, &name(file), digest(content));
+            assert_eq!(known, expected, "{file}");
+        }
         let table = builder.finish();
         let include = table.find(&TreePath::new("include").unwrap()).unwrap();
         assert_eq!(table.at(include).rule, Some(1));

@@ -22,6 +22,9 @@ const OBJECT_MODE: u32 = 0o644;
 /// The mode of executable copies.
 const EXECUTABLE_MODE: u32 = 0o755;
 
+/// How many objects a thread reads at least: for fewer it is not worth waking one.
+const READ_TOGETHER: usize = 8;
+
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
 
@@ -235,6 +238,11 @@ impl BlobStore for DiskBlobs {
             return Err(StoreError::Missing(digest));
         }
         Err(self.damaged(digest, actual))
+    }
+
+    fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        let digests = digests.par_iter().with_min_len(READ_TOGETHER);
+        digests.map(|digest| self.read(*digest)).collect()
     }
 
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {

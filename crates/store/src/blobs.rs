@@ -79,6 +79,12 @@ pub trait BlobStore: Send + Sync {
     /// [`StoreError::Damaged`] if it is something else.
     fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError>;
 
+    /// Several blobs, each as [`Self::read`] gives it, in the same order. Stores that can do that faster
+    /// than one after another do.
+    fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        digests.iter().map(|digest| self.read(*digest)).collect()
+    }
+
     /// A blob as a stream. The digest is checked by whoever reads it to its end.
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError>;
 
@@ -148,9 +154,17 @@ pub fn read_message<M: Message + Default, K>(
     digest: Digest<K>,
     what: &'static str,
 ) -> Result<M, StoreError> {
-    let digest = digest.blob();
-    M::decode(store.read(digest)?).map_err(|error| StoreError::Invalid {
-        digest,
+    decode_message(digest, store.read(digest.blob())?, what)
+}
+
+/// Reads a message from its encoding, which has that digest; `what` names its type, with its article.
+pub fn decode_message<M: Message + Default, K>(
+    digest: Digest<K>,
+    bytes: Bytes,
+    what: &'static str,
+) -> Result<M, StoreError> {
+    M::decode(bytes).map_err(|error| StoreError::Invalid {
+        digest: digest.blob(),
         what,
         reason: error.to_string(),
     })

@@ -53,8 +53,14 @@ pub fn check_blobs(store: &dyn BlobStore) {
         .map(|blob| (BlobDigest::of(&blob), blob));
     let several: Vec<_> = several.collect();
     store.write_all(several.clone()).unwrap();
-    for (digest, blob) in several {
+    for (digest, blob) in several.clone() {
         assert_eq!(store.read(digest).unwrap(), blob);
+    }
+    let wanted = several.iter().map(|(digest, _)| *digest).chain([absent]);
+    let mut read = store.read_all(&wanted.collect::<Vec<_>>());
+    assert!(matches!(read.pop(), Some(Err(StoreError::Missing(missing))) if missing == absent));
+    for ((_, blob), read) in several.iter().zip(read) {
+        assert_eq!(read.unwrap(), blob, "in the same order");
     }
 
     let mut writer = store.writer().unwrap();

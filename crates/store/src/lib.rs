@@ -14,6 +14,6 @@ mod memory;
 
 pub use action_cache::{ActionCache, CompletenessChecking, StoredResult};
 pub use assets::{Asset, AssetKind, AssetName, Assets, MemoryAssets};
-pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, read_message};
+pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, decode_message, read_message};
 pub use directories::Directories;
 pub use memory::{MemoryActionCache, MemoryBlobs};

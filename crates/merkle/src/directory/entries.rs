@@ -30,6 +30,12 @@ impl Entries {
         Some(&self.0[place].1)
     }
 
+    /// The node at a place in the order of names.
+    pub fn nth(&self, place: usize) -> Option<(&Name, &Node)> {
+        let (name, node) = self.0.get(place)?;
+        Some((name, node))
+    }
+
     /// Whether a node is called `name`.
     pub fn contains_key(&self, name: &(impl Borrow<str> + ?Sized)) -> bool {
         self.find(name.borrow()).is_ok()

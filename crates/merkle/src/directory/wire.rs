@@ -36,7 +36,7 @@ const FIXED_32: u32 = 5;
 pub(super) fn decode(bytes: &[u8]) -> Result<Directory, InvalidDirectory> {
     let mut properties = Properties::default();
     // Nearly all nodes take more than this: a hash alone has 64 bytes.
-    let mut entries = Vec::with_capacity(bytes.len() / 80);
+    let mut entries = Vec::with_capacity(1 + bytes.len() / 74);
     let mut last = [None, None, None];
     for field in Fields(bytes) {
         let (list, name, node) = match field? {

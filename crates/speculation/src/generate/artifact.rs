@@ -64,6 +64,7 @@ impl Attribution<'_, '_> {
                 return Err(SpeculationError::TooDeep(step.path));
             }
             let here = directory(self.view.store, step.digest)?;
+            let mut decided = Vec::new();
             for (name, node) in &here.entries {
                 if let Node::Directory(digest) = node {
                     pending.push(Step {
@@ -76,9 +77,10 @@ impl Attribution<'_, '_> {
                 } else if let Some(content) = content(node) {
                     let candidates = self.candidates(&step, name, node, content)?;
                     let rule = self.rules.intern(candidates);
-                    self.table.set(step.at, name, content, rule);
+                    decided.push((name.clone(), content, rule));
                 }
             }
+            self.table.add(step.at, decided);
         }
         Ok(())
     }

@@ -8,11 +8,11 @@ use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, TreePath};
 use super::outputs::{Output, OutputIndex};
 use super::rules::{Rules, SELF};
 use super::suffix::Suffixes;
-use super::view::{Place, View};
+use super::view::{Of, Place, View};
 use super::{Recorded, archive};
 use crate::mode::Mode;
 use crate::storage::{MAX_DEPTH, SpeculationError, content, directory};
-use crate::table::{Candidate, DirId, Kind, RuleId, Table, TableBuilder};
+use crate::table::{Candidate, DirId, Finger, Kind, RuleId, Table, TableBuilder};
 
 /// How many directories the input trees of one element may have, each path counted.
 const MAX_DIRECTORIES: usize = 4_000_000;
@@ -42,7 +42,13 @@ pub(crate) struct Inputs<'a, 'b> {
     known: HashMap<(DirectoryDigest, DirId), Summary>,
     libraries: HashMap<BlobDigest, Option<Rc<[u32]>>>,
     nothing: Rc<[u32]>,
+    /// Where the last file came from, and the rule that follows from that alone.
+    last: Option<(Alike, Option<RuleId>)>,
 }
+
+/// What decides on the rule of a file that no action made and that kept its name: the directory it is
+/// in, whose tree it is from, the directory there, and what is stored of it there.
+type Alike = (DirId, Of, Rc<TreePath>, Option<RuleId>);
 
 impl<'a, 'b> Inputs<'a, 'b> {
     pub(crate) fn new(
@@ -61,6 +67,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
             known: HashMap::new(),
             libraries: HashMap::new(),
             nothing: [].into(),
+            last: None,
         }
     }
 
@@ -117,6 +124,8 @@ impl<'a, 'b> Inputs<'a, 'b> {
         let mut guards = Vec::new();
         let mut follows_all = false;
         let mut usable = true;
+        let mut finger = Finger::default();
+        let mut decided = Vec::new();
         for (name, node) in &here.entries {
             if let Node::Directory(child) = node {
                 let below = self.child(at, name)?;
@@ -126,7 +135,15 @@ impl<'a, 'b> Inputs<'a, 'b> {
                 follows_all |= summary.follows_all;
                 usable &= summary.usable;
             } else if let Some(content) = content(node) {
-                match self.file(at, name, node, content)? {
+                let rule = match self.table.known(at, &mut finger, name, content) {
+                    Some(known) => known,
+                    None => {
+                        let rule = self.rule(at, name, node, content)?;
+                        decided.push((name.clone(), content, rule));
+                        rule
+                    }
+                };
+                match self.fate(rule) {
                     Fate::Constant if ends_in(name, node, ".a") => match self.makers(content) {
                         Some(makers) => guards.extend(makers.iter()),
                         None => follows_all = true,
@@ -139,6 +156,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
                 }
             }
         }
+        self.table.add(at, decided);
         let summary = Summary {
             needs: self.list(needs),
             guards: self.list(guards),
@@ -186,23 +204,9 @@ impl<'a, 'b> Inputs<'a, 'b> {
         Ok(child)
     }
 
-    fn file(
-        &mut self,
-        at: DirId,
-        name: &Name,
-        node: &Node,
-        content: BlobDigest,
-    ) -> Result<Fate, SpeculationError> {
-        let rule = match self.table.known(at, name, content) {
-            Some(known) => known,
-            None => {
-                let rule = self.rule(at, name, node, content)?;
-                self.table.set(at, name, content, rule);
-                rule
-            }
-        };
+    fn fate(&self, rule: Option<RuleId>) -> Fate {
         let Some(rule) = rule else {
-            return Ok(Fate::Constant);
+            return Fate::Constant;
         };
         let first = self.rules.get(rule).0.first();
         let producer = match first.map(|candidate| (candidate.kind, candidate.element)) {
@@ -210,9 +214,9 @@ impl<'a, 'b> Inputs<'a, 'b> {
             _ => None,
         };
         if producer.is_some() && self.rules.mode() < Mode::IntraElement {
-            return Ok(Fate::Lost);
+            return Fate::Lost;
         }
-        Ok(Fate::Follows(producer))
+        Fate::Follows(producer)
     }
 
     /// Finds the origins of a file that is met for the first time.
@@ -230,9 +234,24 @@ impl<'a, 'b> Inputs<'a, 'b> {
         } else {
             self.view.find(place, name, content, is_file)?
         };
-        let key = (name.clone(), content);
         let produced = self.outputs.in_directory(path);
-        let produced = produced.and_then(|outputs| outputs.get(&key));
+        let produced = produced.and_then(|outputs| outputs.get(&(name.clone(), content)));
+        // Files of one directory nearly always came from one.
+        let alike = staged.as_ref().filter(|_| produced.is_none());
+        let alike = alike.filter(|found| found.name == *name);
+        let alike = alike.map(|found| {
+            (
+                at,
+                found.of,
+                found.directory.clone(),
+                self.rules.stored(found, content),
+            )
+        });
+        if let (Some(alike), Some((last, rule))) = (&alike, &self.last)
+            && alike == last
+        {
+            return Ok(*rule);
+        }
         let mut candidates = match &staged {
             Some(found) => self.rules.candidates(found, content, name),
             None => Vec::new(),
@@ -251,7 +270,9 @@ impl<'a, 'b> Inputs<'a, 'b> {
         {
             candidates.retain(|candidate| !follows_action(candidate));
         }
-        Ok(self.rules.intern(candidates))
+        let rule = self.rules.intern(candidates);
+        self.last = alike.map(|alike| (alike, rule));
+        Ok(rule)
     }
 
     /// The element's own file that `path` may stand for, when paths are relative to some directory

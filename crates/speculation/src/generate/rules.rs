@@ -117,7 +117,7 @@ impl<'a> Rules<'a> {
             vec![Candidate {
                 kind,
                 element: SELF,
-                directory: found.directory.clone(),
+                directory: TreePath::clone(&found.directory),
                 name: (found.name != *name).then(|| found.name.clone()),
             }]
         };
@@ -138,14 +138,22 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// What is stored of a file by the dependency that staged it.
+    pub(crate) fn stored(&self, found: &Found, content: BlobDigest) -> Option<RuleId> {
+        let Of::Dependency(place) = found.of else {
+            return None;
+        };
+        let message = self.build.dependencies[place].actions.as_deref()?;
+        message.artifact_rule(&found.directory, &found.name, content)
+    }
+
     /// The origins that a dependency itself knows of its file, and then the artifact.
     fn carry(&mut self, place: usize, found: &Found, content: BlobDigest) -> Arc<Vec<Candidate>> {
         let build = self.build;
         let dependency = &build.dependencies[place];
         let message = dependency.actions.as_deref();
-        let rule = message
-            .and_then(|message| message.artifact_rule(&found.directory, &found.name, content));
-        let key = (place, rule, found.directory.clone());
+        let rule = self.stored(found, content);
+        let key = (place, rule, TreePath::clone(&found.directory));
         if let Some(known) = self.carried.get(&key) {
             return Arc::clone(known);
         }
@@ -158,7 +166,7 @@ impl<'a> Rules<'a> {
         candidates.push(Candidate {
             kind: Kind::Artifact,
             element: self.element(&dependency.element),
-            directory: found.directory.clone(),
+            directory: TreePath::clone(&found.directory),
             name: None,
         });
         // Best kind first; among equals the one nearest to where the file was written.

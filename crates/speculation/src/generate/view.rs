@@ -52,7 +52,7 @@ enum Part {
     In {
         layer: usize,
         /// The path in the layer that leads here, over its own links.
-        path: TreePath,
+        path: Rc<TreePath>,
         directory: Arc<Directory>,
     },
 }
@@ -62,7 +62,7 @@ enum Part {
 pub(crate) struct Found {
     pub(crate) of: Of,
     /// The directory in that tree.
-    pub(crate) directory: TreePath,
+    pub(crate) directory: Rc<TreePath>,
     /// The name in that tree.
     pub(crate) name: Name,
 }
@@ -195,7 +195,7 @@ impl<'a> View<'a> {
             let found = || {
                 Some(Found {
                     of: self.layers[*layer].of,
-                    directory: path.clone(),
+                    directory: Rc::clone(path),
                     name: name.clone(),
                 })
             };
@@ -253,7 +253,7 @@ impl<'a> View<'a> {
     ) -> Result<Part, TreeError> {
         Ok(Part::In {
             layer,
-            path,
+            path: Rc::new(path),
             directory: directory(self.store, digest)?,
         })
     }

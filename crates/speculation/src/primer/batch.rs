@@ -110,6 +110,20 @@ impl BlobStore for Batch<'_> {
         }
     }
 
+    fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        let held: Vec<_> = digests.iter().map(|digest| self.get(*digest)).collect();
+        let others = digests.iter().zip(&held);
+        let others = others.filter(|(_, held)| held.is_none());
+        let others: Vec<BlobDigest> = others.map(|(digest, _)| *digest).collect();
+        let mut read = self.store.blobs().read_all(&others).into_iter();
+        let both = digests.iter().zip(held);
+        both.map(|(digest, held)| match held {
+            Some(content) => Ok(content),
+            None => read.next().unwrap_or(Err(StoreError::Missing(*digest))),
+        })
+        .collect()
+    }
+
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
         match self.get(digest) {
             Some(content) => Ok(Box::new(std::io::Cursor::new(content))),

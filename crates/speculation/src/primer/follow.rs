@@ -162,16 +162,20 @@ impl Primer {
         if is_adapted && today.is_some() && today == job.adapted_to && texts.is_empty() {
             return Ok(());
         }
-        let base = job.base;
+        let (base, base_root) = (job.base, job.base_root);
         let Some(root) = self.with_what_is_included(id, today, store)? else {
             self.refute(id);
             return Ok(());
         };
+        let is_as_it_was = root == Some(base_root) && texts.is_empty();
         let change = adapt::Change {
             input_root: root,
             texts: &texts,
         };
-        let action = adapt::adapt(base, &change, store)?;
+        let action = match is_as_it_was {
+            true => base,
+            false => adapt::adapt(base, &change, store)?,
+        };
         self.predict(id, action, store);
         // Where directives have changed, more than the tree decides what is included.
         let job = &mut self.jobs[id as usize];
@@ -206,7 +210,7 @@ impl Primer {
         if root == Some(job.base_root) {
             return Ok(Some(root));
         }
-        let changed = self.shapes.changed(job.root);
+        let changed = self.shapes.changed(job.root, store)?;
         let removed = changed.iter().filter(|change| change.new.is_none());
         let removed: Vec<_> = removed.map(|change| change.path.clone()).collect();
         if !removed.is_empty() && adapt::names_one_of(job.base, &removed, store)? {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headstart_merkle::{Directory, DirectoryDigest, Name, Node};
+use headstart_merkle::{Directory, DirectoryDigest, Node};
 
 use super::knowledge::{Key, Knowledge};
 use super::resolve::{Resolution, Source};
@@ -23,7 +23,8 @@ pub(crate) enum Output {
 /// Files of one Directory that have the same rule.
 pub(crate) struct Group {
     pub(crate) rule: RuleId,
-    pub(crate) names: Vec<Name>,
+    /// Their places among the entries of the recorded Directory, in order.
+    pub(crate) files: Box<[u32]>,
     pub(crate) state: GroupState,
     /// Keys that this group is in the list of.
     pub(crate) watched: Vec<Key>,
@@ -44,8 +45,8 @@ pub(crate) enum GroupState {
 /// A file of the group that is not what it was.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
-    pub(crate) name: Name,
-    pub(crate) old: Node,
+    /// Its place among the entries of the recorded Directory.
+    pub(crate) place: u32,
     /// `None` if it is there no more.
     pub(crate) new: Option<Node>,
     /// Whether it is there no more, or includes others than it did, once that is known.
@@ -59,10 +60,10 @@ impl Change {
 }
 
 impl Group {
-    pub(crate) fn new((rule, names): (RuleId, Vec<Name>)) -> Self {
+    pub(crate) fn new((rule, files): (RuleId, Vec<u32>)) -> Self {
         Self {
             rule,
-            names,
+            files: files.into(),
             state: GroupState::Pending,
             watched: Vec::new(),
             marked: true,
@@ -80,8 +81,8 @@ impl Group {
         let rule = source.message.rule(self.rule);
         let mut changes = Vec::new();
         let mut pending = false;
-        for name in &self.names {
-            let Some(base) = here.entries.get(name) else {
+        for place in &self.files {
+            let Some((name, base)) = here.entries.nth(*place as usize) else {
                 continue;
             };
             match source.resolve(rule, name, base, knowledge, store)? {
@@ -89,8 +90,7 @@ impl Group {
                 Resolution::Pending(_) => pending = true,
                 Resolution::Resolved(node) if node.as_ref() != Some(base) => {
                     changes.push(Change {
-                        name: name.clone(),
-                        old: base.clone(),
+                        place: *place,
                         new: node,
                         notable: None,
                     });

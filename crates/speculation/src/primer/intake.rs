@@ -192,6 +192,7 @@ impl Primer {
             base_root,
             root,
             mentions,
+            kind: Arc::clone(&action.kind),
             duration: action.duration,
             chain,
             // What is likely is found out when it is adapted.

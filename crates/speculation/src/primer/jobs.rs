@@ -1,5 +1,6 @@
 //! Recorded actions on their way to being adapted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, DirectoryDigest};
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) mentions: Vec<(Key, DirectoryDigest)>,
     /// Actions of the same element that must not have changed, as they were.
     pub(crate) guards: Vec<ActionDigest>,
+    /// What kind of call it is; empty if not known.
+    pub(crate) kind: Arc<str>,
     pub(crate) duration: Duration,
     /// Its own time and that of the longest chain of actions that follow from it.
     pub(crate) chain: Duration,

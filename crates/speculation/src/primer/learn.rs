@@ -1,5 +1,7 @@
 //! What came of predictions, for the next time.
 
+use std::sync::Arc;
+
 use headstart_execution::ActionSpec;
 
 use super::Primer;
@@ -23,9 +25,9 @@ impl Primer {
                 continue;
             };
             // What can't be read is of no known kind.
-            if let Ok(spec) = ActionSpec::read(job.base, store.blobs()) {
+            if let Some(kind) = kind(job, store) {
                 let task = self.tasks.get(predicted);
-                odds.learn(&kind_of(&spec), task.is_some_and(|task| task.asked));
+                odds.learn(&kind, task.is_some_and(|task| task.asked));
             }
         }
     }
@@ -36,7 +38,15 @@ impl Primer {
         let Some(odds) = known.map(|known| &known.odds).filter(|o| !o.is_empty()) else {
             return Odds::default().probability("");
         };
-        let spec = ActionSpec::read(job.base, store.blobs());
-        odds.probability(&spec.map(|spec| kind_of(&spec)).unwrap_or_default())
+        odds.probability(&kind(job, store).unwrap_or_default())
     }
+}
+
+/// What kind of call a job is; older records do not tell.
+fn kind(job: &Job, store: &dyn Storage) -> Option<Arc<str>> {
+    if !job.kind.is_empty() {
+        return Some(Arc::clone(&job.kind));
+    }
+    let spec = ActionSpec::read(job.base, store.blobs()).ok()?;
+    Some(kind_of(&spec).into())
 }

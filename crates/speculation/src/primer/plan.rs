@@ -1,6 +1,6 @@
 //! A stored message as it is used in this session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use headstart_merkle::DirectoryDigest;
@@ -11,13 +11,16 @@ use super::shapes::ShapeId;
 use crate::message::SpeculativeActions;
 use crate::table::{DirId, Kind, RuleId};
 
+/// How many rules may stand for a directory with all below it.
+const MOST_COMMON: usize = 32;
+
 /// An element's stored message, with the shapes of its input trees.
 pub(crate) struct Plan {
     pub(crate) message: Arc<SpeculativeActions>,
     pub(crate) elements: Vec<ElementNo>,
     pub(crate) shapes: HashMap<(DirectoryDigest, DirId), ShapeId>,
-    /// For each directory of the table a rule that stands for all at and below it, if one does.
-    pub(crate) common: Vec<Option<RuleId>>,
+    /// For each directory of the table rules that stand for all at and below it, if a few do.
+    pub(crate) common: Vec<Option<Arc<[RuleId]>>>,
 }
 
 impl Plan {
@@ -39,37 +42,38 @@ impl Plan {
     }
 }
 
-/// For each directory of the table a rule whose candidates are in the same trees as those of all
-/// rules at and below it, if there is one and none of them follows an action.
-fn common_rules(message: &SpeculativeActions) -> Vec<Option<RuleId>> {
-    let same = |a: RuleId, b: RuleId| {
-        let trees = |rule: RuleId| message.rule(rule).0.iter().map(|c| (c.kind, c.element));
-        a == b || trees(a).eq(trees(b))
-    };
-    let in_trees = |rule: RuleId| {
-        let mut candidates = message.rule(rule).0.iter();
-        candidates.all(|candidate| !matches!(candidate.kind, Kind::Action(_)))
-    };
+/// For each directory of the table a few rules whose candidates are in the same trees as those of all
+/// rules at and below it, if there are such and none of them follows an action.
+fn common_rules(message: &SpeculativeActions) -> Vec<Option<Arc<[RuleId]>>> {
+    // For each rule the first that is in the same trees.
+    let mut firsts: HashMap<Vec<(Kind, u32)>, RuleId> = HashMap::new();
+    let rules = message.rules.iter().zip(0..).map(|(rule, id)| {
+        let trees = rule.0.iter().map(|c| (c.kind, c.element));
+        let in_trees = !trees
+            .clone()
+            .any(|(kind, _)| matches!(kind, Kind::Action(_)));
+        in_trees.then(|| *firsts.entry(trees.collect()).or_insert(id))
+    });
+    let rules: Vec<Option<RuleId>> = rules.collect();
     let directories = &message.inputs.directories;
-    // `Err`: there are several.
-    let mut common: Vec<Result<Option<RuleId>, ()>> = vec![Ok(None); directories.len()];
+    let mut common: Vec<Option<Arc<[RuleId]>>> = vec![None; directories.len()];
     // Children have higher numbers than their parents.
     for (at, directory) in directories.iter().enumerate().rev() {
-        let below = directory
-            .children
-            .values()
-            .map(|child| common[*child as usize]);
-        let here = directory.rules().map(|rule| Ok(Some(rule)));
-        let mut all = Ok(None);
-        for rule in below.chain(here) {
-            all = match (all, rule) {
-                (Ok(None), Ok(Some(rule))) if in_trees(rule) => Ok(Some(rule)),
-                (Ok(Some(one)), Ok(Some(other))) if same(one, other) => Ok(Some(one)),
-                (all, Ok(None)) => all,
-                _ => Err(()),
-            };
-        }
-        common[at] = all;
+        let mut all = BTreeSet::new();
+        let here = directory.rules().map(|rule| rules[rule as usize]);
+        let known = here.fold(true, |known, rule| {
+            all.extend(rule);
+            known && rule.is_some()
+        });
+        let mut below = directory.children.values();
+        let known = known
+            && below.all(|child| {
+                let rules = common[*child as usize].as_deref();
+                all.extend(rules.unwrap_or_default());
+                rules.is_some() && all.len() <= MOST_COMMON
+            });
+        let few = known && all.len() <= MOST_COMMON;
+        common[at] = few.then(|| all.into_iter().collect());
     }
-    common.into_iter().map(|rule| rule.ok().flatten()).collect()
+    common
 }

@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use headstart_execution::ActionSpec;
-use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, Tree, TreeError, TreePath};
+use headstart_merkle::{
+    BlobDigest, Directory, DirectoryDigest, Name, Node, Tree, TreeError, TreePath,
+};
 
 use super::group::Change;
 use super::knowledge::{Knowledge, Known};
@@ -64,29 +66,48 @@ impl Scanner {
             let bytes = store.blobs().read(content).ok()?;
             Some(Arc::new(includes(&bytes)))
         });
+        self.insert(content, scanned.clone());
+        scanned
+    }
+
+    fn insert(&mut self, content: BlobDigest, scanned: Scanned) {
         if self.weight >= GENERATION {
             self.older = std::mem::take(&mut self.younger);
             self.weight = 0;
         }
         self.weight += 1 + scanned.as_ref().map_or(0, |found| found.named.len());
-        self.younger.insert(content, scanned.clone());
-        scanned
+        self.younger.insert(content, scanned);
     }
 
     fn knows(&self, content: BlobDigest) -> bool {
         self.younger.contains_key(&content) || self.older.contains_key(&content)
     }
 
-    /// Whether a file is there no more, or includes others than it did.
-    pub(crate) fn is_notable(&mut self, change: &Change, store: &dyn Storage) -> bool {
-        let Change { name, old, new, .. } = change;
-        let (Node::File(old), Some(Node::File(new))) = (old, new) else {
-            return new.is_none();
-        };
-        if old.digest == new.digest || !may_include(name.as_str()) {
-            return false;
+    /// Reads together what `changes` of files that were in `here` have to be scanned for.
+    pub(crate) fn read(&mut self, changes: &[Change], here: &Directory, store: &dyn Storage) {
+        let pairs = changes.iter().filter_map(|change| edited(change, here));
+        let mut unknown: Vec<BlobDigest> = pairs.flat_map(|(old, new)| [old, new]).collect();
+        unknown.retain(|content| content.size() <= MAX_SIZE && !self.knows(*content));
+        unknown.sort_unstable();
+        unknown.dedup();
+        let read = store.blobs().read_all(&unknown);
+        for (content, bytes) in unknown.into_iter().zip(read) {
+            let scanned = bytes.ok().map(|bytes| Arc::new(includes(&bytes)));
+            self.insert(content, scanned);
         }
-        let (old, new) = (self.scan(old.digest, store), self.scan(new.digest, store));
+    }
+
+    /// Whether a file that was in `here` is there no more, or includes others than it did.
+    pub(crate) fn is_notable(
+        &mut self,
+        change: &Change,
+        here: &Directory,
+        store: &dyn Storage,
+    ) -> bool {
+        let Some((old, new)) = edited(change, here) else {
+            return change.new.is_none();
+        };
+        let (old, new) = (self.scan(old, store), self.scan(new, store));
         matches!((old, new), (Some(old), Some(new)) if old.named != new.named)
     }
 
@@ -116,6 +137,15 @@ impl Scanner {
         }
         differences
     }
+}
+
+/// The contents of a file that has been edited and may include others, before and after.
+fn edited(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)> {
+    let (name, old) = here.entries.nth(change.place as usize)?;
+    let (Node::File(old), Some(Node::File(new))) = (old, &change.new) else {
+        return None;
+    };
+    (old.digest != new.digest && may_include(name.as_str())).then_some((old.digest, new.digest))
 }
 
 /// Directives that have changed, each with the file it is in.
@@ -446,5 +476,31 @@ impl Source<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn what_was_scanned_and_is_not_asked_for_again_is_forgotten() {
+        let fixture = Fixture::default();
+        let file = |number: usize| {
+            let lines = (0..GENERATION / 8).map(|line| format!("#include <{number}/{line}.h>\n"));
+            fixture.write(lines.collect::<String>())
+        };
+        let files: Vec<BlobDigest> = (0..30).map(file).collect();
+        let mut scanner = Scanner::default();
+        for content in &files {
+            let scanned = scanner.scan(*content, &fixture.store).unwrap();
+            assert_eq!(scanned.named.len(), GENERATION / 8);
+            scanner.scan(files[0], &fixture.store);
+        }
+        assert!(scanner.knows(files[0]));
+        assert!(!scanner.knows(files[1]));
+        assert!(scanner.knows(files[29]));
+        assert!(scanner.younger.len() + scanner.older.len() <= 18);
     }
 }

@@ -11,16 +11,18 @@ mod update;
 
 use std::collections::HashMap;
 use std::collections::hash_map::IntoIter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
+use smallvec::SmallVec;
 
-use super::group::{Group, GroupState, Output};
+use super::group::{Change, Group, GroupState, Output};
 use super::knowledge::{ElementNo, Key, Knowledge};
 use super::pace::Slices;
 use super::plan::Plan;
 use super::rescan::Scanner;
-use crate::storage::{MAX_DEPTH, SpeculationError, Storage};
+use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
 use crate::table::{DirId, RuleId, Table};
 
 /// How many directories the input trees of one element may have, each path counted.
@@ -32,6 +34,9 @@ const FORGOTTEN_AT_ONCE: usize = 256;
 pub(crate) type ShapeId = u32;
 pub(crate) type JobId = u32;
 
+/// Nearly always one, or two.
+type Few<T> = SmallVec<[T; 2]>;
+
 /// A Directory at a path of an element's input trees.
 struct Shape {
     plan: u32,
@@ -41,8 +46,8 @@ struct Shape {
     look: Look,
     groups: Vec<Group>,
     children: Vec<(Name, ShapeId)>,
-    parents: Vec<ShapeId>,
-    jobs: Vec<JobId>,
+    parents: Few<ShapeId>,
+    jobs: Few<JobId>,
     /// Whether something at or below it may not be as it should.
     marked: bool,
     /// Whether what it consists of has changed since its output was worked out.
@@ -61,8 +66,8 @@ struct Shape {
 enum Look {
     /// Nobody has asked yet.
     Unread,
-    /// One rule stands for all in it, and is its only group.
-    Closed(RuleId),
+    /// A few rules stand for all in it, and are its groups.
+    Closed,
     Open,
     /// It can't be read.
     Broken,
@@ -132,7 +137,7 @@ impl Shapes {
         }
         let id = self.shapes.len() as ShapeId;
         plan.shapes.insert((base, at), id);
-        let closed = plan.common[at as usize];
+        let closed = plan.common[at as usize].clone();
         let shape = Shape::new(number, base, at, depth, closed);
         self.shapes.push(Some(shape));
         Ok(id)
@@ -192,27 +197,33 @@ impl Shapes {
     }
 
     /// What below `id` was removed or includes others than it did.
-    pub(crate) fn changed(&self, id: ShapeId) -> Vec<Changed> {
+    pub(crate) fn changed(
+        &self,
+        id: ShapeId,
+        store: &dyn Storage,
+    ) -> Result<Vec<Changed>, SpeculationError> {
         let mut changed = Vec::new();
         let mut pending = vec![(TreePath::root(), id)];
         while let Some((at, id)) = pending.pop() {
             let Some(shape) = self.get(id).filter(|shape| shape.notable) else {
                 continue;
             };
-            for group in &shape.groups {
-                if let GroupState::Resolved(changes) = &group.state {
-                    let notable = changes.iter().filter(|change| change.is_notable());
-                    changed.extend(notable.map(|change| Changed {
-                        path: at.child(&change.name),
-                        old: change.old.clone(),
+            let notable: Vec<&Change> = shape.changes().filter(|c| c.is_notable()).collect();
+            if !notable.is_empty() {
+                let here = directory(store, shape.base)?;
+                changed.extend(notable.into_iter().filter_map(|change| {
+                    let (name, old) = here.entries.nth(change.place as usize)?;
+                    Some(Changed {
+                        path: at.child(name),
+                        old: old.clone(),
                         new: change.new.clone(),
-                    }));
-                }
+                    })
+                }));
             }
             let children = shape.children.iter();
             pending.extend(children.map(|(name, child)| (at.child(name), *child)));
         }
-        changed
+        Ok(changed)
     }
 
     /// Forgets the shapes of a plan: nobody needs them any more.
@@ -254,24 +265,35 @@ impl Shapes {
 }
 
 impl Shape {
+    /// Files in it that are not what they were.
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        let states = self.groups.iter().map(|group| &group.state);
+        states.flat_map(|state| match state {
+            GroupState::Resolved(changes) => changes.as_slice(),
+            _ => &[],
+        })
+    }
+
     fn new(
         plan: u32,
         base: DirectoryDigest,
         at: DirId,
         depth: u32,
-        closed: Option<RuleId>,
+        closed: Option<Arc<[RuleId]>>,
     ) -> Self {
-        let groups = closed.map(|rule| Group::new((rule, Vec::new())));
+        let look = closed.as_ref().map_or(Look::Unread, |_| Look::Closed);
+        let rules = closed.iter().flat_map(|rules| rules.iter());
+        let groups = rules.map(|rule| Group::new((*rule, Vec::new())));
         Self {
             plan,
             base,
             at,
             depth,
-            look: closed.map_or(Look::Unread, Look::Closed),
-            groups: groups.into_iter().collect(),
+            look,
+            groups: groups.collect(),
             children: Vec::new(),
-            parents: Vec::new(),
-            jobs: Vec::new(),
+            parents: Few::new(),
+            jobs: Few::new(),
             marked: true,
             changed: true,
             notable: false,

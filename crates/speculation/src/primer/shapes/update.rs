@@ -5,15 +5,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headstart_merkle::{Directory, DirectoryDigest, Name, Node};
+use headstart_merkle::{Directory, DirectoryDigest, Node};
 
 use super::{Look, Means, Shape, ShapeId, Shapes};
-use crate::primer::group::{Group, GroupState, Output};
+use crate::primer::group::{Change, Group, GroupState, Output};
 use crate::primer::knowledge::Key;
 use crate::primer::pace::Stop;
 use crate::primer::resolve::Outlook;
 use crate::storage::{SpeculationError, Storage, content, directory};
 use crate::table::RuleId;
+
+/// How many changed files are scanned for directives at a time.
+const SCANNED_TOGETHER: usize = 32;
 
 impl Shapes {
     /// Brings a shape and all below it up to what is known. If that stops before its end, it is to be
@@ -47,7 +50,7 @@ impl Shapes {
         let Some(shape) = self.get(id) else {
             return;
         };
-        if !matches!(shape.look, Look::Unread | Look::Closed(_)) {
+        if !matches!(shape.look, Look::Unread | Look::Closed) {
             return;
         }
         let plan = shape.plan;
@@ -62,32 +65,38 @@ impl Shapes {
         }
     }
 
-    /// Whether one rule stands for all in a shape and decides without looking into it. If so, it has
-    /// been judged by that.
+    /// Whether the rules that stand for all in a shape decide without looking into it. If so, it has been
+    /// judged by them.
     fn is_judged_as_a_whole(&mut self, id: ShapeId, means: &mut Means<'_>) -> bool {
-        let Some(shape) = self.shapes.get_mut(id as usize).and_then(Option::as_mut) else {
+        let shape = self.shapes.get_mut(id as usize).and_then(Option::as_mut);
+        let Some(shape) = shape.filter(|shape| shape.look == Look::Closed) else {
             return false;
         };
-        let (Look::Closed(rule), [group]) = (shape.look, &mut shape.groups[..]) else {
-            return false;
-        };
-        if !std::mem::take(&mut group.marked) {
-            return true;
-        }
         let source = self.plans[shape.plan as usize].source();
-        let rule = source.message.rule(rule);
-        group.state = match source.outlook(rule, means.knowledge) {
-            Outlook::Open => return false,
-            Outlook::Pending => GroupState::Pending,
-            Outlook::Same => GroupState::Resolved(Vec::new()),
-        };
-        for key in source.watched(rule, means.knowledge) {
-            if !group.watched.contains(&key) {
-                group.watched.push(key);
-                self.watchers.entry(key).or_default().push((id, 0));
+        let alone = shape.groups.len() == 1;
+        for group in shape.groups.iter_mut().filter(|group| group.marked) {
+            let rule = source.message.rule(group.rule);
+            group.state = match source.outlook(rule, means.knowledge) {
+                Outlook::Same => GroupState::Resolved(Vec::new()),
+                // Of several some may be known, and can be looked at meanwhile.
+                Outlook::Pending if alone => GroupState::Pending,
+                Outlook::Pending | Outlook::Open => return false,
+            };
+        }
+        for (number, group) in shape.groups.iter_mut().enumerate() {
+            if !std::mem::take(&mut group.marked) {
+                continue;
+            }
+            shape.changed = true;
+            let rule = source.message.rule(group.rule);
+            for key in source.watched(rule, means.knowledge) {
+                if !group.watched.contains(&key) {
+                    group.watched.push(key);
+                    let watchers = self.watchers.entry(key).or_default();
+                    watchers.push((id, number as u32));
+                }
             }
         }
-        shape.changed = true;
         true
     }
 
@@ -104,9 +113,9 @@ impl Shapes {
         } = *shape;
         let message = Arc::clone(&self.plans[plan as usize].message);
         let here = directory(store, base)?;
-        let mut groups: BTreeMap<RuleId, Vec<Name>> = BTreeMap::new();
+        let mut groups: BTreeMap<RuleId, Vec<u32>> = BTreeMap::new();
         let mut children = Vec::new();
-        for (name, node) in &here.entries {
+        for (place, (name, node)) in here.entries.iter().enumerate() {
             if let Node::Directory(child) = node {
                 if let Some(below) = message.inputs.child(at, name) {
                     children.push((name.clone(), self.add(plan, *child, below, depth + 1)?));
@@ -114,7 +123,7 @@ impl Shapes {
             } else if let Some(content) = content(node)
                 && let Some(rule) = message.inputs.rule(at, name, content)
             {
-                groups.entry(rule).or_default().push(name.clone());
+                groups.entry(rule).or_default().push(place as u32);
             }
         }
         for (_, child) in &children {
@@ -124,10 +133,8 @@ impl Shapes {
         }
         if let Some(shape) = self.get_mut(id) {
             // Since then it had to be looked into.
-            shape.opened = shape
-                .groups
-                .first()
-                .map_or(shape.opened, |group| group.since);
+            let since = shape.groups.iter().map(|group| group.since).max();
+            shape.opened = since.unwrap_or(shape.opened);
             shape.groups = groups.into_iter().map(Group::new).collect();
             shape.children = children;
         }
@@ -189,15 +196,27 @@ impl Shapes {
         let Some(shape) = self.get_mut(id).filter(|shape| shape.changed) else {
             return ControlFlow::Continue(());
         };
+        if !shape.changes().any(|change| change.notable.is_none()) {
+            return ControlFlow::Continue(());
+        }
+        // What can't be read is told of when it is worked out.
+        let Ok(here) = directory(means.store, shape.base) else {
+            return ControlFlow::Continue(());
+        };
         for group in &mut shape.groups {
             let GroupState::Resolved(changes) = &mut group.state else {
                 continue;
             };
-            for change in changes {
-                if change.notable.is_none() {
-                    change.notable = Some(means.scanner.is_notable(change, means.store));
-                    means.slices.spend()?;
+            for some in changes.chunks_mut(SCANNED_TOGETHER) {
+                if some.iter().all(|change| change.notable.is_some()) {
+                    continue;
                 }
+                means.scanner.read(some, &here, means.store);
+                for change in some {
+                    let notable = means.scanner.is_notable(change, &here, means.store);
+                    change.notable = Some(notable);
+                }
+                means.slices.spend()?;
             }
         }
         ControlFlow::Continue(())
@@ -249,12 +268,9 @@ impl Shapes {
     }
 
     fn is_notable(&self, shape: &Shape) -> bool {
-        let own = shape.groups.iter().any(|group| match &group.state {
-            GroupState::Resolved(changes) => changes.iter().any(|change| change.is_notable()),
-            _ => false,
-        });
         let mut children = shape.children.iter();
-        own || children.any(|(_, child)| self.get(*child).is_some_and(|child| child.notable))
+        shape.changes().any(Change::is_notable)
+            || children.any(|(_, child)| self.get(*child).is_some_and(|child| child.notable))
     }
 
     fn compute(&self, shape: &Shape, store: &dyn Storage) -> Result<Output, SpeculationError> {
@@ -267,25 +283,25 @@ impl Shapes {
         if parts().any(|part| part == Output::Pending) {
             return Ok(Output::Pending);
         }
-        let mut changes: Vec<(&Name, Option<Node>)> = Vec::new();
-        for group in &shape.groups {
-            if let GroupState::Resolved(list) = &group.state {
-                changes.extend(list.iter().map(|change| (&change.name, change.new.clone())));
-            }
-        }
+        let mut children = Vec::new();
         for (name, child) in &shape.children {
             if let Some(child) = self.get(*child)
                 && let Output::Ready(new) = child.output
                 && new != Some(child.base)
             {
-                changes.push((name, new.map(Node::Directory)));
+                children.push((name, new.map(Node::Directory)));
             }
         }
-        if changes.is_empty() {
+        if children.is_empty() && shape.changes().next().is_none() {
             return Ok(Output::Ready(Some(shape.base)));
         }
-        let mut new = Directory::clone(&*directory(store, shape.base)?);
-        for (name, node) in changes {
+        let here = directory(store, shape.base)?;
+        let files = shape.changes().filter_map(|change| {
+            let (name, _) = here.entries.nth(change.place as usize)?;
+            Some((name, change.new.clone()))
+        });
+        let mut new = Directory::clone(&here);
+        for (name, node) in files.chain(children) {
             match node {
                 Some(node) => new.entries.insert(name.clone(), node),
                 None => new.entries.remove(name),
