@@ -1,4 +1,4 @@
-//! A batch as a REAPI action, as BuildStream's `SandboxREAPI` makes it.
+//! A command as a REAPI action, as BuildStream's `SandboxREAPI` makes it.
 
 use bytes::Bytes;
 use headstart_merkle::{ActionDigest, Digest, DirectoryDigest, Node, Properties, Tree, TreePath};
@@ -6,40 +6,49 @@ use headstart_project::Sandbox;
 use headstart_reapi::{Message, reapi};
 
 use crate::assembly::AssembleError;
-use crate::script::Batch;
+use crate::script::Environment;
 use crate::staging::{Store, place_path};
 
 /// By this node property the sandbox knows what is read-only.
 const READ_ONLY: &str = "SubtreeReadOnly";
 
-/// What a batch may write to.
-pub(crate) enum Writable<'a> {
-    /// The whole tree.
-    Root,
-    /// These directories.
-    Directories(&'a [&'a str]),
+/// What is run in a sandbox, and how it starts.
+pub(crate) struct Invocation<'a> {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) directory: &'a str,
+    pub(crate) environment: &'a Environment,
 }
 
-/// Prepares `tree` for the batch and writes the action that runs it.
+/// What a command may do.
+pub(crate) struct Permissions<'a> {
+    /// Directories that are there, and that may be written to.
+    pub(crate) marked: &'a [String],
+    /// Whether nothing else may be written to.
+    pub(crate) read_only: bool,
+    /// For somebody at a terminal: their user and group, and the network.
+    pub(crate) user: Option<(u32, u32)>,
+    /// Whether times of modification of what it writes are wanted.
+    pub(crate) times: bool,
+}
+
+/// Prepares `tree` for a command and writes the action that runs it.
 pub(crate) fn write_action(
     tree: &mut Tree,
-    batch: &Batch,
-    writable: &Writable<'_>,
-    marked: &[&str],
+    invocation: &Invocation<'_>,
+    permissions: &Permissions<'_>,
     config: &Sandbox,
     store: &Store,
 ) -> Result<ActionDigest, AssembleError> {
-    let directory = place_path(&batch.directory)?;
-    tree.make_directory(&directory, store)?;
-    let read_only = matches!(writable, Writable::Directories(_));
-    for place in ["dev", "proc", "tmp"].iter().chain(marked) {
+    tree.make_directory(&place_path(invocation.directory)?, store)?;
+    let marked = permissions.marked.iter().map(String::as_str);
+    for place in ["dev", "proc", "tmp"].into_iter().chain(marked) {
         let path = place_path(place)?;
         tree.make_directory(&path, store)?;
-        if read_only {
+        if permissions.read_only {
             tree.set_properties(&path, Properties::named(READ_ONLY, "false"), store)?;
         }
     }
-    if read_only {
+    if permissions.read_only {
         tree.set_properties(
             &TreePath::root(),
             Properties::named(READ_ONLY, "true"),
@@ -47,15 +56,16 @@ pub(crate) fn write_action(
         )?;
     }
     let root = tree.write(store)?;
-    let outputs: Vec<String> = match writable {
-        Writable::Root => vec![relative("/", &batch.directory)],
-        Writable::Directories(places) => places
-            .iter()
-            .map(|place| relative(place, &batch.directory))
-            .collect(),
+    let output = |place: &str| relative(place, invocation.directory);
+    let outputs = match permissions.read_only {
+        false => vec![output("/")],
+        true => permissions.marked.iter().map(|it| output(it)).collect(),
     };
-    let platform = platform(config);
-    let command = command(batch, outputs, platform.clone());
+    let platform = platform(config, permissions.user);
+    let mut command = command(invocation, outputs, platform.clone());
+    if permissions.times {
+        command.output_node_properties.push("mtime".to_owned());
+    }
     let write = |bytes: Vec<u8>| store.store().write(Bytes::from(bytes));
     let action = reapi::Action {
         command_digest: Some(write(command.encode_to_vec())?.into()),
@@ -66,21 +76,23 @@ pub(crate) fn write_action(
     Ok(write(action.encode_to_vec())?.cast())
 }
 
-fn command(batch: &Batch, output_paths: Vec<String>, platform: reapi::Platform) -> reapi::Command {
-    let mut environment = batch.environment.clone();
+fn command(
+    invocation: &Invocation<'_>,
+    output_paths: Vec<String>,
+    platform: reapi::Platform,
+) -> reapi::Command {
+    let mut environment = invocation.environment.clone();
     environment.shift_remove("PWD");
-    environment.insert("PWD".to_owned(), batch.directory.clone());
+    environment.insert("PWD".to_owned(), invocation.directory.to_owned());
     let variables = environment.into_iter();
     let environment_variables = variables
         .map(|(name, value)| reapi::command::EnvironmentVariable { name, value })
         .collect();
     reapi::Command {
-        arguments: ["sh", "-c", "-e", &batch.script]
-            .map(str::to_owned)
-            .to_vec(),
+        arguments: invocation.arguments.clone(),
         environment_variables,
         output_paths,
-        working_directory: batch.directory.trim_start_matches('/').to_owned(),
+        working_directory: invocation.directory.trim_start_matches('/').to_owned(),
         output_directory_format: reapi::command::OutputDirectoryFormat::DirectoryOnly as i32,
         platform: Some(platform),
         ..Default::default()
@@ -88,19 +100,26 @@ fn command(batch: &Batch, output_paths: Vec<String>, platform: reapi::Platform) 
 }
 
 /// The platform properties, in order of their names.
-fn platform(config: &Sandbox) -> reapi::Platform {
+fn platform(config: &Sandbox, user: Option<(u32, u32)>) -> reapi::Platform {
     let mut properties = vec![
         ("ISA", config.build_arch.to_owned()),
         ("OSFamily", config.build_os.to_string()),
     ];
+    if user.is_some() {
+        properties.push(("network", "on".to_owned()));
+    }
     if let Some(socket) = &config.remote_apis_socket {
         properties.push((
             "remoteApisSocketPath",
             socket.path.trim_start_matches('/').to_owned(),
         ));
     }
-    properties.extend(config.build_gid.map(|gid| ("unixGID", gid.to_string())));
-    properties.extend(config.build_uid.map(|uid| ("unixUID", uid.to_string())));
+    let (uid, gid) = match user {
+        Some((uid, gid)) => (Some(uid.into()), Some(gid.into())),
+        None => (config.build_uid, config.build_gid),
+    };
+    properties.extend(gid.map(|gid: i64| ("unixGID", gid.to_string())));
+    properties.extend(uid.map(|uid: i64| ("unixUID", uid.to_string())));
     let properties = properties
         .into_iter()
         .map(|(name, value)| reapi::platform::Property {
@@ -133,10 +152,10 @@ fn relative(path: &str, start: &str) -> String {
     }
 }
 
-/// Puts the outputs of an action back into the tree it ran in.
+/// Puts the outputs of an action that started in `directory` back into the tree it ran in.
 pub(crate) fn apply_outputs(
     tree: &mut Tree,
-    batch: &Batch,
+    directory: &str,
     result: &reapi::ActionResult,
     store: &Store,
 ) -> Result<(), AssembleError> {
@@ -145,10 +164,19 @@ pub(crate) fn apply_outputs(
             .map_err(|error| {
                 AssembleError::Element(format!("the output {:?} has no tree: {error}", output.path))
             })?;
-        let path = place_path(&format!("{}/{}", batch.directory, output.path))?;
+        let path = place_path(&format!("{directory}/{}", output.path))?;
         tree.insert(&path, Node::Directory(digest), store)?;
     }
     Ok(())
+}
+
+/// The tree without what says what was read-only in it.
+pub(crate) fn write_unmarked(
+    tree: &mut Tree,
+    store: &Store,
+) -> Result<DirectoryDigest, AssembleError> {
+    tree.set_properties(&TreePath::root(), Properties::default(), store)?;
+    Ok(tree.write(store)?)
 }
 
 #[cfg(test)]

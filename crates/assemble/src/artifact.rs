@@ -6,9 +6,10 @@ use bytes::Bytes;
 use headstart_merkle::{BlobDigest, DirectoryDigest};
 use headstart_project::{CacheKey, ElementGraph, ElementId, ElementKeys};
 use headstart_reapi::buildstream::{Artifact, artifact};
+use headstart_reapi::reapi::command::EnvironmentVariable;
 use headstart_store::{BlobStore, StoreError};
 
-use crate::assembly::{Assembled, Verdict};
+use crate::assembly::{Assembled, KeptSandbox, Verdict};
 
 /// What an Artifact message says beside the element itself.
 pub struct ArtifactParts<'a> {
@@ -18,8 +19,10 @@ pub struct ArtifactParts<'a> {
     pub element: ElementId,
     /// Its keys.
     pub keys: ElementKeys,
-    /// The strong key of a dependency.
-    pub strong: &'a dyn Fn(ElementId) -> Option<CacheKey>,
+    /// Its strong key.
+    pub strong: CacheKey,
+    /// The strong key of a dependency's artifact.
+    pub strong_of: &'a dyn Fn(ElementId) -> Option<CacheKey>,
     /// What was assembled.
     pub assembled: &'a Assembled,
     /// Its sources.
@@ -52,22 +55,24 @@ pub fn artifact_message(
         Verdict::Success(files) => (true, "succeeded".to_owned(), *files),
         Verdict::Failure(description) => (false, description.clone(), None),
     };
-    let strong = (parts.strong)(parts.element).unwrap_or(parts.keys.strict);
     let scope = parts.graph.build_scope(parts.element).into_iter();
     let build_deps = scope.map(|id| artifact::Dependency {
         project_name: parts.graph[id].project.to_string(),
         element_name: parts.graph[id].name.to_string(),
-        cache_key: (parts.strong)(id).map(|key| key.hex()).unwrap_or_default(),
-        was_workspaced: false,
+        cache_key: (parts.strong_of)(id)
+            .map(|key| key.hex())
+            .unwrap_or_default(),
+        was_workspaced: parts.graph[id].workspace().is_some(),
     });
-    let build_tree = parts.assembled.build_tree;
+    let kept = parts.assembled.kept.as_ref();
     Ok(Artifact {
         version: 2,
         build_success: success,
         build_error: error,
-        strong_key: strong.hex(),
+        strong_key: parts.strong.hex(),
         weak_key: parts.keys.weak.hex(),
         strict_key: parts.keys.strict.hex(),
+        was_workspaced: element.workspace().is_some(),
         files: files.map(Into::into),
         build_deps: build_deps.collect(),
         public_data: Some(write(element.public_data(integration.as_deref()))?.into()),
@@ -75,11 +80,26 @@ pub fn artifact_message(
             name: parts.log.0.clone(),
             digest: Some(parts.log.1.into()),
         }],
-        buildtree: build_tree.map(Into::into),
-        sources: build_tree.map(|_| parts.sources.into()),
+        buildtree: kept.and_then(|kept| kept.build_tree).map(Into::into),
+        sources: kept.map(|_| parts.sources.into()),
+        buildroot: kept.map(|kept| kept.root.into()),
+        buildsandbox: kept.map(sandbox_state),
         low_diversity_meta: Some(write(element.low_diversity_meta())?.into()),
         high_diversity_meta: Some(write(element.high_diversity_meta())?.into()),
         speculative_actions: parts.speculative_actions.map(Into::into),
         ..Default::default()
     })
+}
+
+fn sandbox_state(kept: &KeptSandbox) -> artifact::SandboxState {
+    let environment = kept.environment.iter().cloned();
+    let digests = kept.named_trees.iter();
+    artifact::SandboxState {
+        environment: environment
+            .map(|(name, value)| EnvironmentVariable { name, value })
+            .collect(),
+        working_directory: kept.directory.clone(),
+        subsandbox_digests: digests.map(|tree| (*tree).into()).collect(),
+        marked_directories: kept.marked.clone(),
+    }
 }

@@ -11,9 +11,9 @@ use headstart_reapi::reapi;
 use headstart_store::StoreError;
 use thiserror::Error;
 
-use crate::action::{Writable, apply_outputs, write_action};
-use crate::script::{BatchCommand, Environment, batch};
-use crate::staging::{StagedArtifact, Staging, Store, integration_commands, is_empty, place_path};
+use crate::prepare::{Prepared, prepare};
+use crate::script::Step;
+use crate::staging::{StagedArtifact, Staging, Store, is_empty, place_path};
 use crate::{collect, flatpak, written};
 
 /// Whoever runs an element's actions.
@@ -45,10 +45,61 @@ pub struct Inputs<'a> {
     pub element: ElementId,
     /// Its sources, staged together.
     pub sources: DirectoryDigest,
+    /// What its build root begins with, if that is not its sources: what the last build has left in
+    /// an open workspace, with what has been edited since.
+    pub begin: Option<DirectoryDigest>,
     /// Who runs its actions.
     pub run: &'a dyn RunAction,
     /// Where its log is written to.
     pub log: &'a Path,
+    /// When its sandbox is kept.
+    pub keep: KeepSandbox,
+}
+
+impl Inputs<'_> {
+    pub(crate) fn own(&self) -> &Element {
+        &self.trees.graph[self.element]
+    }
+
+    pub(crate) fn keeps(&self, verdict: &Verdict) -> bool {
+        match self.keep {
+            KeepSandbox::Never => false,
+            KeepSandbox::Auto => {
+                matches!(verdict, Verdict::Failure(_)) || self.own().workspace().is_some()
+            }
+            KeepSandbox::Always => true,
+        }
+    }
+}
+
+/// When what a sandbox holds at the end of a build is kept: `cache-buildtrees` of BuildStream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeepSandbox {
+    /// Never.
+    Never,
+    /// When somebody may want to look into it, or to go on from it: when a build failed, and in an
+    /// open workspace.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+}
+
+/// What a sandbox holds at the end of a build, with all that it takes to go on in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSandbox {
+    /// The build root, if there is one.
+    pub build_tree: Option<DirectoryDigest>,
+    /// All of it.
+    pub root: DirectoryDigest,
+    /// The environment of the commands, sorted by name; empty of a kind that runs none.
+    pub environment: Vec<(String, String)>,
+    /// Where they started.
+    pub directory: String,
+    /// The directories that they could write to.
+    pub marked: Vec<String>,
+    /// The trees whose digests they were given.
+    pub named_trees: Vec<DirectoryDigest>,
 }
 
 /// How it went.
@@ -69,8 +120,8 @@ pub struct Assembled {
     pub staged: Vec<StagedArtifact>,
     /// Where its sources were staged.
     pub sources_at: TreePath,
-    /// The build root after a failed build.
-    pub build_tree: Option<DirectoryDigest>,
+    /// What its sandbox held at the end, if that is kept.
+    pub kept: Option<KeptSandbox>,
     /// What was noticed and is not fatal, each as one line.
     pub warnings: Vec<String>,
     /// The trees whose digests its commands were given, by the variables that hold them.
@@ -106,20 +157,37 @@ pub enum AssembleError {
 
 /// Assembles an element.
 pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
-    let element = &inputs.trees.graph[inputs.element];
+    let element = inputs.own();
+    let prepared = prepare(inputs).await?;
+    if !prepared.integrated {
+        return prepared.failed(inputs, "the integration commands failed");
+    }
     match &element.config {
-        Config::Stack => {
-            collect::finished(inputs, Staging::new(&inputs.trees), Some(empty(inputs)?))
+        Config::Stack => prepared.finished(inputs, Some(empty(inputs)?)),
+        Config::Import(import) => {
+            let files = imported(inputs, import)?;
+            prepared.finished(inputs, Some(files))
         }
-        Config::Import(import) => assemble_import(inputs, import),
-        Config::Filter(filter) => collect::assemble_filter(inputs, filter),
-        Config::Compose(compose) => collect::assemble_compose(inputs, compose).await,
-        Config::Build(build) => assemble_build(inputs, element, build).await,
-        Config::Script(script) => assemble_script(inputs, element, script).await,
-        Config::FlatpakImage(image) => flatpak::assemble_image(inputs, element, image).await,
-        Config::CollectIntegration(collect) => written::integration(inputs, collect),
-        Config::CollectInitialScripts(collect) => written::initial_scripts(inputs, collect),
-        Config::CheckForbidden(check) => written::check_forbidden(inputs, check),
+        Config::Filter(_) => {
+            let files = prepared.staging.tree.write(inputs.trees.directories)?;
+            prepared.finished(inputs, Some(files))
+        }
+        Config::Compose(compose) => collect::assemble_compose(inputs, prepared, compose).await,
+        Config::Build(build) => assemble_build(inputs, prepared, build).await,
+        Config::Script(script) => assemble_script(inputs, prepared, script).await,
+        Config::FlatpakImage(image) => flatpak::assemble_image(inputs, prepared, image).await,
+        Config::CollectIntegration(collect) => {
+            let files = written::integration(inputs, collect)?;
+            prepared.finished(inputs, Some(files))
+        }
+        Config::CollectInitialScripts(collect) => {
+            let files = written::initial_scripts(inputs, collect)?;
+            prepared.finished(inputs, Some(files))
+        }
+        Config::CheckForbidden(check) => {
+            written::check_forbidden(inputs, check)?;
+            prepared.finished(inputs, Some(empty(inputs)?))
+        }
         Config::CollectManifest(_) => Err(AssembleError::Element(
             "elements of kind 'collect_manifest' can't be built by this version".to_owned(),
         )),
@@ -136,7 +204,8 @@ pub(crate) fn empty(inputs: &Inputs<'_>) -> Result<DirectoryDigest, AssembleErro
     Ok(digest)
 }
 
-fn assemble_import(inputs: &Inputs<'_>, import: &Import) -> Result<Assembled, AssembleError> {
+/// What an import takes of its sources.
+fn imported(inputs: &Inputs<'_>, import: &Import) -> Result<DirectoryDigest, AssembleError> {
     let store = inputs.trees.directories;
     let from = place_path(&import.source)?;
     let nothing = || {
@@ -154,15 +223,7 @@ fn assemble_import(inputs: &Inputs<'_>, import: &Import) -> Result<Assembled, As
     }
     let mut output = Tree::empty();
     output.merge(&place_path(&import.target)?, tree, store)?;
-    let files = output.write(store)?;
-    collect::finished(inputs, Staging::new(&inputs.trees), Some(files))
-}
-
-pub(crate) fn environment_of(element: &Element) -> Environment {
-    let variables = element.environment.iter();
-    variables
-        .map(|(name, value)| (name.to_string(), value.to_string()))
-        .collect()
+    Ok(output.write(store)?)
 }
 
 /// The tree of the artifacts of `elements`, with all that they need to run, staged at `/`: what a
@@ -176,193 +237,75 @@ pub fn digest_tree(
     Ok(staging.tree.write(trees.directories)?)
 }
 
-/// The trees whose digests an element wants to be told, by variable.
-fn named_trees(
-    trees: &Trees<'_>,
-    build: &Build,
-) -> Result<Vec<(String, DirectoryDigest)>, AssembleError> {
-    let each = build
-        .digest_environment
-        .iter()
-        .map(|(variable, dependencies)| {
-            let elements: Vec<_> = dependencies
-                .iter()
-                .map(|dependency| dependency.element)
-                .collect();
-            Ok((variable.to_string(), digest_tree(trees, &elements)?))
-        });
-    each.collect()
-}
-
-/// Runs the integration commands of `elements` as one action on the whole tree; says whether they
-/// succeeded.
-pub(crate) async fn integrate(
-    inputs: &Inputs<'_>,
-    staging: &mut Staging<'_>,
-    elements: &[ElementId],
-    marked: &[&str],
-) -> Result<bool, AssembleError> {
-    let commands: Vec<_> = integration_commands(inputs.trees.graph, elements)
-        .into_iter()
-        .map(|(id, command)| {
-            let mut environment = environment_of(&inputs.trees.graph[id]);
-            environment.insert("PWD".to_owned(), "/".to_owned());
-            BatchCommand {
-                arguments: ["sh", "-e", "-c", &command].map(str::to_owned).to_vec(),
-                directory: "/".to_owned(),
-                environment,
-                label: command,
-            }
-        })
-        .collect();
-    run_batch(inputs, staging, &commands, None, &Writable::Root, marked).await
-}
-
-/// Runs commands as one action; says whether they succeeded.
-pub(crate) async fn run_batch(
-    inputs: &Inputs<'_>,
-    staging: &mut Staging<'_>,
-    commands: &[BatchCommand],
-    clean: Option<&str>,
-    writable: &Writable<'_>,
-    marked: &[&str],
-) -> Result<bool, AssembleError> {
-    let Some(batch) = batch(commands, clean) else {
-        return Ok(true);
-    };
-    let store = inputs.trees.directories;
-    let config = &inputs.trees.graph[inputs.element].sandbox;
-    let action = write_action(&mut staging.tree, &batch, writable, marked, config, store)?;
-    let result = inputs.run.run(action, inputs.log).await?;
-    apply_outputs(&mut staging.tree, &batch, &result, store)?;
-    Ok(result.exit_code == 0)
-}
-
-/// The build root, if it is to be removed after the build: not where it holds the install root or
-/// lies in it.
-fn to_clean<'a>(build_root: &'a str, install_root: &str) -> Option<&'a str> {
+/// The build root, if it is to be removed after the build: not where it is kept, nor where it holds
+/// the install root or lies in it.
+fn to_clean<'a>(inputs: &'a Inputs<'_>, install_root: &str) -> Option<&'a str> {
+    let build_root = inputs.own().build_root();
     let apart = install_root.is_empty()
         || !(build_root.starts_with(install_root) || install_root.starts_with(build_root));
-    apart.then_some(build_root)
+    let goes = inputs.keep != KeepSandbox::Always && inputs.own().workspace().is_none();
+    (apart && goes).then_some(build_root)
 }
 
 async fn assemble_build(
     inputs: &Inputs<'_>,
-    element: &Element,
+    mut prepared: Prepared<'_>,
     build: &Build,
 ) -> Result<Assembled, AssembleError> {
-    let (build_root, install_root) = (element.build_root(), element.install_root());
-    let marked = [build_root, install_root];
-    let directory = match &build.command_subdir {
-        Some(below) => format!("{}/{below}", build_root.trim_end_matches('/')),
-        None => build_root.to_owned(),
+    let commands = build_steps(inputs, &mut prepared, build)?;
+    let install_root = inputs.own().install_root();
+    let clean = to_clean(inputs, install_root);
+    if !prepared.run(inputs, &commands, clean, true).await? {
+        return prepared.failed(inputs, "Command failed");
+    }
+    let files = collect::directory(&mut prepared.staging, install_root, inputs)?;
+    prepared.finished(inputs, Some(files))
+}
+
+/// The commands of a build. In an open workspace those that configure are run once, and a file is
+/// left that says so.
+fn build_steps(
+    inputs: &Inputs<'_>,
+    prepared: &mut Prepared<'_>,
+    build: &Build,
+) -> Result<Vec<Step>, AssembleError> {
+    const CONFIGURE: &str = "configure-commands";
+    const CONFIGURED: &str = ".bst-prepared";
+    let is_workspace = inputs.own().workspace().is_some();
+    let mut steps = Vec::new();
+    let marker = place_path(&format!("{}/{CONFIGURED}", inputs.own().build_root()))?;
+    let store = inputs.trees.directories;
+    let configures = build.steps().any(|(step, _)| step == CONFIGURE);
+    let is_configured =
+        is_workspace && configures && prepared.staging.tree.get(&marker, store)?.is_some();
+    let setting = &prepared.setting;
+    let of = |wanted: bool| {
+        let commands = build
+            .steps()
+            .filter(move |(step, _)| (*step == CONFIGURE) == wanted);
+        commands.map(|(_, command)| setting.command(command))
     };
-    let mut environment = environment_of(element);
-    let named_trees = named_trees(&inputs.trees, build)?;
-    environment.extend(
-        named_trees
-            .iter()
-            .map(|(name, tree)| (name.clone(), tree.to_string())),
-    );
-    environment.insert("PWD".to_owned(), directory.clone());
-
-    let mut staging = Staging::new(&inputs.trees);
-    for (place, dependencies) in &build.layout {
-        let elements: Vec<_> = dependencies
-            .iter()
-            .map(|dependency| dependency.element)
-            .collect();
-        staging.stage(&elements, place)?;
+    if !is_configured {
+        steps.extend(of(true));
+        steps.extend(is_workspace.then_some(Step::Touch(CONFIGURED)));
     }
-    let warnings = staging.finish_warnings(inputs.element)?;
-    if let Some(dependencies) = build.layout.get("/") {
-        let elements: Vec<_> = dependencies
-            .iter()
-            .map(|dependency| dependency.element)
-            .collect();
-        if !integrate(inputs, &mut staging, &elements, &marked).await? {
-            return collect::failed(inputs, staging, "the integration commands failed", warnings);
-        }
-    }
-    let sources_at = place_path(build_root)?;
-    staging
-        .tree
-        .merge(&sources_at, inputs.sources, inputs.trees.directories)?;
-
-    let commands: Vec<_> = build
-        .steps()
-        .map(|(_, command)| BatchCommand {
-            arguments: ["sh", "-c", "-e", &format!("{command}\n")]
-                .map(str::to_owned)
-                .to_vec(),
-            directory: directory.clone(),
-            environment: environment.clone(),
-            label: command.to_string(),
-        })
-        .collect();
-    let clean = to_clean(build_root, install_root);
-    let writable = Writable::Directories(&marked);
-    let succeeded = run_batch(inputs, &mut staging, &commands, clean, &writable, &marked).await?;
-    if !succeeded {
-        return collect::failed(inputs, staging, "Command failed", warnings);
-    }
-    let files = collect::directory(&mut staging, install_root, inputs)?;
-    let mut assembled = collect::finished(inputs, staging, Some(files))?;
-    assembled.warnings = warnings;
-    assembled.named_trees = named_trees;
-    Ok(assembled)
+    steps.extend(of(false));
+    Ok(steps)
 }
 
 async fn assemble_script(
     inputs: &Inputs<'_>,
-    element: &Element,
+    mut prepared: Prepared<'_>,
     script: &Script,
 ) -> Result<Assembled, AssembleError> {
-    let marked = [&*script.install_root];
-    let mut staging = Staging::new(&inputs.trees);
-    let root = if script.layout.is_empty() {
-        let elements = element.build_dependencies.clone();
-        staging.stage(&elements, "/")?;
-        elements
-    } else {
-        for (place, dependencies) in &script.layout {
-            let elements: Vec<_> = dependencies.iter().map(|d| d.element).collect();
-            staging.stage(&elements, place)?;
-        }
-        let root = script.layout.get("/").into_iter().flatten();
-        root.map(|dependency| dependency.element).collect()
-    };
-    let warnings = staging.finish_warnings(inputs.element)?;
-    if !integrate(inputs, &mut staging, &root, &marked).await? {
-        return collect::failed(inputs, staging, "the integration commands failed", warnings);
+    let setting = &prepared.setting;
+    let commands = script.commands().map(|command| setting.command(command));
+    let commands: Vec<_> = commands.collect();
+    let clean = to_clean(inputs, &script.install_root);
+    let read_only = script.root_read_only;
+    if !prepared.run(inputs, &commands, clean, read_only).await? {
+        return prepared.failed(inputs, "Command failed");
     }
-    staging
-        .tree
-        .make_directory(&place_path(&script.install_root)?, inputs.trees.directories)?;
-    let mut environment = environment_of(element);
-    environment.insert("PWD".to_owned(), script.cwd.to_string());
-    let commands: Vec<_> = script
-        .commands()
-        .map(|command| BatchCommand {
-            arguments: ["sh", "-c", "-e", &format!("{command}\n")]
-                .map(str::to_owned)
-                .to_vec(),
-            directory: script.cwd.to_string(),
-            environment: environment.clone(),
-            label: command.to_string(),
-        })
-        .collect();
-    let writable = if script.root_read_only {
-        Writable::Directories(&marked)
-    } else {
-        Writable::Root
-    };
-    let clean = to_clean(element.build_root(), &script.install_root);
-    if !run_batch(inputs, &mut staging, &commands, clean, &writable, &marked).await? {
-        return collect::failed(inputs, staging, "Command failed", warnings);
-    }
-    let files = collect::directory(&mut staging, &script.install_root, inputs)?;
-    let mut assembled = collect::finished(inputs, staging, Some(files))?;
-    assembled.warnings = warnings;
-    Ok(assembled)
+    let files = collect::directory(&mut prepared.staging, &script.install_root, inputs)?;
+    prepared.finished(inputs, Some(files))
 }

@@ -2,55 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use headstart_merkle::{DirectoryDigest, Node, Tree, TreePath};
+use headstart_merkle::{DirectoryDigest, DirectoryReader as _, Node, Tree, TreePath};
 use headstart_project::{Compose, Filter, Splits};
 
-use crate::assembly::{AssembleError, Assembled, Inputs, Verdict, integrate};
-use crate::staging::{Staging, copy, effective_integration, manifest, place_path};
-
-/// What came of an element that succeeded.
-pub(crate) fn finished(
-    inputs: &Inputs<'_>,
-    mut staging: Staging<'_>,
-    files: Option<DirectoryDigest>,
-) -> Result<Assembled, AssembleError> {
-    let element = &inputs.trees.graph[inputs.element];
-    let own = element.public.integration_commands.len();
-    let effective = effective_integration(inputs.trees.graph, inputs.element);
-    Ok(Assembled {
-        verdict: Verdict::Success(files),
-        warnings: staging.finish_warnings(inputs.element)?,
-        staged: staging.staged,
-        sources_at: place_path(element.build_root())?,
-        build_tree: None,
-        named_trees: Vec::new(),
-        integration_commands: (effective.len() != own).then_some(effective),
-    })
-}
-
-/// What came of an element whose commands failed.
-pub(crate) fn failed(
-    inputs: &Inputs<'_>,
-    mut staging: Staging<'_>,
-    description: &str,
-    warnings: Vec<String>,
-) -> Result<Assembled, AssembleError> {
-    let element = &inputs.trees.graph[inputs.element];
-    let sources_at = place_path(element.build_root())?;
-    let build_tree = match staging.tree.get(&sources_at, inputs.trees.directories)? {
-        Some(Node::Directory(tree)) => Some(tree),
-        _ => None,
-    };
-    Ok(Assembled {
-        verdict: Verdict::Failure(description.to_owned()),
-        staged: staging.staged,
-        sources_at,
-        build_tree,
-        named_trees: Vec::new(),
-        warnings,
-        integration_commands: None,
-    })
-}
+use crate::action::write_unmarked;
+use crate::assembly::{AssembleError, Assembled, Inputs};
+use crate::prepare::Prepared;
+use crate::staging::{Staging, copy, manifest, place_path};
 
 /// The tree of a directory of the sandbox.
 pub(crate) fn directory(
@@ -62,17 +20,31 @@ pub(crate) fn directory(
         .tree
         .get(&place_path(place)?, inputs.trees.directories)?
     {
-        Some(Node::Directory(tree)) => Ok(tree),
+        Some(Node::Directory(tree)) => {
+            // Nothing of how the directory was used is part of what it holds.
+            let plain = inputs
+                .trees
+                .directories
+                .read_directory(tree)?
+                .properties
+                .is_empty();
+            match plain {
+                true => Ok(tree),
+                false => write_unmarked(&mut Tree::stored(tree), inputs.trees.directories),
+            }
+        }
         _ => Err(AssembleError::Element(format!(
             "the directory {place:?} was not found in the sandbox: nothing can be collected from it"
         ))),
     }
 }
 
-pub(crate) fn assemble_filter(
+/// Stages what a filter takes.
+pub(crate) fn stage_filtered(
     inputs: &Inputs<'_>,
     filter: &Filter,
-) -> Result<Assembled, AssembleError> {
+    staging: &mut Staging<'_>,
+) -> Result<(), AssembleError> {
     let splits = Splits::new(&inputs.trees.graph[filter.filtered].public);
     for (domains, at) in [
         (&filter.include, &filter.include_at),
@@ -85,33 +57,24 @@ pub(crate) fn assemble_filter(
             )));
         }
     }
-    let mut staging = Staging::new(&inputs.trees);
     let split = splits.filter(&filter.include, &filter.exclude, filter.include_orphans);
-    staging.stage_one(filter.filtered, "/", split.as_ref())?;
-    let files = staging.tree.write(inputs.trees.directories)?;
-    finished(inputs, staging, Some(files))
+    staging.stage_one(filter.filtered, "/", split.as_ref())
 }
 
 pub(crate) async fn assemble_compose(
     inputs: &Inputs<'_>,
+    mut prepared: Prepared<'_>,
     compose: &Compose,
 ) -> Result<Assembled, AssembleError> {
-    let element = &inputs.trees.graph[inputs.element];
-    let mut staging = Staging::new(&inputs.trees);
-    staging.stage(&element.build_dependencies, "/")?;
-    let warnings = staging.finish_warnings(inputs.element)?;
     let store = inputs.trees.directories;
-    let staged = staging.tree.write(store)?;
-    if compose.integrate
-        && !integrate(inputs, &mut staging, &element.build_dependencies, &[]).await?
-    {
-        return failed(inputs, staging, "the integration commands failed", warnings);
+    let staged = prepared.staging.tree.write(store)?;
+    let dependencies = &inputs.own().build_dependencies;
+    if compose.integrate && !prepared.integrate(inputs, dependencies).await? {
+        return prepared.failed(inputs, "the integration commands failed");
     }
-    let integrated = staging.tree.write(store)?;
+    let integrated = prepared.staging.tree.write(store)?;
     let files = composed(inputs, compose, staged, integrated)?;
-    let mut assembled = finished(inputs, staging, Some(files))?;
-    assembled.warnings = warnings;
-    Ok(assembled)
+    prepared.finished(inputs, Some(files))
 }
 
 /// What of the integrated tree goes into the composition: what the dependencies' split rules take,

@@ -3,45 +3,39 @@
 use std::fmt::Write as _;
 
 use headstart_merkle::{Node, TreePath};
-use headstart_project::{Element, FlatpakImage, Splits};
+use headstart_project::{FlatpakImage, Splits};
 
-use crate::action::Writable;
-use crate::assembly::{AssembleError, Assembled, Inputs, environment_of, run_batch};
-use crate::collect::{directory, failed, finished};
-use crate::script::BatchCommand;
+use crate::assembly::{AssembleError, Assembled, Inputs};
+use crate::collect::directory;
+use crate::prepare::{Prepared, elements};
 use crate::staging::{Staging, place_path};
 use crate::written::write_file;
 
 /// The directory that becomes the artifact.
-const INSTALL_ROOT: &str = "/buildstream/install";
+pub(crate) const INSTALL_ROOT: &str = "/buildstream/install";
 
 pub(crate) async fn assemble_image(
     inputs: &Inputs<'_>,
-    element: &Element,
+    mut prepared: Prepared<'_>,
     image: &FlatpakImage,
 ) -> Result<Assembled, AssembleError> {
-    let mut staging = Staging::new(&inputs.trees);
-    stage(inputs, image, &mut staging)?;
-    let warnings = staging.finish_warnings(inputs.element)?;
-    if !compose_components(inputs, element, image, &mut staging).await? {
-        return failed(inputs, staging, "composing AppStream data failed", warnings);
+    if !compose_components(inputs, &mut prepared, image).await? {
+        return prepared.failed(inputs, "composing AppStream data failed");
     }
-    install(inputs, image, &mut staging)?;
-    let files = directory(&mut staging, INSTALL_ROOT, inputs)?;
-    let mut assembled = finished(inputs, staging, Some(files))?;
-    assembled.warnings = warnings;
-    Ok(assembled)
+    install(inputs, image, &mut prepared.staging)?;
+    let files = directory(&mut prepared.staging, INSTALL_ROOT, inputs)?;
+    prepared.finished(inputs, Some(files))
 }
 
 /// Stages dependencies; of those that become the image only what the split domains take.
-fn stage(
+pub(crate) fn stage(
     inputs: &Inputs<'_>,
     image: &FlatpakImage,
     staging: &mut Staging<'_>,
 ) -> Result<(), AssembleError> {
     let graph = inputs.trees.graph;
     for (place, dependencies) in &image.layout {
-        let elements: Vec<_> = dependencies.iter().map(|it| it.element).collect();
+        let elements = elements(dependencies);
         if **place != *FlatpakImage::INPUT {
             staging.stage(&elements, place)?;
             continue;
@@ -59,9 +53,8 @@ fn stage(
 /// succeeded.
 async fn compose_components(
     inputs: &Inputs<'_>,
-    element: &Element,
+    prepared: &mut Prepared<'_>,
     image: &FlatpakImage,
-    staging: &mut Staging<'_>,
 ) -> Result<bool, AssembleError> {
     let Some(component) = image.component_ids.last() else {
         return Ok(true);
@@ -72,19 +65,8 @@ async fn compose_components(
         "appstreamcli compose --components {component} --result-root {INSTALL_ROOT} --prefix {prefix} \
          --data-dir {input}/{below}/share --origin {component} {input}"
     );
-    let mut environment = environment_of(element);
-    environment.insert("PWD".to_owned(), "/".to_owned());
-    let command = BatchCommand {
-        arguments: ["sh", "-c", "-e", &format!("{command}\n")]
-            .map(str::to_owned)
-            .to_vec(),
-        directory: "/".to_owned(),
-        environment,
-        label: command,
-    };
-    let marked = [input, INSTALL_ROOT];
-    let writable = Writable::Directories(&marked);
-    run_batch(inputs, staging, &[command], None, &writable, &marked).await
+    let command = prepared.setting.command(&command);
+    prepared.run(inputs, &[command], None, true).await
 }
 
 /// Lays out the image below the install root.

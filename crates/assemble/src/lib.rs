@@ -10,12 +10,16 @@ mod artifact;
 mod assembly;
 mod collect;
 mod flatpak;
+mod prepare;
 mod script;
+mod shell;
 mod staging;
 mod written;
 
 pub use artifact::{ArtifactParts, artifact_message};
 pub use assembly::{
-    AssembleError, Assembled, Inputs, RunAction, Trees, Verdict, assemble, digest_tree,
+    AssembleError, Assembled, Inputs, KeepSandbox, KeptSandbox, RunAction, Trees, Verdict,
+    assemble, digest_tree,
 };
+pub use shell::ShellSandbox;
 pub use staging::StagedArtifact;

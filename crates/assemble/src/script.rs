@@ -20,6 +20,15 @@ pub(crate) struct BatchCommand {
     pub(crate) label: String,
 }
 
+/// A step of a batch.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// A command.
+    Run(BatchCommand),
+    /// An empty file is made where the last command has started.
+    Touch(&'static str),
+}
+
 /// A batch: its script, and where and how it starts.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
@@ -28,13 +37,23 @@ pub(crate) struct Batch {
     pub(crate) environment: Environment,
 }
 
-/// The batch of `commands`, after which the directory `clean` is removed; `None` if there is nothing
-/// to run.
-pub(crate) fn batch(commands: &[BatchCommand], clean: Option<&str>) -> Option<Batch> {
-    let first = commands.first()?;
+/// The batch of `steps`, after which the directory `clean` is removed; `None` if there is nothing to
+/// run.
+pub(crate) fn batch(steps: &[Step], clean: Option<&str>) -> Option<Batch> {
+    let first = steps.iter().find_map(|step| match step {
+        Step::Run(command) => Some(command),
+        Step::Touch(_) => None,
+    })?;
     let mut script = String::new();
     let mut previous = first;
-    for command in commands {
+    for step in steps {
+        let command = match step {
+            Step::Run(command) => command,
+            Step::Touch(name) => {
+                let _ = writeln!(script, "touch -- {}", quote(name));
+                continue;
+            }
+        };
         change_surroundings(&mut script, previous, command);
         let words: Vec<String> = command.arguments.iter().map(|word| quote(word)).collect();
         let line = words.join(" ");
@@ -103,12 +122,13 @@ mod tests {
     #[test]
     fn a_script_says_what_changes_between_commands() {
         let commands = [
-            command(
+            Step::Run(command(
                 &["sh", "-c", "-e", "echo it's\n"],
                 "/a",
                 &[("X", "1"), ("Y", "2")],
-            ),
-            command(&["true"], "/b", &[("X", "a b")]),
+            )),
+            Step::Touch(".made"),
+            Step::Run(command(&["true"], "/b", &[("X", "a b")])),
         ];
         let batch = batch(&commands, Some("/build/x")).unwrap();
         assert_eq!(batch.directory, "/a");
@@ -116,7 +136,7 @@ mod tests {
             batch.script,
             "(set -ex; sh -c -e 'echo it'\"'\"'s\n') || (echo Command ''\"'\"'echo it'\"'\"'s'\"'\"'' \
              failed with exitcode $? >&2 ; exit 1)\n\
-             mkdir -p /b\ncd /b\nunset Y\nexport X='a b'\n\
+             touch -- .made\nmkdir -p /b\ncd /b\nunset Y\nexport X='a b'\n\
              (set -ex; true) || (echo Command ''\"'\"'true'\"'\"'' failed with exitcode $? >&2 ; exit 1)\n\
              rm -rf -- /build/x || true\nmkdir -p /a || true\n"
         );
@@ -124,6 +144,6 @@ mod tests {
 
     #[test]
     fn nothing_to_run_is_no_batch() {
-        assert!(batch(&[], Some("/x")).is_none());
+        assert!(batch(&[Step::Touch("x")], Some("/x")).is_none());
     }
 }

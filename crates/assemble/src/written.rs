@@ -4,12 +4,11 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use headstart_merkle::{FileNode, Node, Tree, TreePath};
+use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree, TreePath};
 use headstart_project::{CheckForbidden, CollectInitialScripts, CollectIntegration, ElementId};
 
-use crate::assembly::{AssembleError, Assembled, Inputs, empty};
-use crate::collect::finished;
-use crate::staging::{Staging, Store, effective_integration, place_path};
+use crate::assembly::{AssembleError, Inputs, empty};
+use crate::staging::{Store, effective_integration, place_path};
 
 /// Puts a file with a text into a tree.
 pub(crate) fn write_file(
@@ -28,7 +27,7 @@ pub(crate) fn write_file(
 pub(crate) fn integration(
     inputs: &Inputs<'_>,
     collect: &CollectIntegration,
-) -> Result<Assembled, AssembleError> {
+) -> Result<DirectoryDigest, AssembleError> {
     let graph = inputs.trees.graph;
     let scope = graph.build_scope(inputs.element);
     for name in &collect.ignore {
@@ -56,15 +55,14 @@ pub(crate) fn integration(
     let mut tree = Tree::empty();
     let path = place_path(&collect.script_path)?;
     write_file(&mut tree, &path, text, true, store)?;
-    let files = tree.write(store)?;
-    finished(inputs, Staging::new(&inputs.trees), Some(files))
+    Ok(tree.write(store)?)
 }
 
 /// The scripts in the public data of dependencies, numbered in the order of staging.
 pub(crate) fn initial_scripts(
     inputs: &Inputs<'_>,
     collect: &CollectInitialScripts,
-) -> Result<Assembled, AssembleError> {
+) -> Result<DirectoryDigest, AssembleError> {
     let graph = inputs.trees.graph;
     let store = inputs.trees.directories;
     let mut tree = Tree::stored(empty(inputs)?);
@@ -87,15 +85,14 @@ pub(crate) fn initial_scripts(
         let path = place_path(&format!("{directory}/{count:03}-{name}"))?;
         write_file(&mut tree, &path, script.to_owned(), true, store)?;
     }
-    let files = tree.write(store)?;
-    finished(inputs, Staging::new(&inputs.trees), Some(files))
+    Ok(tree.write(store)?)
 }
 
-/// Nothing, unless something that is forbidden is among the dependencies.
+/// An error if something that is forbidden is among the dependencies.
 pub(crate) fn check_forbidden(
     inputs: &Inputs<'_>,
     check: &CheckForbidden,
-) -> Result<Assembled, AssembleError> {
+) -> Result<(), AssembleError> {
     let graph = inputs.trees.graph;
     let element = &graph[inputs.element];
     let mut seen: HashSet<ElementId> = HashSet::new();
@@ -119,6 +116,5 @@ pub(crate) fn check_forbidden(
             }
         }
     }
-    let files = empty(inputs)?;
-    finished(inputs, Staging::new(&inputs.trees), Some(files))
+    Ok(())
 }

@@ -153,6 +153,8 @@ impl Place<'_> {
         Ok(Arc::new(Session::open(SessionOptions {
             directory: self.project.to_owned(),
             config,
+            strict: None,
+            default_mirror: None,
             options: Vec::new(),
         })?))
     }
@@ -169,6 +171,7 @@ impl Place<'_> {
             on_error: headstart_session::OnError::Quit,
             retry_failed: true,
             audit: false,
+            ask: None,
         };
         let runtime = tokio::runtime::Runtime::new()?;
         let interrupt = CancellationToken::new();

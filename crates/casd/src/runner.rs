@@ -248,10 +248,11 @@ fn prepare(
         streams,
         nice: 0,
         socket,
+        binds: options.binds.clone(),
+        capture: true,
     };
     let mut sandboxed = SandboxedAction::new(spec, manner, directories)?;
     sandboxed.request.staged = Some(staged.path.clone());
-    sandboxed.request.binds.clone_from(&options.binds);
     Ok(sandboxed)
 }
 

@@ -1,6 +1,8 @@
 //! The command line: BuildStream's commands and options where they mean the same.
 pub(crate) mod artifact;
+pub(crate) mod shell;
 pub(crate) mod source;
+pub(crate) mod workspace;
 
 use std::path::PathBuf;
 
@@ -53,6 +55,24 @@ pub(crate) struct MainOptions {
     /// Cache directory [default: what the configuration says, or ~/.cache/buildstream]
     #[arg(long, global = true, value_name = "DIRECTORY")]
     pub(crate) cache_dir: Option<PathBuf>,
+    /// Build elements again whenever something that they are built with has changed [default: what the
+    /// configuration says, or so]
+    #[arg(long, global = true, overrides_with = "no_strict")]
+    pub(crate) strict: bool,
+    /// Use artifacts that were built with older versions of their dependencies
+    #[arg(long, global = true, overrides_with = "strict")]
+    pub(crate) no_strict: bool,
+    /// When to keep what a sandbox holds at the end of a build [default: what the configuration says,
+    /// or auto: of builds that failed]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) cache_buildtrees: Option<KeepArgument>,
+    /// Mirror to try first
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) default_mirror: Option<String>,
+    /// Never ask what to do: else that is asked at a terminal when an element fails and neither the
+    /// command line nor this says so
+    #[arg(long, global = true)]
+    pub(crate) no_interactive: bool,
     /// Say more: once for what each part does, twice for every message
     #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -69,6 +89,17 @@ pub(crate) enum OnErrorArgument {
     Terminate,
 }
 
+/// When to keep what a sandbox holds at the end of a build.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum KeepArgument {
+    /// Always
+    Always,
+    /// When the build failed
+    Auto,
+    /// Never
+    Never,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -76,9 +107,14 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Show elements of a project, with their keys and states
     Show(ShowArguments),
+    /// Run a command in an element's sandbox
+    Shell(shell::ShellArguments),
     /// Fetch, track or look at sources
     #[command(subcommand)]
     Source(source::SourceCommand),
+    /// Work on elements' sources in directories of their own
+    #[command(subcommand)]
+    Workspace(workspace::WorkspaceCommand),
     /// Look at artifacts: what building an element gave
     #[command(subcommand)]
     Artifact(ArtifactCommand),

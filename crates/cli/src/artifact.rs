@@ -64,7 +64,7 @@ pub(crate) fn create(path: &Path, force: bool) -> Result<File, Failure> {
 
 pub(crate) fn log(main: &MainOptions, arguments: &LogArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let loaded = session.load(&arguments.elements)?;
+    let loaded = session.load(&session.expand(&arguments.elements)?)?;
     for target in loaded.graph.targets() {
         for (name, content) in session.log(&loaded, *target)? {
             match &arguments.out {

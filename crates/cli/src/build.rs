@@ -5,9 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headstart_execution::CancellationToken;
-use headstart_session::{BuildReport, BuildRequest, BuildScope, ElementState, Latency, Mode};
+use headstart_session::{
+    BuildReport, BuildRequest, BuildScope, ElementState, Latency, Mode, OnError,
+};
 
 use crate::arguments::{BuildArguments, BuildDeps, MainOptions, ModeArgument};
+use crate::ask::{self, Asker};
 use crate::error::{Failure, io};
 use crate::open;
 use crate::screen::Screen;
@@ -26,7 +29,8 @@ impl From<ModeArgument> for Mode {
 
 pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), Failure> {
     let config = open::config(main)?;
-    let request = BuildRequest {
+    let asks = main.on_error.is_none() && !main.no_interactive && ask::is_possible();
+    let mut request = BuildRequest {
         scope: match arguments.deps {
             BuildDeps::None => BuildScope::None,
             BuildDeps::Build => BuildScope::Build,
@@ -41,11 +45,17 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
         on_error: config.on_error,
         retry_failed: arguments.retry_failed || config.retry_failed,
         audit: arguments.audit,
+        ask: None,
     };
     let session = open::session(main, config)?;
-    let loaded = Arc::new(session.load(&arguments.elements)?);
+    let targets = session.expand(&arguments.elements)?;
+    let loaded = Arc::new(session.load(&targets)?);
     let interrupt = CancellationToken::new();
-    let screen = Screen::new();
+    let screen = Arc::new(Screen::new());
+    if asks {
+        request.on_error = OnError::Ask;
+        request.ask = Some(Arc::new(Asker::new(&session, &loaded, &screen)));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -53,7 +63,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
     let report = runtime.block_on(async {
         tokio::spawn(interrupts(interrupt.clone()));
         session
-            .build(&loaded, &request, &screen, interrupt.clone())
+            .build(&loaded, &request, &*screen, interrupt.clone())
             .await
     })?;
     screen.clear();

@@ -112,6 +112,14 @@ impl Failure {
         }
     }
 
+    /// The command line can't be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            ..Self::new(message)
+        }
+    }
+
     /// Nothing that was asked for is there, and nothing has gone wrong otherwise.
     pub(crate) fn nothing_there(message: &str) -> Self {
         Self {
@@ -174,6 +182,9 @@ impl From<SessionError> for Failure {
             }
             SessionError::NoSandbox(_) => Self::new(error.to_string()).in_domain("SANDBOX", None),
             SessionError::Store(_) => Self::new(error.to_string()).in_domain("CAS", None),
+            SessionError::Shell { reason, .. } => {
+                Self::new(error.to_string()).in_domain("APP", *reason)
+            }
             SessionError::NotCached { .. } | SessionError::Cache(_) => {
                 Self::new(error.to_string()).in_domain("ARTIFACT", None)
             }

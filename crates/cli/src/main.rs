@@ -4,6 +4,7 @@
 
 mod arguments;
 mod artifact;
+mod ask;
 mod build;
 mod casd;
 mod demo;
@@ -13,10 +14,13 @@ mod open;
 mod runner;
 mod screen;
 mod selection;
+mod shell;
 mod show;
 mod source;
 mod speculation;
 mod standin;
+mod terminal;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -41,9 +45,15 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Build(ref build) => build::run(main, build),
         Command::Show(ref show) => show::run(main, show),
+        Command::Shell(ref shell) => match shell::run(main, shell) {
+            // No process ends with more.
+            Ok(code) => return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+            Err(failure) => Err(failure),
+        },
         Command::Source(SourceCommand::Fetch(ref fetch)) => source::fetch(main, fetch),
         Command::Source(SourceCommand::Track(ref track)) => source::track(main, track),
         Command::Source(SourceCommand::Checkout(ref checkout)) => source::checkout(main, checkout),
+        Command::Workspace(ref command) => workspace::run(main, command),
         Command::Artifact(ArtifactCommand::Checkout(ref checkout)) => {
             artifact::checkout(main, checkout)
         }

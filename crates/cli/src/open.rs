@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use headstart_session::{OnError, Session, SessionOptions, UserConfig};
+use headstart_session::{KeepSandbox, OnError, Session, SessionOptions, UserConfig};
 
-use crate::arguments::{MainOptions, OnErrorArgument};
+use crate::arguments::{KeepArgument, MainOptions, OnErrorArgument};
 use crate::error::{Failure, io};
 
 /// The configuration, with what the command line says in place of what the file does.
@@ -24,6 +24,12 @@ pub(crate) fn config(main: &MainOptions) -> Result<UserConfig, Failure> {
         Some(OnErrorArgument::Continue) => OnError::Continue,
         Some(OnErrorArgument::Quit) => OnError::Quit,
         Some(OnErrorArgument::Terminate) => OnError::Terminate,
+    };
+    config.keep_sandboxes = match main.cache_buildtrees {
+        None => config.keep_sandboxes,
+        Some(KeepArgument::Always) => KeepSandbox::Always,
+        Some(KeepArgument::Auto) => KeepSandbox::Auto,
+        Some(KeepArgument::Never) => KeepSandbox::Never,
     };
     for key in &config.unused {
         tracing::warn!("`{key}` in the user's configuration has no effect yet");
@@ -45,6 +51,12 @@ pub(crate) fn session(main: &MainOptions, config: UserConfig) -> Result<Arc<Sess
         directory,
         config,
         options: options.collect(),
+        default_mirror: main.default_mirror.clone(),
+        strict: match (main.strict, main.no_strict) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
     };
     Ok(Arc::new(Session::open(options)?))
 }

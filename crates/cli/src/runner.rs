@@ -6,11 +6,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use headstart_casd::{BindMount, RunnerOptions, run_action};
-use headstart_execution::CancellationToken;
 use headstart_merkle::TreePath;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Failure;
+use crate::terminal;
 
 /// What this runner can do, in buildbox-run's words.
 const CAPABILITIES: [&str; 7] = [
@@ -113,7 +112,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         binds: arguments.bind_mount,
         capture_streams: !arguments.no_logs_capture,
     };
-    match run_until_told(&options) {
+    let ran = terminal::lend(|cancel| run_action(&options, cancel));
+    match ran.and_then(|ran| ran.map_err(|error| Failure::new(error.to_string()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             anstream::eprintln!("{failure}");
@@ -134,40 +134,6 @@ fn architectures() -> &'static [&'static str] {
             _ => &[],
         },
     }
-}
-
-fn run_until_told(options: &RunnerOptions) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("the runner can't be started: {error}")))?;
-    runtime.block_on(async {
-        let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        // At a terminal it is for the command, which may have its own idea of it.
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let at_terminal = rustix::termios::isatty(std::io::stdin());
-        let cancel = CancellationToken::new();
-        let running = run_action(options, cancel.clone());
-        tokio::pin!(running);
-        loop {
-            tokio::select! {
-                ran = &mut running => {
-                    return match ran {
-                        Ok(()) => Ok(()),
-                        Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),
-                        Err(error) => Err(Failure::new(error.to_string())),
-                    };
-                }
-                _ = terminate.recv() => cancel.cancel(),
-                _ = interrupt.recv() => {
-                    if !at_terminal {
-                        cancel.cancel();
-                    }
-                }
-            }
-        }
-    })
 }
 
 #[cfg(test)]

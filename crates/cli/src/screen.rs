@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headstart_session::{Notice, Watcher};
@@ -15,6 +15,20 @@ const LOG_LINES: usize = 20;
 pub(crate) struct Screen {
     begun: Instant,
     moving: Option<Mutex<Moving>>,
+    /// What is to be shown when nobody holds the screen any more.
+    held: Mutex<Option<Vec<String>>>,
+}
+
+/// As long as it is there nothing is shown: somebody uses the terminal.
+pub(crate) struct Held<'a>(&'a Screen);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let held = self.0.held().take();
+        for text in held.into_iter().flatten() {
+            eprintln!("{text}");
+        }
+    }
 }
 
 #[derive(Default)]
@@ -30,14 +44,36 @@ impl Screen {
         Self {
             begun: Instant::now(),
             moving,
+            held: Mutex::new(None),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Vec<String>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows nothing until what this gives is dropped, and then what has been missed.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.clear();
+        self.held().get_or_insert_default();
+        Held(self)
+    }
+
+    /// Shows a line, now or when nobody holds the screen any more.
+    fn show(&self, text: String) {
+        match &mut *self.held() {
+            Some(held) => held.push(text),
+            None => {
+                self.clear();
+                eprintln!("{text}");
+            }
         }
     }
 
     fn line(&self, text: &str) {
-        self.clear();
         let seconds = self.begun.elapsed().as_secs();
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        eprintln!("[{hours:02}:{minutes:02}:{seconds:02}] {text}");
+        self.show(format!("[{hours:02}:{minutes:02}:{seconds:02}] {text}"));
     }
 
     /// Takes the moving line away.
@@ -49,13 +85,12 @@ impl Screen {
 
     fn moving(&self, change: impl FnOnce(&mut Moving)) {
         let Some(moving) = &self.moving else { return };
+        let is_held = self.held().is_some();
         let mut moving = moving.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut moving);
         // At most five times a second.
-        if moving
-            .drawn
-            .is_some_and(|drawn| drawn.elapsed() < Duration::from_millis(200))
-        {
+        let is_new = |drawn: Instant| drawn.elapsed() < Duration::from_millis(200);
+        if is_held || moving.drawn.is_some_and(is_new) {
             return;
         }
         moving.drawn = Some(Instant::now());
@@ -103,8 +138,7 @@ impl Watcher for Screen {
                 self.moving(|moving| moving.building.retain(|name| name != element));
                 self.line(&format!("failed   {element}: {error}"));
                 if let Some(log) = log {
-                    self.clear();
-                    show_end(log);
+                    self.show(end_of(log));
                 }
             }
             Notice::Progress(progress) => self.moving(|moving| {
@@ -117,13 +151,14 @@ impl Watcher for Screen {
     }
 }
 
-/// Shows the last lines of a log.
-fn show_end(log: &Path) {
+/// The last lines of a log.
+fn end_of(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
+    let mut end = String::new();
     for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
-        eprintln!("    {line}");
+        end.push_str(&format!("    {line}\n"));
     }
-    eprintln!("    (all of it: {})", log.display());
+    end + &format!("    (all of it: {})", log.display())
 }

@@ -29,6 +29,15 @@ pub(crate) struct Except {
     pub(crate) except: Vec<String>,
 }
 
+impl Except {
+    /// With the elements that shell patterns stand for.
+    pub(crate) fn expanded(&self, session: &Session) -> Result<Self, Failure> {
+        Ok(Self {
+            except: session.expand(&self.except)?,
+        })
+    }
+}
+
 /// Elements that were loaded, and those of them that are meant.
 pub(crate) struct Selection {
     pub(crate) loaded: Loaded,
@@ -43,9 +52,10 @@ impl Selection {
         deps: Deps,
         except: &Except,
     ) -> Result<Self, Failure> {
-        let targets = with_exceptions(session, targets, except)?;
+        let except = except.expanded(session)?;
+        let targets = with_exceptions(session, targets, &except)?;
         let loaded = session.load(&targets)?;
-        let elements = select(&loaded, deps, except);
+        let elements = select(&loaded, deps, &except);
         Ok(Self { loaded, elements })
     }
 }
@@ -58,7 +68,7 @@ pub(crate) fn with_exceptions(
 ) -> Result<Vec<String>, Failure> {
     let mut all = match targets.is_empty() {
         true => session.default_targets()?,
-        false => targets.to_vec(),
+        false => session.expand(targets)?,
     };
     all.extend(except.except.iter().cloned());
     Ok(all)

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use headstart_project::{Element, ElementId, ElementKind};
-use headstart_session::{Loaded, Session};
+use headstart_session::{Cached, Loaded, Session, Standings};
 
 use crate::arguments::{MainOptions, Order, ShowArguments};
 use crate::error::Failure;
 use crate::open;
-use crate::selection::Selection;
+use crate::selection::{Deps, Selection};
 
 /// Digits of a key that `%{key}` shows.
 const KEY_LENGTH: usize = 8;
@@ -24,11 +24,26 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     if arguments.order == Order::Alpha {
         elements.sort_by_key(|id| loaded.graph[*id].full_name.clone());
     }
+    let wants = |symbols: &[&str]| {
+        let mut symbols = symbols.iter();
+        symbols.any(|symbol| arguments.format.contains(&format!("%{{{symbol}")))
+    };
+    // Keys of a strict build are known without a look into the cache.
+    let standings = match wants(&["state", "artifact-cas-digest"])
+        || !session.is_strict() && wants(&["key", "full-key"])
+    {
+        true => {
+            let closures = arguments.deps != Deps::None;
+            Some(session.standings(&loaded, &elements, closures)?)
+        }
+        false => None,
+    };
     let mut out = std::io::stdout().lock();
     for id in elements {
         let shown = Shown {
             session: &session,
             loaded: &loaded,
+            standings: standings.as_ref(),
             id,
         };
         let line = shown.formatted(&arguments.format)?;
@@ -43,6 +58,8 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
 struct Shown<'a> {
     session: &'a Session,
     loaded: &'a Loaded,
+    /// There if the format wants anything that is found out by looking into the cache.
+    standings: Option<&'a Standings>,
     id: ElementId,
 }
 
@@ -102,12 +119,16 @@ impl Shown<'_> {
             "build-deps" => names(&element.build_dependencies),
             "runtime-deps" => names(&element.runtime_dependencies),
             "artifact-cas-digest" => {
-                let cached = self.session.artifact(self.loaded, self.id)?;
-                let files = cached.and_then(|cached| cached.artifact().files());
+                let files = self.artifact().and_then(|cached| cached.artifact().files());
                 files.map(|files| files.to_string()).unwrap_or_default()
             }
-            // There are no workspaces.
-            "workspaced" | "workspace-dirs" => String::new(),
+            "workspaced" => element
+                .workspace()
+                .map_or("", |_| "(workspaced)")
+                .to_owned(),
+            "workspace-dirs" => element
+                .workspace()
+                .map_or_else(String::new, |it| format!("Workspace: {}", it.path)),
             other => {
                 return Err(Failure::new(format!(
                     "%{{{other}}} is not known: `headstart show --help` lists what can be shown"
@@ -116,9 +137,16 @@ impl Shown<'_> {
         })
     }
 
+    fn artifact(&self) -> Option<&Cached> {
+        self.standings?.artifact(self.id)
+    }
+
     fn key(&self) -> String {
-        let keys = self.loaded.keys.get(self.id);
-        keys.map_or_else(|| "?".repeat(64), |keys| keys.strict.hex())
+        let key = match self.standings {
+            Some(standings) => standings.strong(self.id),
+            None => self.loaded.keys.get(self.id).map(|keys| keys.strict),
+        };
+        key.map_or_else(|| "?".repeat(64), |key| key.hex())
     }
 
     /// BuildStream's word for how far the element is.
@@ -132,27 +160,19 @@ impl Shown<'_> {
         if self.loaded.keys.get(self.id).is_none() {
             return Ok("waiting");
         }
-        match self.session.artifact(self.loaded, self.id)? {
-            Some(cached) if cached.artifact().message().build_success => return Ok("cached"),
-            Some(_) => return Ok("failed"),
+        match self.artifact() {
+            Some(Cached::Success(_)) => return Ok("cached"),
+            Some(Cached::Failure(_)) => return Ok("failed"),
             None => {}
         }
-        let fetched = self
-            .element()
-            .sources
-            .iter()
-            .all(|source| !source.is_fetched())
+        let mut sources = self.element().sources.iter();
+        let fetched = sources.all(|source| !source.is_fetched())
             || self.session.has_sources(self.loaded, self.id)?;
-        if !fetched {
-            return Ok("fetch needed");
-        }
-        for dependency in self.loaded.graph.build_scope(self.id) {
-            let cached = self.session.artifact(self.loaded, dependency)?;
-            if !cached.is_some_and(|cached| cached.artifact().message().build_success) {
-                return Ok("waiting");
-            }
-        }
-        Ok("buildable")
+        Ok(match self.standings {
+            _ if !fetched => "fetch needed",
+            Some(standings) if standings.is_buildable(self.id) => "buildable",
+            _ => "waiting",
+        })
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn fetch(main: &MainOptions, arguments: &FetchArguments) -> Result<()
 
 pub(crate) fn track(main: &MainOptions, arguments: &TrackArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let targets = with_exceptions(&session, &arguments.elements, &arguments.except)?;
+    let except = arguments.except.expanded(&session)?;
+    let targets = with_exceptions(&session, &arguments.elements, &except)?;
     let screen = Screen::new();
     if arguments.cross_junctions && !session.project().keeps_refs_apart() {
         return Err(Failure::new(
@@ -41,7 +42,7 @@ pub(crate) fn track(main: &MainOptions, arguments: &TrackArguments) -> Result<()
         ));
     }
     let chosen = |loaded: &Loaded| {
-        let mut elements = select(loaded, arguments.deps, &arguments.except);
+        let mut elements = select(loaded, arguments.deps, &except);
         // The files of joined projects are not this project's to change.
         let own = |id: &_| !loaded.graph[*id].full_name.contains(':');
         elements.retain(|id| arguments.cross_junctions || own(id));

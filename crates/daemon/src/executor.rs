@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use headstart_execution::{
-    ActionSpec, Answered, BoxFuture, CancellationToken, ExecutionError, Executor, Outcome,
-    Priority, Request, Sandbox, SandboxError, SocketMount, Streams, SubactionRecorder,
+    ActionSpec, Answered, BindMount, BoxFuture, CancellationToken, ExecutionError, Executor,
+    Outcome, Priority, Request, Sandbox, SandboxError, SocketMount, Streams, SubactionRecorder,
 };
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
@@ -86,6 +86,18 @@ pub struct ParentRequest {
     pub cancel: CancellationToken,
 }
 
+/// A command for somebody at this process's terminal.
+pub struct ShellRequest {
+    /// The action.
+    pub action: ActionDigest,
+    /// Files of the host to be seen inside.
+    pub binds: Vec<BindMount>,
+    /// Whether those inside may write to the action cache.
+    pub allow_cache_update: bool,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
 /// What came of an element's own command.
 #[derive(Debug, Clone)]
 pub struct ParentOutcome {
@@ -151,17 +163,29 @@ impl LocalExecutor {
             request.allow_cache_update,
             request.cancel.child_token(),
         );
-        let streams = Streams::Log(request.log);
-        let ran = self.run(
-            &spec,
-            tenant,
-            streams,
-            0,
-            SystemTime::now(),
-            &request.cancel,
-        );
+        let manner = manner(Streams::Log(request.log));
+        let ran = self.run(&spec, tenant, manner, SystemTime::now(), &request.cancel);
         let (result, duration) = ran.await?;
         Ok(ParentOutcome { result, duration })
+    }
+
+    /// Runs a command for somebody at this process's terminal, with an endpoint of its own, of which
+    /// nobody is told. Gives its exit code.
+    pub async fn run_shell(&self, request: ShellRequest) -> Result<i32, ExecutionError> {
+        let spec = ActionSpec::read(request.action, self.store().as_ref())?;
+        let tenant = Tenant::new(
+            self.clone(),
+            nobody_to_tell(),
+            request.allow_cache_update,
+            request.cancel.child_token(),
+        );
+        let manner = Manner {
+            binds: request.binds,
+            capture: false,
+            ..manner(Streams::Inherited)
+        };
+        let ran = self.run(&spec, tenant, manner, SystemTime::now(), &request.cancel);
+        Ok(ran.await?.0.exit_code)
     }
 
     /// Runs an action in the sandbox, with an endpoint for `tenant` if it asks for one.
@@ -169,8 +193,7 @@ impl LocalExecutor {
         &self,
         spec: &ActionSpec,
         tenant: Tenant,
-        streams: Streams,
-        nice: i32,
+        manner: Manner,
         queued: SystemTime,
         cancel: &CancellationToken,
     ) -> Result<(reapi::ActionResult, Duration), ExecutionError> {
@@ -186,11 +209,7 @@ impl LocalExecutor {
             host: endpoint.socket().to_owned(),
             inside: inside.clone(),
         });
-        let manner = Manner {
-            streams,
-            nice,
-            socket,
-        };
+        let manner = Manner { socket, ..manner };
         let action = SandboxedAction::new(spec.clone(), manner, self.directories())?;
         let request = action.request.clone();
         let outcome = self.0.sandbox.run(request, cancel.clone()).await;
@@ -358,11 +377,6 @@ impl LocalExecutor {
         {
             return Ok(outcome);
         }
-        let nice = if priority.is_speculative() {
-            SPECULATIVE_NICE
-        } else {
-            0
-        };
         job.started.send_replace(true);
         let begun = SystemTime::now();
         let is_parent = socket_path(&job.spec)?.is_some() && !priority.is_speculative();
@@ -376,10 +390,13 @@ impl LocalExecutor {
             (key, priority),
             job.cancel.child_token(),
         );
-        let streams = Streams::Captured {
+        let mut manner = manner(Streams::Captured {
             limit: STREAM_LIMIT,
-        };
-        let ran = self.run(&job.spec, tenant, streams, nice, job.queued, &job.cancel);
+        });
+        if priority.is_speculative() {
+            manner.nice = SPECULATIVE_NICE;
+        }
+        let ran = self.run(&job.spec, tenant, manner, job.queued, &job.cancel);
         let ran = ran.await;
         if let Some(parent) = parent {
             parent.ended(matches!(&ran, Ok((result, _)) if result.exit_code == 0));
@@ -397,6 +414,17 @@ impl LocalExecutor {
             answered: Answered::Executed,
             duration,
         })
+    }
+}
+
+/// How actions are run where nothing else is said.
+fn manner(streams: Streams) -> Manner {
+    Manner {
+        streams,
+        nice: 0,
+        socket: None,
+        binds: Vec::new(),
+        capture: true,
     }
 }
 

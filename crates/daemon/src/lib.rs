@@ -25,10 +25,10 @@ mod tenant;
 mod trees;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources};
+pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources, ShellRequest};
 pub use instances::Instances;
 pub use parents::{ParentRun, Parents};
 pub use premises::{DiskUsage, Premises, StageWanted, StagedTree};
 pub use runner::{Manner, SandboxedAction, socket_path};
 pub use server::{Audience, Server};
-pub use tenant::Tenant;
+pub use tenant::{Tenant, nobody_to_tell};

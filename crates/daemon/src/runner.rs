@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use headstart_execution::{
-    ActionSpec, CapturedProperties, InvalidAction, SandboxOutcome, SandboxRequest, SocketMount,
-    Streams, WritablePaths,
+    ActionSpec, BindMount, CapturedProperties, InvalidAction, SandboxOutcome, SandboxRequest,
+    SocketMount, Streams, WritablePaths,
 };
 use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Tree, TreePath};
 use headstart_reapi::reapi;
@@ -32,6 +32,10 @@ pub struct Manner {
     pub nice: i32,
     /// The socket that it finds its server at.
     pub socket: Option<SocketMount>,
+    /// Files of the host to be seen inside.
+    pub binds: Vec<BindMount>,
+    /// Whether its outputs are captured.
+    pub capture: bool,
 }
 
 impl SandboxedAction {
@@ -41,8 +45,14 @@ impl SandboxedAction {
         manner: Manner,
         directories: &Directories<S>,
     ) -> Result<Self, InvalidAction> {
-        let wanted = wanted_outputs(&spec)?;
-        let request = sandbox_request(&spec, &wanted, manner, directories)?;
+        let mut wanted = wanted_outputs(&spec)?;
+        let capture = manner.capture;
+        let mut request = sandbox_request(&spec, &wanted, manner, directories)?;
+        if !capture {
+            // What may be written to is told by them, and is known now.
+            wanted.clear();
+            request.outputs.clear();
+        }
         Ok(Self {
             spec,
             wanted,
@@ -129,7 +139,7 @@ fn sandbox_request<S: BlobStore + ?Sized + 'static>(
         gid: id("unixGID")?,
         network: spec.property("network") == Some("on"),
         socket: manner.socket,
-        binds: Vec::new(),
+        binds: manner.binds,
         streams: manner.streams,
         nice: manner.nice,
         timeout: spec.timeout,

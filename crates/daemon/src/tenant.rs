@@ -205,7 +205,7 @@ impl Drop for Waiting {
 }
 
 /// A recorder for those whose subactions nobody records.
-pub(crate) fn nobody_to_tell() -> Arc<dyn SubactionRecorder> {
+pub fn nobody_to_tell() -> Arc<dyn SubactionRecorder> {
     Arc::new(NobodyToTell)
 }
 

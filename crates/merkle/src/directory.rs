@@ -121,12 +121,12 @@ impl Properties {
     }
 
     /// A time of modification, in seconds and nanoseconds since the epoch, and permission bits; none
-    /// if both are `None`.
+    /// if both are `None`. Of the time whole microseconds count, as in what buildbox writes.
     pub fn of(mtime: Option<(i64, i64)>, unix_mode: Option<u32>) -> Self {
         if mtime.is_none() && unix_mode.is_none() {
             return Self::default();
         }
-        let nanos = |nanos: i64| i32::try_from(nanos).unwrap_or(0);
+        let nanos = |nanos: i64| i32::try_from(nanos / 1000 * 1000).unwrap_or(0);
         Self(Some(Box::new(Set {
             named: Vec::new(),
             mtime: mtime.map(|(seconds, part)| (seconds, nanos(part))),

@@ -1,6 +1,7 @@
 //! A whole tree that can be changed: directories are loaded when a path leads into them, and only
 //! those that changed are written again.
 
+mod changes;
 mod merge;
 
 use std::collections::{BTreeMap, HashMap};

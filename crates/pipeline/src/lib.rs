@@ -13,4 +13,4 @@ mod graph;
 mod pipeline;
 
 pub use graph::Graph;
-pub use pipeline::{Effect, Event, Found, Limits, OnError, Pipeline, Progress, State};
+pub use pipeline::{Decision, Effect, Event, Found, Limits, OnError, Pipeline, Progress, State};

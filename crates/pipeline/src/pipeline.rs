@@ -26,6 +26,21 @@ pub enum OnError {
     Quit,
     /// End running jobs too.
     Terminate,
+    /// Start nothing until somebody has decided.
+    Ask,
+}
+
+/// What is decided of an element that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// As [`OnError::Continue`].
+    Continue,
+    /// As [`OnError::Quit`].
+    Quit,
+    /// As [`OnError::Terminate`].
+    Terminate,
+    /// Try it again.
+    Retry,
 }
 
 /// What a look-up in the artifact cache found.
@@ -70,6 +85,13 @@ pub enum Event {
         /// Whether there is an artifact of success.
         ok: bool,
     },
+    /// It was decided what to do about an element that failed, which was asked for.
+    Decided {
+        /// Which.
+        element: ElementId,
+        /// What to do.
+        decision: Decision,
+    },
     /// The user wants it to end: nothing more is started, what runs is cancelled.
     Interrupted,
 }
@@ -85,6 +107,8 @@ pub enum Effect {
     Build(ElementId),
     /// End the job that runs for it; its end is still to be reported.
     Cancel(ElementId),
+    /// Ask what to do about its failure, and report the decision.
+    Ask(ElementId),
 }
 
 /// Where an element stands.
@@ -149,6 +173,8 @@ pub struct Pipeline {
     looking_up: usize,
     fetching: usize,
     building: usize,
+    /// Failures that nothing has been decided about.
+    asking: usize,
     stopping: bool,
 }
 
@@ -183,6 +209,7 @@ impl Pipeline {
             looking_up: 0,
             fetching: 0,
             building: 0,
+            asking: 0,
             stopping: false,
         }
     }
@@ -195,6 +222,7 @@ impl Pipeline {
             Event::LookedUp { element, found } => self.looked_up(element, found, &mut effects),
             Event::Fetched { element, ok } => self.fetched(element, ok, &mut effects),
             Event::Built { element, ok } => self.built(element, ok, &mut effects),
+            Event::Decided { element, decision } => self.decided(element, decision, &mut effects),
             Event::Interrupted => self.stop(true, &mut effects),
         }
         self.start(&mut effects);
@@ -208,7 +236,7 @@ impl Pipeline {
 
     /// Whether no job runs and none will be started.
     pub fn is_idle(&self) -> bool {
-        self.looking_up + self.fetching + self.building == 0
+        self.looking_up + self.fetching + self.building + self.asking == 0
     }
 
     /// Where an element stands.
@@ -258,13 +286,16 @@ impl Pipeline {
             Found::CachedFailure | Found::Nothing if self.stopping => {
                 self.elements[id.index()].state = State::Fetching;
             }
-            Found::CachedFailure | Found::Nothing => {
-                self.elements[id.index()].state = State::Fetching;
-                self.to_fetch.push(Reverse((self.graph.turn(id), id)));
-                for dependency in self.graph.of(id).build.clone() {
-                    self.need(dependency, true, effects);
-                }
-            }
+            Found::CachedFailure | Found::Nothing => self.fetch(id, effects),
+        }
+    }
+
+    /// Has an element fetched, and asks for what it is built with.
+    fn fetch(&mut self, id: ElementId, effects: &mut Vec<Effect>) {
+        self.elements[id.index()].state = State::Fetching;
+        self.to_fetch.push(Reverse((self.graph.turn(id), id)));
+        for dependency in self.graph.of(id).build.clone() {
+            self.need(dependency, true, effects);
         }
     }
 
@@ -295,11 +326,41 @@ impl Pipeline {
             OnError::Continue => {}
             OnError::Quit => self.stop(false, effects),
             OnError::Terminate => self.stop(true, effects),
+            // Whoever wants it to end is not asked.
+            OnError::Ask if self.stopping => {}
+            OnError::Ask => {
+                self.asking += 1;
+                effects.push(Effect::Ask(id));
+            }
         }
+    }
+
+    fn decided(&mut self, id: ElementId, decision: Decision, effects: &mut Vec<Effect>) {
+        // What comes after the end was decided makes no difference.
+        if self.asking == 0 {
+            return;
+        }
+        self.asking -= 1;
+        match decision {
+            Decision::Continue => {}
+            Decision::Quit => self.stop(false, effects),
+            Decision::Terminate => self.stop(true, effects),
+            Decision::Retry => self.retry(id, effects),
+        }
+    }
+
+    /// Does again what failed: a fetch, a build, or a build of the past.
+    fn retry(&mut self, id: ElementId, effects: &mut Vec<Effect>) {
+        if self.elements[id.index()].fetched {
+            self.elements[id.index()].state = State::Waiting;
+            return self.ready_if_complete(id);
+        }
+        self.fetch(id, effects);
     }
 
     fn stop(&mut self, cancel: bool, effects: &mut Vec<Effect>) {
         self.stopping = true;
+        self.asking = 0;
         if cancel {
             let running =
                 self.elements.iter().enumerate().filter(|(_, element)| {
@@ -336,7 +397,7 @@ impl Pipeline {
 
     /// Starts what can be started: what most else waits for first.
     fn start(&mut self, effects: &mut Vec<Effect>) {
-        if self.stopping {
+        if self.stopping || self.asking > 0 {
             return;
         }
         while self.building < self.limits.builders.max(1)

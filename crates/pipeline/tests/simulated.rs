@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use headstart_pipeline::{Effect, Event, Found, Graph, Limits, OnError, Pipeline, State};
+use headstart_pipeline::{Decision, Effect, Event, Found, Graph, Limits, OnError, Pipeline, State};
 use headstart_project::ElementId;
 
 /// Builds `targets` in a graph given as `build dependencies / runtime dependencies` of each
@@ -11,6 +11,8 @@ struct World {
     pipeline: Pipeline,
     cached: BTreeSet<usize>,
     failing: BTreeSet<usize>,
+    /// What is decided of failures, in order; after a retry nothing fails any more.
+    decisions: VecDeque<Decision>,
     running: VecDeque<Effect>,
     done: Vec<String>,
     most_builds: usize,
@@ -28,6 +30,7 @@ impl World {
             pipeline: Pipeline::new(graph, limits, on_error, false),
             cached: BTreeSet::new(),
             failing: BTreeSet::new(),
+            decisions: VecDeque::new(),
             running: VecDeque::new(),
             done: Vec::new(),
             most_builds: 0,
@@ -70,6 +73,13 @@ impl World {
                         element,
                         ok: !self.failing.contains(&element.index()),
                     }
+                }
+                Effect::Ask(element) => {
+                    let decision = self.decisions.pop_front().unwrap_or(Decision::Quit);
+                    if decision == Decision::Retry {
+                        self.failing.clear();
+                    }
+                    Event::Decided { element, decision }
                 }
                 Effect::Cancel(_) => continue,
             };
@@ -144,6 +154,71 @@ fn a_failure_stops_or_is_built_around() {
     world.failing = [0].into();
     world.build(4);
     assert!(!world.builds().contains(&4) && !world.builds().contains(&2));
+}
+
+#[test]
+fn what_is_decided_of_a_failure_is_done() {
+    for (decision, built, state) in [
+        (Decision::Continue, true, State::Waiting),
+        (Decision::Quit, false, State::Waiting),
+        (Decision::Terminate, false, State::Waiting),
+        (Decision::Retry, true, State::Built),
+    ] {
+        let mut world = World::new(DIAMOND, OnError::Ask);
+        world.failing = [0].into();
+        world.decisions = [decision].into();
+        world.build(4);
+        assert!(world.decisions.is_empty());
+        assert_eq!(
+            (world.builds().contains(&3), world.state(4)),
+            (built, state),
+            "{decision:?}"
+        );
+    }
+    // Two failures, and the second decision is the one that counts.
+    let mut world = World::new(DIAMOND, OnError::Ask);
+    world.failing = [0, 1].into();
+    world.decisions = [Decision::Continue, Decision::Retry].into();
+    world.build(4);
+    assert_eq!(world.builds().len(), 4);
+}
+
+#[test]
+fn nothing_is_started_while_something_is_to_be_decided() {
+    let graph = Graph::new([(vec![], vec![]), (vec![], vec![])]);
+    let limits = Limits {
+        fetchers: 2,
+        builders: 1,
+    };
+    let mut pipeline = Pipeline::new(graph, limits, OnError::Ask, false);
+    let (one, two) = (ElementId::from_index(0), ElementId::from_index(1));
+    for element in [one, two] {
+        pipeline.handle(Event::Target {
+            element,
+            closure: false,
+        });
+        let found = Found::Nothing;
+        pipeline.handle(Event::LookedUp { element, found });
+        pipeline.handle(Event::Fetched { element, ok: true });
+    }
+    let failed = Event::Built {
+        element: one,
+        ok: false,
+    };
+    assert_eq!(pipeline.handle(failed), [Effect::Ask(one)]);
+    assert!(!pipeline.is_idle());
+    let decided = Event::Decided {
+        element: one,
+        decision: Decision::Continue,
+    };
+    assert_eq!(pipeline.handle(decided), [Effect::Build(two)]);
+    assert_eq!(pipeline.handle(Event::Interrupted), [Effect::Cancel(two)]);
+    let failed = Event::Built {
+        element: two,
+        ok: false,
+    };
+    assert_eq!(pipeline.handle(failed), [], "nobody is asked at the end");
+    assert!(pipeline.is_idle());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::error::{LoadError, Problem};
 use crate::host::{Host, canonical_arch};
 use crate::kinds::{Config, ElementKind};
 use crate::project::ProjectId;
-use crate::source::Source;
+use crate::source::{Source, SourceConfig, Workspace};
 use crate::variables::Variables;
 
 /// The index of an element in its graph. Dependencies have smaller ones than their dependants.
@@ -98,6 +98,14 @@ impl Element {
     /// Whether a change in the dependency rebuilds this element, however strict the build is.
     pub fn is_strict_about(&self, dependency: ElementId) -> bool {
         self.kind.is_always_strict() || self.strict_dependencies.contains(&dependency)
+    }
+
+    /// The open workspace that takes the place of its sources.
+    pub fn workspace(&self) -> Option<&Workspace> {
+        match &self.sources.first()?.config {
+            SourceConfig::Workspace(workspace) => Some(workspace),
+            _ => None,
+        }
     }
 
     /// Whether it is known what exactly all its sources are.

@@ -6,6 +6,7 @@ use headstart_yaml::{self as yaml, Provenance};
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::nearest::nearest;
 use crate::outside::OutsideError;
 
 /// A project or element that can't be loaded.
@@ -55,9 +56,18 @@ impl LoadError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match &*self.problem {
-            Problem::NoElement { suggestion, .. } => suggestion
+            Problem::NoElement { suggestion, .. }
+            | Problem::UnknownOption { suggestion, .. }
+            | Problem::UndefinedVariable { suggestion, .. } => suggestion
                 .as_ref()
                 .map(|name| format!("did you mean '{name}'?")),
+            Problem::Yaml(problem) => match &**problem {
+                yaml::Problem::UnexpectedKey { key, expected } => {
+                    let nearest = nearest(key, expected.iter().map(String::as_str));
+                    nearest.map(|key| format!("did you mean '{key}'?"))
+                }
+                _ => None,
+            },
             Problem::UnknownKind { suggestion, .. } => {
                 suggestion.map(|kind| format!("did you mean '{kind}'?"))
             }
@@ -125,6 +135,9 @@ impl fmt::Display for Warning {
 /// What is wrong.
 #[derive(Debug, Error)]
 pub enum Problem {
+    /// A source that only an open workspace can be.
+    #[error("sources of kind 'workspace' can't be written: `workspace open` opens one")]
+    WorkspaceSource,
     /// The text or its types.
     #[error("{0}")]
     Yaml(Box<yaml::Problem>),
@@ -236,8 +249,13 @@ pub enum Problem {
         problem: String,
     },
     /// An option that the project does not have.
-    #[error("the project has no option '{0}'")]
-    UnknownOption(String),
+    #[error("the project has no option '{name}'")]
+    UnknownOption {
+        /// The name.
+        name: String,
+        /// The option that was probably meant.
+        suggestion: Option<String>,
+    },
     /// A value that the option does not take.
     #[error("'{value}' is not a value of the option '{option}': expected {expected}")]
     OptionValue {
@@ -252,8 +270,13 @@ pub enum Problem {
     #[error("'{0}' is not the name of a known machine architecture")]
     UnknownArch(String),
     /// `%{name}` of a variable that is not there.
-    #[error("the variable '{0}' is not defined")]
-    UndefinedVariable(String),
+    #[error("the variable '{name}' is not defined")]
+    UndefinedVariable {
+        /// The name.
+        name: String,
+        /// The variable that was probably meant.
+        suggestion: Option<String>,
+    },
     /// Variables that need each other.
     #[error("the variable '{name}' refers to itself: {chain}")]
     CircularVariable {

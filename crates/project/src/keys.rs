@@ -29,6 +29,11 @@ impl CacheKey {
         Self(Sha256::digest(text).into())
     }
 
+    /// The key that 64 hexadecimal digits stand for.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        const_hex::decode_to_array(hex).ok().map(Self)
+    }
+
     /// The 64 hexadecimal digits.
     pub fn hex(&self) -> String {
         const_hex::encode(self.0)
@@ -48,7 +53,7 @@ impl fmt::Debug for CacheKey {
 }
 
 /// Something of the projects' files that keys depend on. Paths are relative to the top-level
-/// project's directory, of whatever project the files are.
+/// project's directory, of whatever project the files are, if nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Content {
     /// A file or directory: the hash of the REAPI `Directory` with its content, names sorted, with
@@ -56,6 +61,9 @@ pub enum Content {
     Tree(Arc<str>),
     /// A file: the SHA-256 of its content.
     File(Arc<str>),
+    /// An open workspace, by its absolute path: as [`Self::Tree`], with times of modification of
+    /// files and of the directories below it.
+    Workspace(Arc<str>),
 }
 
 /// The hashes of what keys depend on, each as 64 hexadecimal digits.

@@ -40,6 +40,7 @@ mod projects;
 mod reason;
 mod refs;
 mod resolve;
+mod shell;
 mod source;
 mod splits;
 mod universe;
@@ -62,10 +63,11 @@ pub use options::{OptionType, OptionValue, Options, ProjectOption};
 pub use outside::{Nothing, Outside, OutsideError};
 pub use project::{Project, ProjectId, Settings};
 pub use projects::Projects;
+pub use shell::{HostFile, ShellConfig};
 pub use source::{
     Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Download, GeneratedLock,
     Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue, PyPi, PyPiFile,
-    Remote, Source, SourceConfig, SourceKind, Submodules, Tag,
+    Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace,
 };
 pub use splits::{Pattern, SplitFilter, Splits};
 pub use variables::Variables;

@@ -11,6 +11,7 @@ use crate::files::{FileError, Files, Stat};
 use crate::include::Includes;
 use crate::junctions::{Follow, MAX_LINKS};
 use crate::listsort;
+use crate::nearest::nearest;
 use crate::path;
 use crate::project::ProjectId;
 use crate::resolve;
@@ -269,9 +270,16 @@ impl Universe {
         let stripped = name
             .strip_prefix(directory)
             .and_then(|rest| rest.strip_prefix('/'));
-        let suggestion = stripped
+        let stripped = stripped
             .filter(|rest| files.stat(&element_file(directory, rest)).is_ok())
             .map(str::to_owned);
+        let suggestion = stripped.or_else(|| {
+            // That there is no such element is the error, whatever is wrong with others.
+            let names = list_elements(files, directory).unwrap_or_default();
+            let stem = |name| str::strip_suffix(name, ".bst").unwrap_or(name);
+            let stems = names.iter().map(|name| stem(name.as_str()));
+            nearest(stem(name), stems).map(|stem| format!("{stem}.bst"))
+        });
         let problem = Problem::NoElement {
             name: name.to_owned(),
             directory: files.path(directory),

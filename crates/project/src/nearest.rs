@@ -1,9 +1,10 @@
 //! The name that was probably meant.
 
 /// Of some names the one that takes the fewest changes of a letter to get to from `name`, if they
-/// are few enough for a slip of the hand.
+/// are few enough for a slip of the hand, and leave something of it.
 pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    let length = name.chars().count();
+    let allowed = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
     let distances = names
         .into_iter()
         .map(|other| (distance(name, other), other));
@@ -46,6 +47,7 @@ mod tests {
             ("maek", Some("make")),
             ("compose", None),
             ("", None),
+            ("x", None),
         ] {
             assert_eq!(nearest(name, names), expected, "{name}");
         }

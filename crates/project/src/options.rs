@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use crate::error::{LoadError, Problem};
 use crate::expression::{self, Value};
 use crate::host::{Host, canonical_arch};
+use crate::nearest::nearest;
 
 const CONDITIONS: &str = "(?)";
 const ASSERTION: &str = "(!)";
@@ -92,9 +93,11 @@ impl Options {
     /// Takes values from a configuration file: a mapping of option names.
     pub(crate) fn set_from(&mut self, values: &Mapping) -> Result<(), LoadError> {
         for (key, value) in values.iter() {
+            if !self.options.contains_key(&key.text) {
+                return Err(LoadError::at(&key.at, self.unknown(&key.text)));
+            }
             let Some(option) = self.options.get_mut(&key.text) else {
-                let problem = Problem::UnknownOption(key.text.to_string());
-                return Err(LoadError::at(&key.at, problem));
+                continue;
             };
             option.value = match (&option.option_type, value) {
                 (OptionType::Bool, Node::Scalar(scalar)) => OptionValue::Bool(scalar.as_bool()?),
@@ -117,11 +120,11 @@ impl Options {
         ignore_unknown: bool,
     ) -> Result<(), LoadError> {
         for (name, text) in values {
+            if !self.options.contains_key(name.as_str()) && !ignore_unknown {
+                return Err(LoadError::nowhere(self.unknown(name)));
+            }
             let Some(option) = self.options.get_mut(name.as_str()) else {
-                if ignore_unknown {
-                    continue;
-                }
-                return Err(LoadError::nowhere(Problem::UnknownOption(name.clone())));
+                continue;
             };
             option.value = match (&option.option_type, text.as_str()) {
                 (OptionType::Bool, "True" | "true") => OptionValue::Bool(true),
@@ -138,6 +141,14 @@ impl Options {
             option.check(name, None)?;
         }
         Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> Problem {
+        let suggestion = nearest(name, self.options.keys().map(|name| &**name));
+        Problem::UnknownOption {
+            name: name.to_owned(),
+            suggestion: suggestion.map(str::to_owned),
+        }
     }
 
     /// Checks what is only known now: whether the host is among the values.

@@ -1,6 +1,7 @@
 //! A project's configuration with includes and conditions resolved: its options, variables,
 //! defaults and rules.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::host::Host;
 use crate::loader;
 use crate::options::Options;
 use crate::refs::Refs;
+use crate::shell::ShellConfig;
+use crate::source::Workspace;
+use crate::splits::Pattern;
 
 /// Keys that are read before conditions are.
 const UNCONDITIONAL: [&str; 9] = [
@@ -43,6 +47,8 @@ pub struct Settings {
     pub default_mirror: Option<String>,
     /// Which addresses of aliases the user allows.
     pub addresses: AddressPolicies,
+    /// The open workspaces, by the full names of their elements.
+    pub workspaces: Arc<HashMap<String, Workspace>>,
 }
 
 impl Settings {
@@ -55,6 +61,7 @@ impl Settings {
             user: Mapping::default(),
             default_mirror: None,
             addresses: AddressPolicies::default(),
+            workspaces: Arc::default(),
         }
     }
 }
@@ -106,6 +113,7 @@ struct Parts {
     element_changes: Mapping,
     source_changes: Mapping,
     provenance_attributes: Mapping,
+    shell: ShellConfig,
 }
 
 /// Which of a project's configurations is made: the first is all that junctions and links see,
@@ -186,7 +194,7 @@ impl Project {
                 fatal_warnings.push("overlaps".into());
             }
             if let Some(shell) = config.mapping("shell")? {
-                shell.expect_keys(&["command", "environment", "host-files"])?;
+                parts.shell = ShellConfig::load(shell)?;
             }
         }
         Ok(Self {
@@ -238,6 +246,15 @@ impl Project {
         Ok(targets.map(|name| name.to_string()).collect())
     }
 
+    /// The names of the elements that a shell pattern stands for, sorted: `*` and `?` stand for
+    /// anything in one directory, `**` for anything below it.
+    pub fn elements_like(&self, pattern: &str) -> Result<Vec<String>, LoadError> {
+        let pattern = Pattern::new(&format!("/{pattern}"));
+        let mut names = loader::list_elements(&self.files, self.element_path())?;
+        names.retain(|name| pattern.matches(&format!("/{name}")));
+        Ok(names)
+    }
+
     /// Whether the references of sources are kept in `project.refs`.
     pub fn keeps_refs_apart(&self) -> bool {
         self.conf.ref_storage == RefStorage::ProjectRefs
@@ -263,10 +280,9 @@ impl Project {
         self.fatal_warnings.iter().any(|fatal| &**fatal == warning)
     }
 
-    /// The command that a shell in an element's sandbox runs.
-    pub fn shell_command(&self) -> Result<Vec<Arc<str>>, LoadError> {
-        let shell = self.config.mapping("shell")?;
-        Ok(shell.map_or_else(|| Ok(Vec::new()), |shell| shell.strings("command"))?)
+    /// How shells in sandboxes are started, if this is the top-level project.
+    pub fn shell(&self) -> &ShellConfig {
+        &self.parts.shell
     }
 
     /// The servers that the project names for artifacts (`artifacts`) or sources (`source-caches`),

@@ -48,7 +48,9 @@ fn named(problem: &Problem) -> Named {
         }
         Problem::Assertion(_) => load("USER_ASSERTION"),
         Problem::Expression { .. } => load("EXPRESSION_FAILED"),
-        Problem::UndefinedVariable(_) | Problem::LongVariable { .. } => load("UNRESOLVED_VARIABLE"),
+        Problem::UndefinedVariable { .. } | Problem::LongVariable { .. } => {
+            load("UNRESOLVED_VARIABLE")
+        }
         Problem::CircularVariable { .. } => load("CIRCULAR_REFERENCE_VARIABLE"),
         Problem::ProtectedVariable(_) => load("PROTECTED_VARIABLE_REDEFINED"),
         Problem::NoDependencyConfig(_) => load("INVALID_DEPENDENCY_CONFIG"),

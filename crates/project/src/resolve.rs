@@ -19,7 +19,7 @@ use crate::graph::ElementGraph;
 use crate::kinds::{self, Config, ElementKind, Input, InputDependency};
 use crate::loader::{LoadedDependency, LoadedElement};
 use crate::project::{Project, ProjectId};
-use crate::source::SourceKind;
+use crate::source::{Source, SourceKind};
 use crate::universe::Universe;
 use crate::variables::Variables;
 
@@ -202,7 +202,10 @@ impl Resolver<'_> {
         let (kind, text) = self.element_kind(project.id(), node.required_scalar("kind")?)?;
         let layer = &self.defaults(project, kind, &text)?.variables;
         let variables = layer.resolve(node, &name, kind == ElementKind::Junction)?;
-        let sources = self.sources(project, &name, node, &variables, kind)?;
+        let sources = match self.universe.workspace(&full_name) {
+            Some(workspace) => vec![Source::workspace(workspace.clone(), &node.at)],
+            None => self.sources(project, &name, node, &variables, kind)?,
+        };
         let expanded_configs = expand_dependencies(dependencies, &variables)?;
         let defaults = self.defaults(project, kind, &text)?;
         let expanded = |key: &str, base: &Mapping| {

@@ -14,6 +14,7 @@ mod patch_queue;
 mod pypi;
 mod remote;
 mod tools;
+mod workspace;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use patch_queue::PatchQueue;
 pub use pypi::{PyPi, PyPiFile};
 pub use remote::Remote;
 pub use tools::{Bazaar, OsTree};
+pub use workspace::Workspace;
 
 use crate::aliases::Aliases;
 use crate::error::{LoadError, Problem, Warning};
@@ -78,6 +80,8 @@ pub enum SourceKind {
     Bazaar,
     /// A commit of an OSTree repository.
     OsTree,
+    /// An open workspace, in place of all sources of an element.
+    Workspace,
 }
 
 impl SourceKind {
@@ -99,7 +103,7 @@ impl SourceKind {
         Self::OsTree,
     ];
 
-    /// The kind of a name.
+    /// The kind of a name. Workspaces are none that a project can have.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -127,13 +131,14 @@ impl SourceKind {
             Self::PyPi => "pypi",
             Self::Bazaar => "bzr",
             Self::OsTree => "ostree",
+            Self::Workspace => "workspace",
         }
     }
 
     /// The package that BuildStream takes it from, or none if it is its own.
     pub(crate) fn package(self) -> Option<&'static str> {
         match self {
-            Self::Local | Self::Tar | Self::Remote => None,
+            Self::Local | Self::Tar | Self::Remote | Self::Workspace => None,
             Self::Patch | Self::Git | Self::Bazaar => Some(PLUGINS_PACKAGE),
             _ => Some(COMMUNITY_PACKAGE),
         }
@@ -187,6 +192,8 @@ pub enum SourceConfig {
     Bazaar(Bazaar),
     /// A commit of an OSTree repository.
     OsTree(OsTree),
+    /// An open workspace.
+    Workspace(Workspace),
 }
 
 /// What each kind of source says of itself.
@@ -280,8 +287,19 @@ impl Source {
                 Kind::PyPi => Loaded::PyPi(PyPi::load(config, context)?),
                 Kind::Bazaar => Loaded::Bazaar(Bazaar::load(config, context)?),
                 Kind::OsTree => Loaded::OsTree(OsTree::load(config, context)?),
+                Kind::Workspace => return Err(LoadError::at(at, Problem::WorkspaceSource)),
             },
         })
+    }
+
+    /// The source that an open workspace is.
+    pub(crate) fn workspace(workspace: Workspace, at: &Provenance) -> Self {
+        Self {
+            kind: SourceKind::Workspace,
+            directory: None,
+            config: SourceConfig::Workspace(workspace),
+            at: at.clone(),
+        }
     }
 
     fn behaviour(&self) -> &dyn Behaviour {
@@ -300,6 +318,7 @@ impl Source {
             SourceConfig::PyPi(pypi) => pypi,
             SourceConfig::Bazaar(bazaar) => bazaar,
             SourceConfig::OsTree(ostree) => ostree,
+            SourceConfig::Workspace(workspace) => workspace,
         }
     }
 

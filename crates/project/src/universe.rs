@@ -22,6 +22,7 @@ use crate::options::Options;
 use crate::outside::Outside;
 use crate::plugins::Plugins;
 use crate::project::{Pass, PassInput, Project, ProjectId, Settings};
+use crate::source::Workspace;
 use crate::{conflict, loader, resolve};
 
 /// Projects that are joined to each other, one within the other.
@@ -201,6 +202,11 @@ impl Universe {
         // Each pass is made once.
         let _ = instance.aliases[pass as usize].set(project.shared_aliases());
         Ok(Arc::new(project))
+    }
+
+    /// The open workspace of an element, by its full name.
+    pub(crate) fn workspace(&self, full_name: &str) -> Option<&Workspace> {
+        self.settings.workspaces.get(full_name)
     }
 
     /// The project as junctions and links see it.

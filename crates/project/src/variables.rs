@@ -7,6 +7,7 @@ use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 use indexmap::{IndexMap, IndexSet};
 
 use crate::error::{LoadError, Problem};
+use crate::nearest::nearest;
 
 /// Bytes of one expanded string. Commands of real elements have some thousands.
 const MAX_EXPANDED: usize = 1 << 20;
@@ -83,7 +84,10 @@ impl Variables {
                 Part::Text(part) => text.push_str(part),
                 Part::Variable(name) => match self.get(name) {
                     Some(value) => text.push_str(value),
-                    None => return Err(undefined(&scalar.at, name)),
+                    None => {
+                        let names = self.iter().map(|(name, _)| &**name);
+                        return Err(undefined(&scalar.at, name, names));
+                    }
                 },
             }
             limit(text.len(), MAX_EXPANDED, &scalar.at, &scalar.value)?;
@@ -352,7 +356,12 @@ impl<'a> Resolver<'a> {
                         let Some(next) = self.names.get_index_of(*name) else {
                             match self.others.and_then(|others| others.get(*name)) {
                                 Some(value) => text.push_str(value),
-                                None => return Err(undefined(&scalar.at, name)),
+                                None => {
+                                    let others = self.others.iter().flat_map(|it| it.iter());
+                                    let names = self.names.keys().map(|name| &**name);
+                                    let names = names.chain(others.map(|(name, _)| &**name));
+                                    return Err(undefined(&scalar.at, name, names));
+                                }
                             }
                             position += 1;
                             continue;
@@ -414,8 +423,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn undefined(at: &Provenance, name: &str) -> LoadError {
-    LoadError::at(at, Problem::UndefinedVariable(name.to_owned()))
+fn undefined<'a>(at: &Provenance, name: &str, names: impl Iterator<Item = &'a str>) -> LoadError {
+    let problem = Problem::UndefinedVariable {
+        name: name.to_owned(),
+        suggestion: nearest(name, names).map(str::to_owned),
+    };
+    LoadError::at(at, problem)
 }
 
 fn limit(len: usize, limit: usize, at: &Provenance, name: &str) -> Result<(), LoadError> {

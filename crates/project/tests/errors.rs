@@ -327,7 +327,8 @@ fn projects_that_are_wrong() {
     check_conf(
         "name: p\nmin-version: 2.0\nelments: {}\n",
         &format!(
-            "project.conf:3:1: unexpected key 'elments': expected one of '{}'\nelments: {{}}\n^^^^^^^",
+            "project.conf:3:1: unexpected key 'elments': expected one of '{}'\nelments: {{}}\n^^^^^^^\n\
+             hint: did you mean 'elements'?",
             "min-version', 'element-path', 'variables', 'environment', 'environment-nocache', \
              'split-rules', 'elements', 'plugins', 'aliases', 'name', 'defaults', 'artifacts', \
              'options', 'fail-on-overlap', 'shell', 'fatal-warnings', 'ref-storage', 'sandbox', \

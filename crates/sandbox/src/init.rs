@@ -13,7 +13,9 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, wait, waitpid,
+};
 use rustix::thread::UnshareFlags;
 
 use crate::mounts::{enter, step};
@@ -187,7 +189,7 @@ fn inside(orders: &Orders) -> Result<Report, Report> {
         }
     };
     loop {
-        match waitpid(None, WaitOptions::empty()) {
+        match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == command => {
                 return Ok(Report::Exited(exit_code(status)));
             }

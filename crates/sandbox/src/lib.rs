@@ -23,6 +23,7 @@ mod protocol;
 mod runner;
 mod stage;
 mod streams;
+mod terminal;
 
 pub use available::check_available;
 pub use folders::remove as remove_tree;

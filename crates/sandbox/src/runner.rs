@@ -27,6 +27,7 @@ use crate::program::InitProgram;
 use crate::protocol::{Orders, Report, send};
 use crate::stage::{StagedTree, Stager};
 use crate::streams::{Heard, listen};
+use crate::terminal;
 
 /// Sandboxes made of Linux namespaces.
 pub struct NativeSandbox(Arc<Inner>);
@@ -283,6 +284,7 @@ impl Inner {
         let heard = listen(&ours, streams, limit, ending);
         if let Some(mut child) = child {
             let _ = child.wait();
+            terminal::take_back();
         }
         let Heard {
             report,

@@ -13,8 +13,10 @@ pub struct NamedArtifact {
     /// The element's full name, or the artifact's name, whichever was used.
     pub label: String,
     name: ArtifactName,
-    /// The key it is looked for under, and others that it may have; none if its element has no key.
+    /// The keys that it is looked for under, in order; none if its element has no key.
     keys: Vec<String>,
+    /// Others that it may have.
+    others: Vec<String>,
 }
 
 /// Something in an artifact.
@@ -47,10 +49,17 @@ impl Session {
     pub fn artifacts_of(&self, loaded: &Loaded, elements: &[ElementId]) -> Vec<NamedArtifact> {
         let named = elements.iter().map(|id| {
             let keys = loaded.keys.get(*id);
+            let mut keys =
+                keys.map_or_else(Vec::new, |keys| vec![keys.strict.hex(), keys.weak.hex()]);
+            let others = match self.strict {
+                true => keys.drain(keys.len().min(1)..).collect(),
+                false => Vec::new(),
+            };
             NamedArtifact {
                 label: loaded.graph[*id].full_name.to_string(),
                 name: artifact_name(&loaded.graph, *id),
-                keys: keys.map_or_else(Vec::new, |keys| vec![keys.strict.hex(), keys.weak.hex()]),
+                keys,
+                others,
             }
         });
         named.collect()
@@ -101,20 +110,23 @@ impl Session {
             label: shown,
             name,
             keys: vec![key],
+            others: Vec::new(),
         })
     }
 
     /// The artifact, if all of it is here.
     pub fn find_artifact(&self, named: &NamedArtifact) -> Result<Option<Cached>, SessionError> {
-        match named.keys.first() {
-            Some(key) => Ok(self.artifacts.find(&named.name, key)?),
-            None => Ok(None),
+        for key in &named.keys {
+            if let Some(found) = self.artifacts.find(&named.name, key)? {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
 
     /// Takes away all names of an artifact; gives those that there were.
     pub fn delete_artifact(&self, named: &NamedArtifact) -> Result<Vec<String>, SessionError> {
-        let mut keys = named.keys.clone();
+        let mut keys = [&named.keys[..], &named.others].concat();
         for key in &named.keys {
             if let Some(artifact) = self.artifacts.read(&named.name, key)? {
                 let message = artifact.message();

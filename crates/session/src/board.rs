@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use headstart_artifacts::Artifact;
 use headstart_merkle::{BlobDigest, DirectoryDigest};
-use headstart_project::{Config, ElementGraph, ElementId};
+use headstart_project::{CacheKey, Config, ElementGraph, ElementId};
 use headstart_speculation::ElementId as Subject;
 use headstart_store::{BlobStore, Directories};
 
 use crate::records::Records;
+use crate::standing::strong_key;
 
 /// The elements of a build and what is known of each.
 pub(crate) struct Board {
@@ -55,6 +56,11 @@ impl Board {
     /// The files of an element's artifact.
     pub(crate) fn files(&self, id: ElementId) -> Option<DirectoryDigest> {
         self.facts()[id.index()].artifact.as_ref()?.files()
+    }
+
+    /// The strong key of an element's artifact.
+    pub(crate) fn strong(&self, id: ElementId) -> Option<CacheKey> {
+        strong_key(self.facts()[id.index()].artifact.as_ref()?)
     }
 
     /// Whether an element's artifact is known.

@@ -1,11 +1,13 @@
 //! A build: what is asked for, what watchers are shown, and how it is set up.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use headstart_execution::CancellationToken;
-use headstart_pipeline::{Graph, OnError};
+use headstart_pipeline::{Decision, Graph, OnError};
+use headstart_project::ElementId;
 use headstart_speculation::Mode;
 use headstart_store_disk::Guesses;
 
@@ -33,6 +35,8 @@ pub struct BuildRequest {
     pub on_error: OnError,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
+    /// Who decides what to do when an element fails, if it is [`OnError::Ask`].
+    pub ask: Option<Arc<dyn Ask>>,
     /// Whether to check at the end that nothing was executed with a stale input.
     pub audit: bool,
 }
@@ -88,6 +92,26 @@ pub enum Notice<'a> {
     },
     /// How far the build is: elements cached, built, failed and left.
     Progress(headstart_pipeline::Progress),
+}
+
+/// An element that failed.
+#[derive(Debug, Clone)]
+pub struct FailedElement {
+    /// Which.
+    pub id: ElementId,
+    /// Its full name.
+    pub name: String,
+    /// Why.
+    pub error: String,
+    /// Its log, if it came that far.
+    pub log: Option<PathBuf>,
+}
+
+/// Whoever decides what to do when elements fail.
+pub trait Ask: Send + Sync + fmt::Debug {
+    /// Decides about a failure. It is called in a thread of its own, for several failures at a time;
+    /// nobody waits for it once the build has ended.
+    fn decide(&self, failed: &FailedElement) -> Decision;
 }
 
 /// Whoever is shown how a build goes.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use headstart_yaml::{Error as YamlError, Mapping, Scalar};
 use thiserror::Error;
 
+use headstart_assemble::KeepSandbox;
 use headstart_pipeline::OnError;
 use headstart_project::{AddressPolicies, AddressPolicy};
 
@@ -28,6 +29,8 @@ pub struct UserConfig {
     pub source_dir: PathBuf,
     /// Where logs of elements are kept.
     pub log_dir: PathBuf,
+    /// Where workspaces are opened.
+    pub workspace_dir: PathBuf,
     /// Elements fetched at a time.
     pub fetchers: usize,
     /// Elements built at a time.
@@ -38,6 +41,8 @@ pub struct UserConfig {
     pub max_jobs: Option<u32>,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
+    /// When what a sandbox holds at the end of a build is kept with its artifact.
+    pub keep_sandboxes: KeepSandbox,
     /// Which addresses of aliases sources are fetched from and tracked at.
     pub addresses: AddressPolicies,
     /// What is said of projects, by their names: options, mirrors and more.
@@ -68,12 +73,7 @@ pub enum ConfigError {
 }
 
 /// The keys of `buildstream.conf` that have no effect here.
-const UNUSED: &[&str] = &[
-    "artifacts",
-    "source-caches",
-    "remote-execution",
-    "workspacedir",
-];
+const UNUSED: &[&str] = &["artifacts", "source-caches", "remote-execution"];
 /// All keys of `buildstream.conf`.
 const KEYS: &[&str] = &[
     "artifacts",
@@ -113,6 +113,15 @@ impl UserConfig {
         })
     }
 
+    /// Whether builds of a project are strict.
+    pub(crate) fn is_strict(&self, project: &str) -> Result<bool, YamlError> {
+        let project = self.projects.mapping(project)?;
+        let strict = project
+            .map(|project| project.boolean("strict"))
+            .transpose()?;
+        Ok(strict.flatten().unwrap_or(true))
+    }
+
     fn load_buildstreams(file: Option<&Path>) -> Result<Self, ConfigError> {
         let path = match file {
             Some(file) => Some(file.to_owned()),
@@ -148,9 +157,11 @@ impl UserConfig {
         let empty = Mapping::default();
         let scheduler = mapping.mapping("scheduler")?.unwrap_or(&empty);
         let build = mapping.mapping("build")?.unwrap_or(&empty);
+        let cache = mapping.mapping("cache")?.unwrap_or(&empty);
         Ok(Self {
             source_dir,
             log_dir,
+            workspace_dir: mapping.string("workspacedir")?.map_or(".".into(), expand),
             fetchers: count(scheduler, "fetchers", 10)?,
             builders: count(scheduler, "builders", 4)?,
             on_error: scheduler
@@ -161,6 +172,9 @@ impl UserConfig {
                 jobs => u32::try_from(jobs).ok(),
             },
             retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
+            keep_sandboxes: cache
+                .scalar("cache-buildtrees")?
+                .map_or(Ok(KeepSandbox::Auto), keep_sandbox)?,
             addresses: AddressPolicies {
                 fetch: address_policy(mapping, "fetch")?,
                 track: address_policy(mapping, "track")?,
@@ -190,6 +204,15 @@ fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
         "quit" => Ok(OnError::Quit),
         "terminate" => Ok(OnError::Terminate),
         _ => Err(scalar.unlike("'continue', 'quit' or 'terminate'")),
+    }
+}
+
+fn keep_sandbox(scalar: &Scalar) -> Result<KeepSandbox, YamlError> {
+    match &*scalar.value {
+        "always" => Ok(KeepSandbox::Always),
+        "auto" => Ok(KeepSandbox::Auto),
+        "never" => Ok(KeepSandbox::Never),
+        _ => Err(scalar.unlike("'always', 'auto' or 'never'")),
     }
 }
 
@@ -298,6 +321,10 @@ mod tests {
                 "'continue', 'quit' or 'terminate'",
             ),
             ("cachedri: /c\n", "cachedri"),
+            (
+                "cachedir: /c\ncache: {cache-buildtrees: sometimes}\n",
+                "'always', 'auto' or 'never'",
+            ),
             (
                 "cachedir: /c\nfetch: {source: some}\n",
                 "'all', 'aliases', 'mirrors' or 'user'",

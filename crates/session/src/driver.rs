@@ -7,13 +7,13 @@ use std::sync::Arc;
 use headstart_artifacts::Cached;
 use headstart_execution::CancellationToken;
 use headstart_merkle::DirectoryDigest;
-use headstart_pipeline::{Effect, Event, Found, Limits, Pipeline, State};
+use headstart_pipeline::{Decision, Effect, Event, Found, Limits, Pipeline, State};
 use headstart_project::ElementId;
 use headstart_speculation::{Event as Prime, Unavailable};
 use tokio::sync::mpsc;
 
 use crate::board::subject;
-use crate::build::{BuildRequest, BuildScope, Notice, Watcher};
+use crate::build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 use crate::element::{BuiltElement, Workshop};
 use crate::foresight::NamedTrees;
 use crate::report::seconds;
@@ -25,6 +25,7 @@ enum Happened {
     LookedUp(ElementId, Box<Result<Option<Cached>, SessionError>>),
     Fetched(ElementId, Result<DirectoryDigest, SessionError>),
     Built(ElementId, Result<BuiltElement, SessionError>),
+    Decided(ElementId, Decision),
     KnownSourcesTold,
     Interrupted,
 }
@@ -38,6 +39,9 @@ pub(crate) struct Driver<'a> {
     inbox: mpsc::UnboundedReceiver<Happened>,
     cancels: HashMap<ElementId, CancellationToken>,
     named_trees: NamedTrees,
+    ask: Option<Arc<dyn Ask>>,
+    /// Failures that nothing has been decided about, with what will not come if that stays so.
+    failures: HashMap<ElementId, (FailedElement, Option<Unavailable>)>,
     /// What the primer is told before it is told what will not come.
     untold: Untold,
 }
@@ -75,6 +79,8 @@ impl<'a> Driver<'a> {
             inbox,
             cancels: HashMap::new(),
             named_trees: NamedTrees::default(),
+            ask: request.ask.clone(),
+            failures: HashMap::new(),
             untold: Untold::KnownSources,
         }
     }
@@ -163,6 +169,7 @@ impl<'a> Driver<'a> {
                 Effect::LookUp(id) => self.start_look_up(id),
                 Effect::Fetch(id) => self.start_fetch(id),
                 Effect::Build(id) => self.start_build(id),
+                Effect::Ask(id) => self.start_asking(id),
                 Effect::Cancel(id) => {
                     if let Some(cancel) = self.cancels.get(&id) {
                         cancel.cancel();
@@ -172,10 +179,25 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn start_asking(&self, id: ElementId) {
+        let events = self.events.clone();
+        let asked = self.ask.clone().zip(self.failures.get(&id));
+        let Some((ask, (failed, _))) = asked else {
+            let _ = events.send(Happened::Decided(id, Decision::Quit));
+            return;
+        };
+        let failed = failed.clone();
+        // No task of the runtime: its end must not wait for somebody's answer.
+        std::thread::spawn(move || {
+            let decision = ask.decide(&failed);
+            let _ = events.send(Happened::Decided(id, decision));
+        });
+    }
+
     fn start_look_up(&self, id: ElementId) {
         let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let found = workshop.session.artifact(&workshop.loaded, id);
+            let found = workshop.session.artifact_to_use(&workshop.loaded, id);
             if matches!(found, Ok(None | Some(Cached::Failure(_)))) {
                 workshop.find_earlier(id);
             }
@@ -214,6 +236,10 @@ impl<'a> Driver<'a> {
                 return None;
             }
             Happened::Interrupted => Event::Interrupted,
+            Happened::Decided(element, decision) => {
+                self.note_decided(element, decision);
+                Event::Decided { element, decision }
+            }
             Happened::LookedUp(element, found) => Event::LookedUp {
                 element,
                 found: self.note_looked_up(element, *found),
@@ -254,7 +280,7 @@ impl<'a> Driver<'a> {
                         let error = &artifact.message().build_error;
                         let error =
                             format!("{error}, in an earlier build; --retry-failed tries again");
-                        self.failed(id, error, None);
+                        self.failed(id, error, None, None);
                         Found::CachedFailure
                     }
                     _ => Found::Nothing,
@@ -284,8 +310,7 @@ impl<'a> Driver<'a> {
             }
             Err(error) => {
                 let what = Unavailable::Everything;
-                self.speculator().tell(Prime::Unavailable { element, what });
-                self.failed(id, error.to_string(), None);
+                self.failed(id, error.to_string(), None, Some(what));
                 false
             }
         }
@@ -311,23 +336,50 @@ impl<'a> Driver<'a> {
             Ok(built) => (built.error.unwrap_or_default(), Some(built.log)),
             Err(error) => (error.to_string(), None),
         };
-        let element = subject(&self.workshop.loaded.graph, id);
-        self.speculator().tell(Prime::Unavailable {
-            element,
-            what: Unavailable::Artifact,
-        });
-        self.failed(id, error, log.as_ref());
+        self.failed(id, error, log, Some(Unavailable::Artifact));
         false
     }
 
-    fn failed(&self, id: ElementId, error: String, log: Option<&PathBuf>) {
+    /// Tells of a failure, after which `what` will not come.
+    fn failed(
+        &mut self,
+        id: ElementId,
+        error: String,
+        log: Option<PathBuf>,
+        what: Option<Unavailable>,
+    ) {
         self.watcher.notice(&Notice::Failed {
             element: &self.name(id),
             error: &error,
-            log,
+            log: log.as_ref(),
         });
+        if self.ask.is_some() {
+            let failed = FailedElement {
+                id,
+                name: self.name(id).to_string(),
+                error: error.clone(),
+                log,
+            };
+            self.failures.insert(id, (failed, what));
+        } else {
+            self.tell_missing(id, what);
+        }
         self.workshop
             .board
             .update(id, |fact| fact.error = Some(error));
+    }
+    fn note_decided(&mut self, id: ElementId, decision: Decision) {
+        let what = self.failures.remove(&id).and_then(|(_, what)| what);
+        match decision {
+            Decision::Retry => self.workshop.board.update(id, |fact| fact.error = None),
+            _ => self.tell_missing(id, what),
+        }
+    }
+
+    fn tell_missing(&self, id: ElementId, what: Option<Unavailable>) {
+        if let Some(what) = what {
+            let element = subject(&self.workshop.loaded.graph, id);
+            self.speculator().tell(Prime::Unavailable { element, what });
+        }
     }
 }

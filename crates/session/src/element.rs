@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use headstart_artifacts::{Ancestor, Artifact};
+use headstart_artifacts::{Ancestor, Artifact, is_tree_complete};
 use headstart_assemble::{
-    ArtifactParts, Assembled, Inputs, RunAction, Trees, Verdict, artifact_message, assemble,
+    ArtifactParts, AssembleError, Assembled, Inputs, RunAction, Trees, Verdict, artifact_message,
+    assemble,
 };
 use headstart_daemon::{LocalExecutor, ParentRequest};
 use headstart_execution::{BoxFuture, CancellationToken, ExecutionError};
-use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest};
+use headstart_merkle::{ActionDigest, BlobDigest, Digest, DirectoryDigest, Tree};
 use headstart_pipeline::Graph;
-use headstart_project::ElementId;
+use headstart_project::{CacheKey, ElementId};
+use headstart_reapi::buildstream::artifact;
 use headstart_reapi::reapi;
 use headstart_speculation::{
     Dependency, Event, Generation, Mode, NamedTree, Note, NoteKind, SpeculativeActions, Staged,
@@ -22,7 +24,6 @@ use headstart_speculation::{
 use headstart_store::BlobStore;
 
 use crate::board::{Board, subject};
-use crate::clock;
 use crate::history::Fact;
 use crate::record::Recorder;
 use crate::session::{Loaded, Session, SessionError, artifact_name};
@@ -128,6 +129,8 @@ impl Workshop {
             sources,
             run: &runner,
             log: &log,
+            keep: self.session.config.keep_sandboxes,
+            begin: self.left_in_workspace(id, sources)?,
         };
         let assembled = assemble(&inputs).await?;
         let record = self.record(id, &assembled, sources, recorder.take());
@@ -144,27 +147,73 @@ impl Workshop {
         })
     }
 
+    /// What the last build of an element has left in its open workspace, with what has been edited
+    /// since; `None` if there is nothing to go on from.
+    fn left_in_workspace(
+        &self,
+        id: ElementId,
+        sources: DirectoryDigest,
+    ) -> Result<Option<DirectoryDigest>, SessionError> {
+        let Loaded { graph, .. } = &*self.loaded;
+        let Some(key) = graph[id]
+            .workspace()
+            .and_then(|it| it.last_build.as_deref())
+        else {
+            return Ok(None);
+        };
+        let Session {
+            artifacts,
+            directories,
+            ..
+        } = &*self.session;
+        let Some(cached) = artifacts.find(&artifact_name(graph, id), key)? else {
+            return Ok(None);
+        };
+        let message = cached.artifact().message();
+        let tree = |digest: &Option<reapi::Digest>| Digest::required(digest.as_ref()).ok();
+        let (Some(left), Some(before)) = (tree(&message.buildtree), tree(&message.sources)) else {
+            return Ok(None);
+        };
+        let scope = graph.build_scope(id);
+        let is_same = |(id, dependency): (&ElementId, &artifact::Dependency)| {
+            let key = self.board.strong(*id).map(|key| key.hex());
+            let element = &graph[*id];
+            *dependency.project_name == *element.project
+                && *dependency.element_name == *element.name
+                && key.as_deref() == Some(&*dependency.cache_key)
+        };
+        if scope.len() != message.build_deps.len()
+            || !scope.iter().zip(&message.build_deps).all(is_same)
+            || !is_tree_complete(left, directories)?
+            || !is_tree_complete(before, directories)?
+        {
+            return Ok(None);
+        }
+        let changed = |tree: &mut Tree| {
+            tree.apply_changes(before, sources, &**directories)?;
+            tree.write(&**directories)
+        };
+        let changed = changed(&mut Tree::stored(left)).map_err(AssembleError::from)?;
+        Ok(Some(changed))
+    }
+
+    /// The strong key of an element all of whose dependencies are there.
+    fn strong_key(&self, id: ElementId) -> Result<CacheKey, SessionError> {
+        let Loaded { graph, keys } = &*self.loaded;
+        let key = match self.session.strict {
+            true => keys.get(id).map(|keys| keys.strict),
+            false => keys.strong(graph, id, |id| self.board.strong(id)),
+        };
+        key.ok_or_else(|| SessionError::NoKey(graph[id].full_name.to_string()))
+    }
+
     /// A new log for a build of the element, named as BuildStream names them.
     fn open_log(&self, id: ElementId) -> Result<PathBuf, SessionError> {
         let element = &self.loaded.graph[id];
-        let key = self.loaded.keys.get(id);
-        let key = key
-            .ok_or_else(|| SessionError::NoKey(element.full_name.to_string()))?
-            .strict
-            .hex();
-        let name = artifact_name(&self.loaded.graph, id);
-        let folder = self
+        let key = self.strong_key(id)?.hex();
+        let path = self
             .session
-            .config
-            .log_dir
-            .join(&name.project)
-            .join(&name.element);
-        let io = |path: &Path, source| SessionError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        fs::create_dir_all(&folder).map_err(|error| io(&folder, error))?;
-        let path = folder.join(format!("{}-build.{}.log", &key[..8], clock::stamp()));
+            .new_log(&self.loaded.graph, id, &key, "build")?;
         let mut text = format!(
             "Build of {} with the key {key}\n\nEnvironment:\n",
             element.full_name
@@ -173,8 +222,10 @@ impl Workshop {
             text.push_str(&format!("    {name}: {value}\n"));
         }
         text.push('\n');
-        fs::write(&path, text).map_err(|error| io(&path, error))?;
-        Ok(path)
+        match fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(SessionError::Io { path, source }),
+        }
     }
 
     /// The record of the build: a message in the store, which is the newest of the element's lineage.
@@ -305,6 +356,7 @@ impl Workshop {
         let graph = &self.loaded.graph;
         let keys = self.loaded.keys.get(id);
         let keys = keys.ok_or_else(|| SessionError::NoKey(graph[id].full_name.to_string()))?;
+        let strong = self.strong_key(id)?;
         let io = |source| SessionError::Io {
             path: log.to_owned(),
             source,
@@ -320,18 +372,22 @@ impl Workshop {
             graph,
             element: id,
             keys,
-            strong: &|id| self.loaded.keys.get(id).map(|keys| keys.strict),
+            strong,
+            strong_of: &|id| self.board.strong(id),
             assembled,
             sources,
             log: (name, content),
             speculative_actions: record,
         };
         let artifact = Artifact::from(artifact_message(&parts, &**store)?);
-        let (strong, weak) = (keys.strict.hex(), keys.weak.hex());
+        let (strong, weak) = (strong.hex(), keys.weak.hex());
         let name = artifact_name(graph, id);
         self.session
             .artifacts
             .write(&name, &[&strong, &weak], &artifact)?;
+        if graph[id].workspace().is_some() {
+            self.session.note_built(&graph[id].full_name, strong)?;
+        }
         if matches!(assembled.verdict, Verdict::Success(_)) {
             if let Some(tree) = artifact.files() {
                 self.speculator.tell(Event::Artifact {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use headstart_project::{FileError, Files, Stat};
 
+use crate::workspaces::MARK;
+
 /// The files below a folder.
 #[derive(Debug, Clone)]
 pub struct DiskFiles {
@@ -19,12 +21,11 @@ impl DiskFiles {
     }
 }
 
-/// The nearest folder, from `start` upwards, that holds a `project.conf`.
+/// The nearest folder, from `start` upwards, that holds a `project.conf` or is an open workspace.
 pub fn find_project(start: &Path) -> Option<PathBuf> {
-    start
-        .ancestors()
-        .find(|folder| folder.join("project.conf").is_file())
-        .map(Path::to_owned)
+    let is_one =
+        |folder: &&Path| folder.join("project.conf").is_file() || folder.join(MARK).is_file();
+    start.ancestors().find(is_one).map(Path::to_owned)
 }
 
 impl Files for DiskFiles {

@@ -28,13 +28,16 @@ mod record;
 mod records;
 mod report;
 mod session;
+mod shell;
 mod source_checkout;
 mod speculator;
+mod standing;
 mod stored;
 mod track;
+mod workspaces;
 
 pub use artifacts::{ContentEntry, ContentKind, NamedArtifact};
-pub use build::{BuildRequest, BuildScope, Notice, Watcher};
+pub use build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
 pub use config::{ConfigError, SpeculationConfig, UserConfig};
 pub use explain::{
@@ -42,7 +45,9 @@ pub use explain::{
     OriginData, Question, Reason, SessionExplanation, SideData, TimedEvent,
 };
 pub use files::{DiskFiles, find_project};
-pub use headstart_pipeline::OnError;
+pub use headstart_artifacts::Cached;
+pub use headstart_assemble::KeepSandbox;
+pub use headstart_pipeline::{Decision, OnError};
 pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
 pub use history::Header;
@@ -50,6 +55,9 @@ pub use latency::{Latencies, Latency};
 pub use load::LoadLimits;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};
+pub use shell::{ShellRequest, ShellScene};
 pub use source_checkout::{Compression, SourceTarget};
+pub use standing::Standings;
 pub use stored::{ActionData, FoundUnder, OverlayData, RecordData, StoredError, StoredRecord};
 pub use track::TrackReport;
+pub use workspaces::{WorkspaceRequest, source_element};

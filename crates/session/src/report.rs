@@ -42,7 +42,7 @@ pub struct BuildReport {
 pub struct ElementReport {
     /// Its full name.
     pub name: String,
-    /// Its strict key.
+    /// The strong key of its artifact, or its strict key if it has none.
     pub key: String,
     /// How it went.
     pub state: ElementState,
@@ -120,10 +120,10 @@ impl Session {
             let misses = misses.collect();
             elements.push(ElementReport {
                 name: element.full_name.to_string(),
-                key: loaded
-                    .keys
-                    .get(id)
-                    .map(|keys| keys.strict.hex())
+                key: board
+                    .strong(id)
+                    .or_else(|| Some(loaded.keys.get(id)?.strict))
+                    .map(|key| key.hex())
                     .unwrap_or_default(),
                 state,
                 seconds: seconds(fact.seconds),

@@ -1,7 +1,8 @@
 //! A project with its caches, opened.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
 use headstart_artifacts::{
@@ -26,6 +27,8 @@ use headstart_speculation::{Mode, Odds};
 use crate::config::{UserConfig, mode_of};
 use crate::files::{DiskFiles, find_project};
 use crate::outside::SessionOutside;
+use crate::standing;
+use crate::workspaces::{Workspaces, owners};
 
 /// What a session is opened with.
 #[derive(Debug, Clone)]
@@ -36,6 +39,10 @@ pub struct SessionOptions {
     pub config: UserConfig,
     /// Project options from the command line.
     pub options: Vec<(String, String)>,
+    /// Whether the build is strict, if the command line says so: else the configuration does.
+    pub strict: Option<bool>,
+    /// The mirror that is tried first, if the command line names one.
+    pub default_mirror: Option<String>,
 }
 
 /// Why something could not be done.
@@ -87,6 +94,20 @@ pub enum SessionError {
     /// An element has no key.
     #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
     NoKey(String),
+    /// No element is called so.
+    #[error("no element is called like {0}")]
+    NothingLike(String),
+    /// A workspace can't be opened or closed.
+    #[error("{0}")]
+    Workspace(String),
+    /// There can be no shell.
+    #[error("{text}")]
+    Shell {
+        /// BuildStream's word for why, if it has one.
+        reason: Option<&'static str>,
+        /// Why.
+        text: String,
+    },
     /// An artifact is not there.
     #[error("there is no artifact of {element} with the key {key}: build it first")]
     NotCached {
@@ -112,6 +133,8 @@ pub struct Session {
     outside: Arc<SessionOutside>,
     projects: Projects,
     pub(crate) config: UserConfig,
+    /// Whether an artifact counts only if all that it was built with is as it is now.
+    pub(crate) strict: bool,
     pub(crate) layout: Layout,
     pub(crate) store: Arc<DiskBlobs>,
     pub(crate) directories: Arc<Directories<dyn BlobStore>>,
@@ -119,6 +142,9 @@ pub struct Session {
     pub(crate) lineages: LineageCache,
     pub(crate) source_cache: SourceCache,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) workspaces: Mutex<Workspaces>,
+    /// The element in whose workspace it was opened.
+    workspace_of: Option<String>,
 }
 
 impl Session {
@@ -128,6 +154,8 @@ impl Session {
             directory,
             config,
             options,
+            strict,
+            default_mirror,
         } = options;
         let io = |path: &Path, source| SessionError::Io {
             path: path.to_owned(),
@@ -137,6 +165,8 @@ impl Session {
             .canonicalize()
             .map_err(|error| io(&directory, error))?;
         let root = find_project(&directory).ok_or(SessionError::NoProject(directory))?;
+        let (root, workspace_of) = project_of(root)?;
+        let workspaces = Workspaces::load(&root)?;
         let layout = Layout::new(&config.cache_dir);
         let store = Arc::new(DiskBlobs::open(&layout)?);
         let shared: Arc<dyn BlobStore> = store.clone();
@@ -155,10 +185,16 @@ impl Session {
             options,
             user: config.projects.clone(),
             addresses: config.addresses,
+            workspaces: Arc::new(workspaces.by_element()),
+            default_mirror,
             ..Settings::new(host(config.max_jobs), root.display().to_string())
         };
         let outside = Arc::new(outside);
         let projects = load_projects(&root, &outside, &settings)?;
+        let strict = match strict {
+            Some(strict) => strict,
+            None => config.is_strict(projects.top().name())?,
+        };
         let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
@@ -167,6 +203,7 @@ impl Session {
             outside,
             projects,
             config,
+            strict,
             layout,
             store,
             directories,
@@ -174,7 +211,32 @@ impl Session {
             lineages,
             source_cache,
             sources,
+            workspaces: Mutex::new(workspaces),
+            workspace_of,
         })
+    }
+
+    /// Element names, with shell patterns that end in `.bst` replaced by the names of the elements
+    /// that they stand for. That there are none is told.
+    pub fn expand(&self, targets: &[String]) -> Result<Vec<String>, SessionError> {
+        let mut names = Vec::new();
+        for target in targets {
+            if !is_pattern(target) {
+                names.push(target.clone());
+                continue;
+            }
+            let like = self.project().elements_like(target)?;
+            if like.is_empty() {
+                tracing::warn!("no elements are called like {target}");
+            }
+            names.extend(like);
+        }
+        if names.is_empty() && !targets.is_empty() {
+            return Err(SessionError::NothingLike(targets.join(", ")));
+        }
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        Ok(names)
     }
 
     /// Loads elements, or the project's default targets if none are named, and computes keys.
@@ -199,6 +261,16 @@ impl Session {
         self.load_from(&projects, targets)
     }
 
+    /// As [`Self::load`], with elements' own sources where they have open workspaces.
+    pub(crate) fn load_sources(&self, targets: &[String]) -> Result<Loaded, SessionError> {
+        let settings = Settings {
+            workspaces: Arc::default(),
+            ..self.settings.clone()
+        };
+        let projects = load_projects(&self.root, &self.outside, &settings)?;
+        self.load_from(&projects, targets)
+    }
+
     fn load_from(&self, projects: &Projects, targets: &[String]) -> Result<Loaded, SessionError> {
         let graph = projects.load_elements(targets)?;
         for (_, element) in graph.iter() {
@@ -212,6 +284,11 @@ impl Session {
     /// The top-level project.
     pub fn project(&self) -> &Project {
         self.projects.top()
+    }
+
+    /// Whether an artifact counts only if all that it was built with is as it is now.
+    pub fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// How much may be speculated on an element at most: as its public data and the user say.
@@ -235,7 +312,15 @@ impl Session {
 
     /// The elements that are meant if none are named.
     pub fn default_targets(&self) -> Result<Vec<String>, SessionError> {
+        if let Some(element) = &self.workspace_of {
+            return Ok(vec![element.clone()]);
+        }
         Ok(self.project().default_targets()?)
+    }
+
+    /// The element in whose workspace the session was opened.
+    pub fn workspace_of(&self) -> Option<&str> {
+        self.workspace_of.as_deref()
     }
 
     /// Directories of the store.
@@ -243,14 +328,32 @@ impl Session {
         &self.directories
     }
 
-    /// The artifact of an element under its key, if all of it is here.
+    /// The artifact of an element, if all of it is here: under its strict key, or if the build is not
+    /// strict under its weak key.
     pub fn artifact(&self, loaded: &Loaded, id: ElementId) -> Result<Option<Cached>, SessionError> {
         let Some(keys) = loaded.keys.get(id) else {
             return Ok(None);
         };
-        Ok(self
-            .artifacts
-            .find(&artifact_name(&loaded.graph, id), &keys.strict.hex())?)
+        let name = artifact_name(&loaded.graph, id);
+        let found = self.artifacts.find(&name, &keys.strict.hex())?;
+        if found.is_some() || self.strict {
+            return Ok(found);
+        }
+        Ok(self.artifacts.find(&name, &keys.weak.hex())?)
+    }
+
+    /// The same for a build: what failed with other dependencies than today's is tried again.
+    pub(crate) fn artifact_to_use(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<Option<Cached>, SessionError> {
+        let strict = loaded.keys.get(id).map(|keys| keys.strict);
+        let found = self.artifact(loaded, id)?;
+        Ok(found.filter(|cached| match cached {
+            Cached::Success(_) => true,
+            Cached::Failure(artifact) => standing::strong_key(artifact) == strict,
+        }))
     }
 
     /// The same; that it is not here is an error.
@@ -346,6 +449,25 @@ impl Session {
             .collect()
     }
 
+    /// The path of a new log of an element, named as BuildStream names them: after the element's key
+    /// and what is done for it.
+    pub(crate) fn new_log(
+        &self,
+        graph: &ElementGraph,
+        id: ElementId,
+        key: &str,
+        doing: &str,
+    ) -> Result<PathBuf, SessionError> {
+        let name = artifact_name(graph, id);
+        let folder = self.config.log_dir.join(&name.project).join(&name.element);
+        std::fs::create_dir_all(&folder).map_err(|source| SessionError::Io {
+            path: folder.clone(),
+            source,
+        })?;
+        let file = format!("{}-{doing}.{}.log", &key[..8], crate::clock::stamp());
+        Ok(folder.join(file))
+    }
+
     /// An executor over the session's caches; an error if no sandbox can be made.
     pub(crate) fn executor(&self) -> Result<(LocalExecutor, usize), SessionError> {
         let init = InitProgram::default();
@@ -360,6 +482,22 @@ impl Session {
         });
         Ok((executor, slots))
     }
+}
+
+/// The project's folder, and the element that is meant if `folder` is a workspace.
+fn project_of(folder: PathBuf) -> Result<(PathBuf, Option<String>), SessionError> {
+    if folder.join("project.conf").is_file() {
+        return Ok((folder, None));
+    }
+    match owners(&folder)?.into_iter().next() {
+        None => Err(SessionError::NoProject(folder)),
+        Some((project, element)) => Ok((project.into(), Some(element))),
+    }
+}
+
+/// Whether a name is a shell pattern of elements.
+pub(crate) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '[']) && name.ends_with(".bst")
 }
 
 fn load_projects(

@@ -371,6 +371,8 @@ impl<'a> Simulation<'a> {
                 PipelineEffect::Build(element) => self.start_build(element.index()),
                 // A fetch comes to its end.
                 PipelineEffect::Cancel(element) => self.fail(element.index()),
+                // Nobody is there to be asked: no simulation wants it.
+                PipelineEffect::Ask(_) => {}
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
 use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, FileNode, Hasher,
-    Name, Node, SymlinkNode,
+    Name, Node, Properties, SymlinkNode,
 };
 use headstart_store::{BlobStore, StoreError};
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ const SMALL: u64 = 4 * 1024 * 1024;
 /// Takes a directory with all below it into the store. Only names, contents, symbolic links and the
 /// owner's `x` count.
 pub fn capture_directory(folder: &Path, store: &Store) -> Result<DirectoryDigest, SourceError> {
-    Capture::all(store).directory(folder)
+    Capture::all(store).root(folder)
 }
 
 /// How files are taken into the store.
@@ -32,6 +32,8 @@ pub fn capture_directory(folder: &Path, store: &Store) -> Result<DirectoryDigest
 pub(crate) struct Capture<'a> {
     store: &'a Store,
     known: Option<Known<'a>>,
+    /// Whether times of modification count.
+    times: bool,
 }
 
 /// What is known of files already.
@@ -45,16 +47,44 @@ pub(crate) struct Known<'a> {
 impl<'a> Capture<'a> {
     /// Every file is read.
     pub(crate) fn all(store: &'a Store) -> Self {
-        Self { store, known: None }
+        Self {
+            store,
+            known: None,
+            times: false,
+        }
     }
 
     /// Files that have not changed since they were last read are not read again.
     pub(crate) fn changed(store: &'a Store, known: Known<'a>) -> Self {
-        let known = Some(known);
-        Self { store, known }
+        Self {
+            known: Some(known),
+            ..Self::all(store)
+        }
     }
 
-    fn directory(self, folder: &Path) -> Result<DirectoryDigest, SourceError> {
+    /// Times of modification of files and of directories below the first count too.
+    pub(crate) fn with_times(self) -> Self {
+        Self {
+            times: true,
+            ..self
+        }
+    }
+
+    /// Takes a directory into the store, whose own time never counts.
+    pub(crate) fn root(self, folder: &Path) -> Result<DirectoryDigest, SourceError> {
+        self.directory(folder, Properties::default())
+    }
+
+    fn properties(self, metadata: &Metadata) -> Properties {
+        let time = (metadata.mtime(), metadata.mtime_nsec());
+        Properties::of(self.times.then_some(time), None)
+    }
+
+    fn directory(
+        self,
+        folder: &Path,
+        properties: Properties,
+    ) -> Result<DirectoryDigest, SourceError> {
         let entries = fs::read_dir(folder).map_err(|error| SourceError::io(folder, error))?;
         let entries: Vec<_> = entries
             .collect::<Result<_, _>>()
@@ -69,7 +99,7 @@ impl<'a> Capture<'a> {
         let entries: Vec<_> = nodes.collect::<Result<_, _>>()?;
         let encoded = Directory {
             entries: entries.into_iter().collect(),
-            ..Directory::default()
+            properties,
         }
         .encode();
         let digest = DirectoryDigest::of(&encoded);
@@ -82,7 +112,8 @@ impl<'a> Capture<'a> {
         let metadata = fs::symlink_metadata(path).map_err(|error| SourceError::io(path, error))?;
         let kind = metadata.file_type();
         if kind.is_dir() {
-            Ok(Node::Directory(self.directory(path)?))
+            let properties = self.properties(&metadata);
+            Ok(Node::Directory(self.directory(path, properties)?))
         } else if kind.is_symlink() {
             let target = fs::read_link(path).map_err(|error| SourceError::io(path, error))?;
             let target = target
@@ -92,7 +123,10 @@ impl<'a> Capture<'a> {
         } else if kind.is_file() {
             let executable = metadata.permissions().mode() & 0o100 != 0;
             let digest = self.file(path, &metadata)?;
-            Ok(Node::File(FileNode::new(digest, executable)))
+            Ok(Node::File(FileNode {
+                properties: self.properties(&metadata),
+                ..FileNode::new(digest, executable)
+            }))
         } else {
             Err(unusable(
                 path,

@@ -1,4 +1,4 @@
-//! `local`: files of the project itself.
+//! `local`: files of the project itself; and open workspaces.
 
 use std::path::Path;
 
@@ -8,6 +8,22 @@ use crate::Store;
 use crate::capture::{Capture, Known};
 use crate::error::SourceError;
 use crate::stats::StatCache;
+
+/// The tree of an open workspace, with times of modification; its contents are put into the store.
+pub(crate) fn stage_workspace(
+    folder: &Path,
+    store: &Store,
+    stats: &StatCache,
+) -> Result<DirectoryDigest, SourceError> {
+    let table = stats.open(folder);
+    let known = Known {
+        table: &table,
+        stored: true,
+    };
+    let tree = Capture::changed(store, known).with_times().root(folder)?;
+    table.close();
+    Ok(tree)
+}
 
 /// The tree of a path of the project: a directory as it is, or a directory that holds just the file.
 ///

@@ -1,7 +1,8 @@
 //! All sources of an element, staged together.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headstart_artifacts::{SourceCache, is_tree_complete};
 use headstart_merkle::{DirectoryDigest, Node, Tree, TreePath};
@@ -27,6 +28,8 @@ pub struct Sources {
     cache: SourceCache,
     stats: StatCache,
     directories: Arc<Directories<dyn BlobStore>>,
+    /// The trees of open workspaces as they were when keys were computed: somebody works in them.
+    workspaces: Mutex<HashMap<Arc<str>, DirectoryDigest>>,
 }
 
 impl Sources {
@@ -45,6 +48,7 @@ impl Sources {
             cache,
             stats,
             directories,
+            workspaces: Mutex::default(),
         }
     }
 
@@ -52,6 +56,12 @@ impl Sources {
     pub fn contents(&self, graph: &ElementGraph) -> Result<Contents, SourceError> {
         let digest = |content: &Content| match content {
             Content::Tree(path) => Ok::<_, SourceError>(self.local(path, false)?.hex()),
+            Content::Workspace(path) => {
+                let tree =
+                    local::stage_workspace(Path::new(&**path), &self.directories, &self.stats)?;
+                self.workspaces().insert(Arc::clone(path), tree);
+                Ok(tree.hex())
+            }
             Content::File(path) => {
                 let path = self.project.join(&**path);
                 let failed = |error| SourceError::io(&path, error);
@@ -66,6 +76,12 @@ impl Sources {
         });
         let hashes: Vec<_> = hashes.collect::<Result<_, _>>()?;
         Ok(hashes.into_iter().collect())
+    }
+
+    fn workspaces(&self) -> MutexGuard<'_, HashMap<Arc<str>, DirectoryDigest>> {
+        self.workspaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tree of files of the project; `stored` is whether their contents must be in the store.
@@ -167,6 +183,10 @@ impl Sources {
         let folder = self.folder(source);
         match &source.config {
             SourceConfig::Local(local) => self.local(&local.path, true),
+            SourceConfig::Workspace(workspace) => {
+                let tree = self.workspaces().get(&workspace.path).copied();
+                tree.ok_or(SourceError::Unresolved)
+            }
             SourceConfig::Tar(archive) => stage_archive(archive, &folder, tar::stage, store),
             SourceConfig::Zip(archive) => stage_archive(archive, &folder, zip::stage, store),
             SourceConfig::Remote(remote) => {

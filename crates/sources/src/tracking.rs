@@ -49,7 +49,10 @@ impl NewRef {
     /// What a source has now; none if it has no `ref`.
     pub fn current(source: &Source) -> Option<Self> {
         match &source.config {
-            SourceConfig::Local(_) | SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => None,
+            SourceConfig::Local(_)
+            | SourceConfig::Patch(_)
+            | SourceConfig::PatchQueue(_)
+            | SourceConfig::Workspace(_) => None,
             SourceConfig::Tar(archive) | SourceConfig::Zip(archive) => {
                 archive.download.reference.as_deref().map(Self::text)
             }
@@ -139,9 +142,10 @@ impl Sources {
         let previous = || previous.ok_or(SourceError::Unresolved);
         let text = |text: Option<String>| Ok(text.map(|text| NewRef::text(&text)));
         match &source.config {
-            SourceConfig::Local(_) | SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => {
-                Ok(None)
-            }
+            SourceConfig::Local(_)
+            | SourceConfig::Patch(_)
+            | SourceConfig::PatchQueue(_)
+            | SourceConfig::Workspace(_) => Ok(None),
             SourceConfig::Tar(archive) | SourceConfig::Zip(archive) => {
                 text(Some(self.newest_file(source, &archive.download.address)?))
             }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod artifacts;
+mod asking;
 mod collected;
 mod damage;
 mod economy;
@@ -13,11 +14,15 @@ mod failures;
 mod headers;
 mod joined;
 mod modes;
+mod names;
+mod nonstrict;
 mod rebuilds;
 mod refusals;
 mod scenarios;
+mod shell;
 mod sources;
 mod standin;
 mod stored;
 mod support;
 mod turns;
+mod workspaces;

@@ -123,6 +123,7 @@ hint: add 'cmake' to a plugin origin 'pip' with the package 'buildstream-plugins
 error: elements/top.bst:4:3: there is no element 'lab.bst' in 'elements'
     - lab.bst
       ^^^^^^^
+hint: did you mean 'lib.bst'?
 ",
     ),
     (
@@ -190,6 +191,7 @@ error: elements/lib.bst:4:3: unexpected key 'paht': expected one of 'kind', 'dir
 'path'
       paht: files/lib
       ^^^^
+hint: did you mean 'path'?
 ",
     ),
     // The project.
@@ -256,7 +258,7 @@ error: elements/lib.bst:4:9: the path 'files/lib' does not exist
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         errors,
-        "error: there is no element 'tap.bst' in 'elements'\n"
+        "error: there is no element 'tap.bst' in 'elements'\nhint: did you mean 'top.bst'?\n"
     );
     fs::remove_file(place.project().join("project.conf")).unwrap();
     assert_refused(

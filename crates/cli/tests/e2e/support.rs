@@ -6,10 +6,13 @@ mod place;
 mod projects;
 mod record;
 mod report;
+mod terminal;
 mod upstream;
 
 pub(crate) use buildstream::{BuildStream, python};
+pub(crate) use compiler::copy_links;
 pub(crate) use place::{Place, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED};
 pub(crate) use report::{Calls, Report};
+pub(crate) use terminal::{at_terminal, line};
 pub(crate) use upstream::{Repository, Upstream};

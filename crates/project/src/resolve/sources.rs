@@ -6,10 +6,10 @@ use headstart_yaml::Mapping;
 use super::Resolver;
 use crate::conf::UNALIASED;
 use crate::element::texts;
-use crate::error::{LoadError, Warning};
+use crate::error::{LoadError, Problem, Warning};
 use crate::kinds::ElementKind;
 use crate::project::{Project, ProjectId};
-use crate::source::{self, Source, SourceContext};
+use crate::source::{self, Source, SourceContext, SourceKind};
 use crate::variables::Variables;
 
 /// Which source of which element is looked at.
@@ -52,6 +52,9 @@ impl Resolver<'_> {
         variables: &Variables,
     ) -> Result<Source, LoadError> {
         let name = node.required_scalar("kind")?.clone();
+        if *name.value == *SourceKind::Workspace.name() {
+            return Err(LoadError::at(&name.at, Problem::WorkspaceSource));
+        }
         let kind = self.source_kind(project.id(), &name)?;
         node.remove("kind");
         let directory = node.scalar("directory")?.map(|scalar| scalar.value.clone());

@@ -74,7 +74,7 @@ pub(crate) fn digest(root: &Path, contents: &[Content]) -> io::Result<Contents> 
     let digest = |content: &Content| {
         let hash = match content {
             Content::File(path) => BlobDigest::of(&fs::read(root.join(&**path))?).hex(),
-            Content::Tree(path) => tree(&root.join(&**path))?.hex(),
+            Content::Tree(path) | Content::Workspace(path) => tree(&root.join(&**path))?.hex(),
         };
         Ok((content.clone(), hash.into()))
     };
