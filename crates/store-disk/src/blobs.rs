@@ -11,7 +11,7 @@ use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
 use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
 use rayon::prelude::*;
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 
 use crate::keeper::{Keeper, Limits, NOTED, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
@@ -24,6 +24,9 @@ const EXECUTABLE_MODE: u32 = 0o755;
 
 /// How many objects a thread reads at least: for fewer it is not worth waking one.
 const READ_TOGETHER: usize = 8;
+
+/// So many objects are looked for on all processors.
+const MANY: usize = 256;
 
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
@@ -117,12 +120,19 @@ impl DiskBlobs {
         if is_empty_blob(digest) {
             return Ok(true);
         }
+        // From the folder that is open already: most of the time goes into finding the way to it.
+        let below = shard_and_name(digest);
+        if let Ok(found) = statat(&*self.objects_folder, below, AtFlags::empty()) {
+            let used = UNIX_EPOCH + Duration::from_secs(found.st_atime.try_into().unwrap_or(0));
+            if used < self.noted_since() {
+                note_use(&self.path(digest));
+            }
+            return Ok(u64::try_from(found.st_size) == Ok(digest.size()));
+        }
+        // Somebody may have put another folder in its place.
         let path = self.path(digest);
         match fs::metadata(&path) {
-            Ok(metadata) => {
-                note_use(&path, &metadata, self.noted_since());
-                Ok(metadata.len() == digest.size())
-            }
+            Ok(metadata) => Ok(metadata.len() == digest.size()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(StoreError::io(path, error)),
         }
@@ -207,13 +217,15 @@ fn is_empty_blob(digest: BlobDigest) -> bool {
 
 impl BlobStore for DiskBlobs {
     fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
-        let mut missing = Vec::new();
-        for digest in digests {
-            if !self.is_there(*digest)? {
-                missing.push(*digest);
-            }
+        let missing = |digest: &BlobDigest| match self.is_there(*digest) {
+            Ok(true) => None,
+            Ok(false) => Some(Ok(*digest)),
+            Err(error) => Some(Err(error)),
+        };
+        match digests.len() {
+            0..MANY => digests.iter().filter_map(missing).collect(),
+            _ => digests.par_iter().filter_map(missing).collect(),
         }
-        Ok(missing)
     }
 
     fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError> {
@@ -389,7 +401,9 @@ fn is_ready(path: &Path, digest: BlobDigest, noted: SystemTime) -> Result<bool, 
     if metadata.len() != digest.size() {
         return Ok(false);
     }
-    note_use(path, &metadata, noted);
+    if metadata.accessed().is_ok_and(|used| used < noted) {
+        note_use(path);
+    }
     let modified = metadata
         .modified()
         .map_err(|error| StoreError::io(path, error))?;

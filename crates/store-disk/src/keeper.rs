@@ -222,12 +222,10 @@ fn remove_older(results: &Path, than: SystemTime) {
     }
 }
 
-/// Notes that an object is used now, unless that was noted after `since`.
-pub(crate) fn note_use(path: &Path, metadata: &Metadata, since: SystemTime) {
-    if metadata.accessed().is_ok_and(|noted| noted < since) {
-        // Whoever can't write to the store can use it all the same.
-        let _ = set_used(path, SystemTime::now());
-    }
+/// Notes that an object is used now.
+pub(crate) fn note_use(path: &Path) {
+    // Whoever can't write to the store can use it all the same.
+    let _ = set_used(path, SystemTime::now());
 }
 
 /// Says that an object that was made after `since` was not used for long: nobody is known to need it.
