@@ -125,3 +125,51 @@ fn full_foresees_before_a_dependency_is_installed() {
     assert_eq!(foreseen_before_installed("intra-element"), 1);
     assert_eq!(foreseen_before_installed("full"), 2);
 }
+
+/// How long after the generated header was asked for the call that includes it was first executed or
+/// asked for, in seconds; installing the header took three.
+fn begun_after_the_header(mode: &str) -> f64 {
+    let place = Place::new(GENERATED);
+    place.edit(
+        "elements/codegen.bst",
+        "  install-commands:\n",
+        "  install-commands:\n  - sleep 3\n",
+    );
+    place.build("user.bst", mode);
+    place.edit("files/values/values", "VALUE 1", "VALUE 2");
+    let report = place.build("user.bst", mode);
+    assert_eq!(report.calls("user.bst"), Calls::foreseen(2));
+    let events = |element: &str, makes: &str| {
+        let explanation = place.explain(&[element, makes]);
+        let calls = explanation["elements"][0]["calls"].as_array().cloned();
+        let events = calls
+            .unwrap()
+            .into_iter()
+            .map(|call| call["events"].clone());
+        let events = events.flat_map(|events| events.as_array().cloned().unwrap());
+        let times = events.map(|event| {
+            let what = event["what"].as_str().unwrap().to_owned();
+            (what, event["at"].as_f64().unwrap())
+        });
+        times.collect::<Vec<_>>()
+    };
+    let answered = ["hit", "joined", "promoted"];
+    let header = events("codegen.bst", "gen.h").into_iter();
+    let mut header = header.filter(|(what, _)| answered.contains(&what.as_str()));
+    let header = header.next().expect("the header was asked for").1;
+    let user = events("user.bst", "user.o").into_iter();
+    let begun = user.filter(|(what, _)| what == "submitted" || answered.contains(&what.as_str()));
+    let begun = begun.map(|(_, at)| at).reduce(f64::min);
+    begun.expect("the call was asked for") - header
+}
+
+#[test]
+fn full_executes_before_a_dependency_is_installed_and_intra_element_after() {
+    let [full, intra] = ["full", "intra-element"].map(begun_after_the_header);
+    println!(
+        "what includes a generated header is executed {full:.2} s after that was asked for in full, \
+         {intra:.2} s in intra-element: {:.2} s earlier",
+        intra - full
+    );
+    assert!(full < 3.0 && intra > 3.0, "{full} s, {intra} s");
+}
