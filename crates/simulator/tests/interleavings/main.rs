@@ -160,7 +160,7 @@ fn what_the_primer_was_not_told_is_noticed() {
 
 #[test]
 fn a_session_can_be_ended_at_every_point_and_leaves_nothing_in_flight() {
-    for_seeds(15, |seed| {
+    for_seeds(6, |seed| {
         let mut rng = Rng::new(seed);
         let case = Case::random(&mut rng, Mode::Full);
         let settings = disordered(&mut rng, Mode::Full, case.project.len());
@@ -183,7 +183,7 @@ fn a_session_can_be_ended_at_every_point_and_leaves_nothing_in_flight() {
 
 #[test]
 fn each_build_can_fail_at_every_point_and_leaves_nothing_in_flight() {
-    for_seeds(10, |seed| {
+    for_seeds(3, |seed| {
         let mut rng = Rng::new(seed);
         let case = Case::random(&mut rng, Mode::Full);
         let settings = disordered(&mut rng, Mode::Full, case.project.len());
