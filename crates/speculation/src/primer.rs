@@ -29,6 +29,7 @@ mod plan;
 mod predict;
 mod rescan;
 mod resolve;
+mod shadows;
 mod shapes;
 mod tasks;
 #[cfg(test)]
@@ -54,6 +55,7 @@ use jobs::Job;
 use knowledge::{ElementNo, Key, Knowledge, Known};
 use pace::Slices;
 use rescan::Scanner;
+use shadows::Shadows;
 use shapes::{JobId, Shapes};
 use tasks::Tasks;
 
@@ -92,6 +94,7 @@ pub struct Primer {
     /// Jobs that were adapted to something that may not have been written yet.
     unwritten: Vec<JobId>,
     scanner: Scanner,
+    shadows: Shadows,
     slices: Slices,
     now: Duration,
 }
@@ -137,6 +140,7 @@ impl Primer {
             notes: Vec::new(),
             unwritten: Vec::new(),
             scanner: Scanner::default(),
+            shadows: Shadows::default(),
             slices: Slices::default(),
             now: Duration::ZERO,
         }
@@ -158,6 +162,7 @@ impl Primer {
         !self.marked.is_empty()
             || !self.intakes.is_empty()
             || !self.unforeseen.is_empty()
+            || self.shadows.are_behind()
             || self.shapes.are_to_be_freed()
     }
 
@@ -179,7 +184,10 @@ impl Primer {
             }
             self.take_notes(&mut effects);
             self.tasks.take_effects(&mut effects);
-            let is_sure = |job: JobId| !self.jobs[job as usize].marked;
+            let is_sure = |job: JobId| {
+                let job = &self.jobs[job as usize];
+                !job.marked && self.shadows.are_sure_of(job.plan)
+            };
             while let Some(execute) = self.tasks.next(now, is_sure) {
                 effects.push(execute);
             }

@@ -96,3 +96,17 @@ fn a_header_that_nothing_includes_any_more_is_left_out() {
     // two.c still includes one of the two.
     assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
 }
+
+#[test]
+fn a_new_header_in_front_of_another_is_foreseen_though_nothing_else_has_changed() {
+    let place = Place::new(PROJECT);
+    // Its directory comes before base's, and includes what base's has and one thing more.
+    place.build("app.bst", "full");
+    place.write(
+        "files/app/include/base.h",
+        "#include \"detail/more.h\"\n#define BASE MORE\n",
+    );
+    place.write("files/app/include/detail/more.h", "#define MORE 1\n");
+    let again = place.build_compared("app.bst", "full");
+    assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}

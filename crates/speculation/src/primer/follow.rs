@@ -11,7 +11,8 @@ use super::batch::Batch;
 use super::jobs::{Inputs, Job, JobState};
 use super::knowledge::ActionFact;
 use super::pace::Stop;
-use super::rescan::{Halt, Rescan};
+use super::rescan::{Halt, Rescan, scan};
+use super::shadows;
 use super::shapes::{JobId, Means};
 use crate::event::Effect;
 use crate::note::NoteKind;
@@ -57,6 +58,7 @@ impl Primer {
             let next = next.or_else(|| self.marked.first().map(|(_, id)| *id));
             let done = match next {
                 _ if self.overtake_next(store) => true,
+                _ if self.compare_next(store) => true,
                 Some(id) => match self.look_at(id, store, effects) {
                     ControlFlow::Continue(()) => {
                         first.pop();
@@ -90,6 +92,21 @@ impl Primer {
                 return;
             }
         }
+    }
+
+    /// Compares the next trees in which files may be new; the actions that these may concern are looked
+    /// at again. Says whether there was something to do.
+    fn compare_next(&mut self, store: &dyn Storage) -> bool {
+        let Some((plan, concerned)) = self.shadows.compare_next(store) else {
+            return false;
+        };
+        let element = self.shapes.plans[plan as usize].elements[0];
+        if let Some(known) = self.elements.get(&element).filter(|_| concerned) {
+            let jobs = known.jobs.iter().copied();
+            let jobs = jobs.filter(|job| self.jobs[*job as usize].plan == plan);
+            self.shapes.woken.extend(jobs);
+        }
+        true
     }
 
     /// Looks at a job, and at all that it depends on: it is adapted to what is known, or what it was
@@ -159,11 +176,13 @@ impl Primer {
             Inputs::Ready { root, texts } => (root, texts),
         };
         let is_adapted = matches!(job.state, JobState::Adapted(_));
+        let concerned = self.shadows.concern(job.plan, job.base_root, store)?;
+        let is_adapted = is_adapted && !concerned;
         if is_adapted && today.is_some() && today == job.adapted_to && texts.is_empty() {
             return Ok(());
         }
         let (base, base_root) = (job.base, job.base_root);
-        let Some(root) = self.with_what_is_included(id, today, store)? else {
+        let Some(root) = self.with_what_is_included(id, today, concerned, store)? else {
             self.refute(id);
             return Ok(());
         };
@@ -179,7 +198,8 @@ impl Primer {
         self.predict(id, action, store);
         // Where directives have changed, more than the tree decides what is included.
         let job = &mut self.jobs[id as usize];
-        let only_the_tree = texts.is_empty() && !self.shapes.changes_includes(job.root);
+        let changes = concerned || self.shapes.changes_includes(job.root);
+        let only_the_tree = texts.is_empty() && !changes;
         job.adapted_to = today.filter(|_| only_the_tree);
         Ok(())
     }
@@ -198,16 +218,18 @@ impl Primer {
         guard
     }
 
-    /// The input tree with what its changed files include today; `None` if the action can't do
-    /// without something that is removed. An empty tree is none.
+    /// The input tree with what its files include today; `None` if the action can't do without something
+    /// that is removed. An empty tree is none. `concerned` says whether there are new files of the names
+    /// of its inputs.
     fn with_what_is_included(
         &mut self,
         id: JobId,
         root: Option<DirectoryDigest>,
+        concerned: bool,
         store: &dyn Storage,
     ) -> Looked<Option<Option<DirectoryDigest>>> {
         let job = &self.jobs[id as usize];
-        if root == Some(job.base_root) {
+        if root == Some(job.base_root) && !concerned {
             return Ok(Some(root));
         }
         let changed = self.shapes.changed(job.root, store)?;
@@ -216,13 +238,25 @@ impl Primer {
         if !removed.is_empty() && adapt::names_one_of(job.base, &removed, store)? {
             return Ok(None);
         }
-        let differences = self.scanner.differences(&changed, store);
+        let mut differences = self.scanner.differences(&changed, store);
+        if let Some(today) = root {
+            let plan = job.plan;
+            let scan = &mut |content| scan(&mut self.scanner, &mut self.slices, content, store);
+            if concerned {
+                let directives = self.shadows.directives(plan, today, scan, store)?;
+                differences.elsewhere.extend(directives.iter().cloned());
+            }
+            let uncovering = shadows::uncovering(&removed, today, scan, store)?;
+            differences.elsewhere.extend(uncovering.iter().cloned());
+        }
         let Some(today) = root.filter(|_| !differences.is_empty()) else {
             return Ok(Some(root));
         };
+        let job = &self.jobs[id as usize];
         let spec = ActionSpec::read(job.base, store.blobs()).map_err(SpeculationError::from)?;
         let rescan = Rescan {
             spec: &spec,
+            base_root: job.base_root,
             source: self.shapes.plans[job.plan as usize].source(),
             knowledge: &mut self.knowledge,
             scanner: &mut self.scanner,

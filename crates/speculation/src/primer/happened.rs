@@ -15,6 +15,9 @@ use crate::origin::ElementId;
 impl Primer {
     pub(super) fn learn(&mut self, key: Key, known: Known) {
         if self.knowledge.set_tree(key, known) {
+            if let Known::Tree(tree) = known {
+                self.shadows.learn(key, tree);
+            }
             self.changed.push_back((key, self.now));
             if let Key::Artifact(element) = key {
                 let unknown = self.knowledge.unknown_actions(element);
@@ -97,6 +100,7 @@ impl Primer {
         }
         self.tasks.unclaim(element, self.now);
         for plan in plans {
+            self.shadows.forget(plan);
             self.shapes.forget(plan);
         }
         let lost = self.knowledge.settle_actions(element);

@@ -139,6 +139,7 @@ impl Primer {
         let mut plan = Plan::new(Arc::clone(message), &mut self.knowledge);
         // The message may have been stored under another name of the same lineage.
         plan.elements[0] = element;
+        self.shadows.add(number, &plan.source(), &self.knowledge);
         self.shapes.plans.push(plan);
         Some(Begun {
             plan: number,

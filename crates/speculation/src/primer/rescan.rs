@@ -3,7 +3,10 @@
 //! An adapted action has the files that the recorded one had. Where a changed file includes others
 //! than it did, the client in the sandbox will find others: what is included anew is looked for along
 //! the compiler's search path, in the directories that the recorded inputs came from, and what
-//! nothing includes any more is left out. Nothing is looked at unless directives have changed.
+//! nothing includes any more is left out. So it is where a directive means another file than it did,
+//! since there is a new one in front of it or the old one is removed. Nothing is looked at unless
+//! directives have changed, inputs are removed, or there are new files of their names
+//! ([`shadows`](super::shadows)).
 //!
 //! Directives are read, not preprocessed: one in a branch that is not compiled is taken for one that
 //! is. Then the prediction is wrong, and nobody asks for it.
@@ -153,17 +156,20 @@ fn edited(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)>
 pub(super) struct Differences {
     added: Vec<(TreePath, Include)>,
     removed: Vec<(TreePath, Include)>,
+    /// Directives that have not changed, and may mean other files than they did.
+    pub(super) elsewhere: Vec<(TreePath, Include)>,
 }
 
 impl Differences {
     pub(super) fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty()
+        self.added.is_empty() && self.removed.is_empty() && self.elsewhere.is_empty()
     }
 }
 
-/// A compile whose changed files include others than they did.
+/// A compile whose files include others than they did.
 pub(super) struct Rescan<'a> {
     pub(super) spec: &'a ActionSpec,
+    pub(super) base_root: DirectoryDigest,
     pub(super) source: Source<'a>,
     pub(super) knowledge: &'a mut Knowledge,
     pub(super) scanner: &'a mut Scanner,
@@ -200,6 +206,18 @@ impl Rescan<'_> {
         let search = Search::new(self.spec, &self.source.message.inputs);
         let mut tree = Tree::stored(root);
         let mut pending = differences.added;
+        let mut shadowed = Vec::new();
+        for (file, include) in differences.elsewhere {
+            // What was found nowhere stands where nothing is compiled.
+            let was = self.first(search.candidates(&file, &include), self.base_root)?;
+            let is = self.find(&search, &file, &include, root)?;
+            if let (Some(was), Some((is, _))) = (was, is)
+                && was != is
+            {
+                shadowed.push(was);
+                pending.push((file, include));
+            }
+        }
         let mut count = 0;
         while let Some((file, include)) = pending.pop() {
             let Some((path, node)) = self.find(&search, &file, &include, root)? else {
@@ -217,21 +235,30 @@ impl Rescan<'_> {
             tree.insert(&path, node, self.store)?;
         }
         let mut root = tree.write(self.store)?;
-        if !differences.removed.is_empty() {
-            root = self.without_unused(&search, root, &differences.removed)?;
+        if !differences.removed.is_empty() || !shadowed.is_empty() {
+            root = self.without_unused(&search, root, &differences.removed, shadowed)?;
+            root = self.with_folders(&search, root)?;
         }
         Ok(root)
     }
 
-    /// What a file includes. Only a file that nobody has read yet ends a slice, so that each slice
-    /// comes further than the last.
-    fn scan(&mut self, content: BlobDigest) -> Result<Scanned, Halt> {
-        let known = self.scanner.knows(content);
-        let scanned = self.scanner.scan(content, self.store);
-        match self.slices.spend() {
-            ControlFlow::Break(_) if !known => Err(Halt::Over),
-            _ => Ok(scanned),
+    /// Folders that the command names are there for it, whether or not anything is taken from them.
+    fn with_folders(
+        &self,
+        search: &Search,
+        root: DirectoryDigest,
+    ) -> Result<DirectoryDigest, SpeculationError> {
+        let mut tree = Tree::stored(root);
+        for folder in &search.named {
+            if let Some(Node::Directory(_)) = lookup(self.store, self.base_root, folder, true)? {
+                tree.make_directory(folder, self.store)?;
+            }
         }
+        Ok(tree.write(self.store)?)
+    }
+
+    fn scan(&mut self, content: BlobDigest) -> Result<Scanned, Halt> {
+        scan(self.scanner, self.slices, content, self.store)
     }
 
     /// What a directive means: a path that the tree has, or that it would have.
@@ -253,20 +280,21 @@ impl Rescan<'_> {
         Ok(None)
     }
 
-    /// Leaves out what `removed` directives named, and what that included, unless something else
-    /// includes it. Where names are computed nobody knows, and all stays.
+    /// Leaves out what `removed` directives named and what is `shadowed`, with what that included, unless
+    /// something else includes it. Where names are computed nobody knows, and all stays.
     fn without_unused(
         &mut self,
         search: &Search,
         root: DirectoryDigest,
         removed: &[(TreePath, Include)],
+        shadowed: Vec<TreePath>,
     ) -> Result<DirectoryDigest, Halt> {
         let mains = self.spec.arguments.iter().skip(1);
         let mains = mains.filter_map(|argument| search.path(argument));
         let Some(used) = self.reachable(search, root, mains.collect())? else {
             return Ok(root);
         };
-        let mut named = Vec::new();
+        let mut named = shadowed;
         for (file, include) in removed {
             named.extend(self.first(search.candidates(file, include), root)?);
         }
@@ -327,6 +355,22 @@ impl Rescan<'_> {
     }
 }
 
+/// What a file includes. Only a file that nobody has read yet ends a slice, so that each slice comes
+/// further than the last.
+pub(super) fn scan(
+    scanner: &mut Scanner,
+    slices: &mut Slices,
+    content: BlobDigest,
+    store: &dyn Storage,
+) -> Result<Scanned, Halt> {
+    let known = scanner.knows(content);
+    let scanned = scanner.scan(content, store);
+    match slices.spend() {
+        ControlFlow::Break(_) if !known => Err(Halt::Over),
+        _ => Ok(scanned),
+    }
+}
+
 /// Removes the directories above `path` that have nothing in them any more.
 fn remove_empty(
     tree: &mut Tree,
@@ -353,6 +397,8 @@ struct Search {
     /// For quoted names only, and then for all.
     quoted: Vec<TreePath>,
     all: Vec<TreePath>,
+    /// Those of both that the command names.
+    named: Vec<TreePath>,
 }
 
 impl Search {
@@ -361,6 +407,7 @@ impl Search {
             home: spec.working_directory.clone(),
             quoted: Vec::new(),
             all: Vec::new(),
+            named: Vec::new(),
         };
         let (mut system, mut after) = (Vec::new(), Vec::new());
         let mut arguments = spec.arguments.iter().skip(1);
@@ -383,6 +430,8 @@ impl Search {
                 break;
             }
         }
+        let lists = [&search.quoted, &search.all, &system, &after];
+        search.named = lists.into_iter().flatten().cloned().collect();
         search.all.append(&mut system);
         let own = SYSTEM.iter().filter_map(|path| TreePath::new(path).ok());
         search.all.extend(own);
@@ -464,15 +513,20 @@ impl Source<'_> {
     ) -> Result<Option<Node>, SpeculationError> {
         let candidates = &self.message.rule(rule).0;
         // An artifact that is known decides, as for the others.
-        let artifacts = candidates.iter().rev().filter(|c| c.kind == Kind::Artifact);
-        let others = candidates.iter().filter(|c| c.kind != Kind::Artifact);
-        for candidate in artifacts.chain(others) {
+        let last = candidates.len().wrapping_sub(1);
+        let all = candidates.iter().enumerate();
+        let artifacts = all.clone().rev().filter(|(_, c)| c.kind == Kind::Artifact);
+        let others = all.filter(|(_, c)| c.kind != Kind::Artifact);
+        for (place, candidate) in artifacts.chain(others) {
             let Known::Tree(tree) = knowledge.tree(self.key(candidate)) else {
                 continue;
             };
             let path = candidate.directory.join(below).child(name);
             if let Some(node @ Node::File(_)) = lookup(store, tree, &path, true)? {
                 return Ok(Some(node));
+            }
+            if place == last && candidate.kind == Kind::Artifact {
+                return Ok(None);
             }
         }
         Ok(None)

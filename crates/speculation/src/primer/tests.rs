@@ -5,6 +5,7 @@ mod notes;
 mod properties;
 mod prototype;
 mod scenarios;
+mod shadows;
 
 use crate::testing::world::{ElementSpec, Step};
 

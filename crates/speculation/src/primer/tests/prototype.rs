@@ -11,7 +11,7 @@
 //! | a file that is intermediate and installed follows the element's own artifact | `generate::tests::the_elements_own_artifact_is_no_origin_of_its_inputs` |
 //! | an output is no origin where a source or an artifact is one, so that following those of others adds nothing | [`what_a_dependency_makes_is_known_before_it_is_installed`], and `modes.rs` of the whole program |
 //! | platform properties and commands stay as they were, also where they name a tree | `exactness::trees_that_commands_mention_are_adapted` |
-//! | files that were removed stay, modes and properties are the old ones, added files don't come | `exactness::inputs_are_replaced_by_path_with_all_that_is_known_of_them`, `exactness::properties_are_todays_where_properties_were_recorded`, and `headers.rs` of the whole program |
+//! | files that were removed stay, modes and properties are the old ones, added files don't come | `exactness::inputs_are_replaced_by_path_with_all_that_is_known_of_them`, `exactness::properties_are_todays_where_properties_were_recorded`, [`super::shadows`], and `headers.rs` of the whole program |
 //! | two elements with equal actions share what the first was adapted to | `exactness::equal_actions_of_two_elements_are_adapted_each_to_its_own` |
 //! | of dependencies only direct ones are looked at; stacks hide all below | [`dependencies_of_dependencies_and_what_stacks_hand_on_are_followed`], `generate::tests::a_header_passed_on_by_others_is_traced_to_where_it_was_written` |
 //! | after a change of the element's own sources nothing is found | [`an_element_whose_own_sources_changed_is_primed`], and `scenarios.rs` of the whole program |
