@@ -260,7 +260,7 @@ impl Reading<'_, '_> {
                     && table.known(at, &mut finger, name, content).is_none()
                 {
                     let rule = self.rule(name, content, origins);
-                    decided.push((name.clone(), content, rule));
+                    decided.push((finger, name.clone(), content, rule));
                 }
             }
             table.add(at, decided);

@@ -180,17 +180,34 @@ struct BuilderDirectory {
     children: BTreeMap<Name, DirId>,
     /// In order of their names.
     files: Vec<(Name, Contents)>,
+    /// What their names begin with, in the same order.
+    beginnings: Vec<u64>,
+}
+
+/// The first eight bytes of a name, in their order; shorter names end with zeros, which none has. So
+/// most names are told apart by one comparison of numbers that lie next to each other.
+fn beginning(name: &Name) -> u64 {
+    let bytes = name.as_str().as_bytes();
+    match bytes.first_chunk::<8>() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let shifted = bytes.iter().zip((0..8).rev());
+            shifted.fold(0, |sum, (byte, place)| {
+                sum | u64::from(*byte) << (8 * place)
+            })
+        }
+    }
 }
 
 /// Contents met at one path; nearly always one, which is looked at for each action that has it.
 type Contents = SmallVec<[(BlobDigest, Option<RuleId>); 1]>;
 
-/// Where in a directory's files the last name was, when names are looked up in order.
+/// Where in a directory's files the last name is or should be, when names are looked up in order.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Finger(usize);
 
-/// A file of a directory, and what was decided of it.
-pub(crate) type Decided = (Name, BlobDigest, Option<RuleId>);
+/// A file of a directory that was looked up in vain, where it should be, and what was decided of it.
+pub(crate) type Decided = (Finger, Name, BlobDigest, Option<RuleId>);
 
 impl TableBuilder {
     pub(crate) fn new() -> Self {
@@ -212,39 +229,55 @@ impl TableBuilder {
         name: &Name,
         content: BlobDigest,
     ) -> Option<Option<RuleId>> {
-        let files = self.directories[directory as usize].files.get(finger.0..)?;
+        let BuilderDirectory {
+            files, beginnings, ..
+        } = &self.directories[directory as usize];
+        let wanted = beginning(name);
+        let ahead = beginnings.get(finger.0..)?;
         let mut beyond = 1;
-        while files.get(beyond - 1).is_some_and(|(file, _)| file < name) {
+        while ahead.get(beyond - 1).is_some_and(|one| *one < wanted) {
             beyond *= 2;
         }
         let before = beyond / 2;
-        let between = &files[before..beyond.min(files.len())];
-        let place = before + between.partition_point(|(file, _)| file < name);
-        finger.0 += place;
-        let (_, contents) = files.get(place).filter(|(file, _)| file == name)?;
+        let between = &ahead[before..beyond.min(ahead.len())];
+        finger.0 += before + between.partition_point(|one| *one < wanted);
+        if files.get(finger.0).is_some_and(|(file, _)| file < name) {
+            // It begins alike.
+            finger.0 += files[finger.0..].partition_point(|(file, _)| file < name);
+        }
+        let (_, contents) = files.get(finger.0).filter(|(file, _)| file == name)?;
         let known = contents.iter().find(|(digest, _)| *digest == content);
         known.map(|(_, rule)| *rule)
     }
 
-    /// Adds what was decided of files of a directory, in order of their names.
+    /// Adds what was decided of files of a directory, in the order in which they were looked up in vain
+    /// since the last time.
     pub(crate) fn add(&mut self, directory: DirId, decided: Vec<Decided>) {
         if decided.is_empty() {
             return;
         }
-        let files = &mut self.directories[directory as usize].files;
-        let mut merged: Vec<(Name, Contents)> = Vec::with_capacity(files.len() + decided.len());
-        let mut old = std::mem::take(files).into_iter().peekable();
-        for (name, content, rule) in decided {
-            merged.extend(std::iter::from_fn(|| {
-                old.next_if(|(file, _)| *file <= name)
-            }));
-            match merged.last_mut().filter(|(file, _)| *file == name) {
-                Some((_, contents)) => contents.push((content, rule)),
-                None => merged.push((name, SmallVec::from_iter([(content, rule)]))),
+        let here = &mut self.directories[directory as usize];
+        let mut files = Vec::with_capacity(here.files.len() + decided.len());
+        let mut old = std::mem::take(&mut here.files).into_iter();
+        let mut taken = 0;
+        for (Finger(place), name, content, rule) in decided {
+            files.extend(old.by_ref().take(place - taken));
+            taken = place;
+            match old.as_slice().first().filter(|(file, _)| *file == name) {
+                Some(_) => {
+                    files.extend(old.next());
+                    taken += 1;
+                    let last: Option<&mut (Name, Contents)> = files.last_mut();
+                    if let Some((_, contents)) = last {
+                        contents.push((content, rule));
+                    }
+                }
+                None => files.push((name, Contents::from_iter([(content, rule)]))),
             }
         }
-        merged.extend(old);
-        *files = merged;
+        files.extend(old);
+        here.beginnings = files.iter().map(|(name, _)| beginning(name)).collect();
+        here.files = files;
     }
 
     /// The table, with the commonest rule of each directory as the directory's. Directories of
@@ -342,13 +375,24 @@ mod tests {
             ("a.h", "a", Some(1)),
             ("d.h", "old", Some(2)),
             ("d.h", "new", None),
+            ("alike_in_8_2.h", "a", Some(1)),
+            ("alike_in_8_1.h", "a", Some(1)),
+            ("alike_in_8_3.h", "a", Some(1)),
         ] {
-            builder.add(include, vec![(name(file), digest(content), rule)]);
+            let mut finger = Finger::default();
+            let (file, content) = (name(file), digest(content));
+            assert_eq!(builder.known(include, &mut finger, &file, content), None);
+            builder.add(include, vec![(finger, file, content, rule)]);
         }
         let mut finger = Finger::default();
         for (file, content, expected) in [
             ("a.h", "a", Some(Some(1))),
             ("aa.h", "a", None),
+            ("alike_in_8_1.h", "a", Some(Some(1))),
+            ("alike_in_8_2.h", "a", Some(Some(1))),
+            ("alike_in_8_2.hh", "a", None),
+            ("alike_in_8_3.h", "a", Some(Some(1))),
+            ("alike_in_8_4.h", "a", None),
             ("c.h", "x", None),
             ("c.h", "c", Some(None)),
             ("d.h", "new", Some(None)),

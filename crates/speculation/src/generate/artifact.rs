@@ -11,7 +11,7 @@ use super::suffix::Suffixes;
 use super::view::{Of, Place, View};
 use crate::mode::Mode;
 use crate::storage::{MAX_DEPTH, SpeculationError, content, directory};
-use crate::table::{Candidate, DirId, Kind, Table, TableBuilder};
+use crate::table::{Candidate, DirId, Finger, Kind, Table, TableBuilder};
 
 /// The origins of the files of the tree `artifact`: the element's own sources and its actions'
 /// outputs by content, name and the end of the path; dependencies' files by path, for elements that
@@ -77,7 +77,8 @@ impl Attribution<'_, '_> {
                 } else if let Some(content) = content(node) {
                     let candidates = self.candidates(&step, name, node, content)?;
                     let rule = self.rules.intern(candidates);
-                    decided.push((name.clone(), content, rule));
+                    // Each directory is come to once, and knows of nothing yet.
+                    decided.push((Finger::default(), name.clone(), content, rule));
                 }
             }
             self.table.add(step.at, decided);

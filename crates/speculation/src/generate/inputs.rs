@@ -139,7 +139,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
                     Some(known) => known,
                     None => {
                         let rule = self.rule(at, name, node, content)?;
-                        decided.push((name.clone(), content, rule));
+                        decided.push((finger, name.clone(), content, rule));
                         rule
                     }
                 };
