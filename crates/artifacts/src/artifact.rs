@@ -35,12 +35,14 @@ impl Cached {
 }
 
 impl Artifact {
-    pub(crate) fn decode(bytes: Bytes) -> Option<Self> {
+    /// Decodes an artifact's message; `None` if it is none.
+    pub fn decode(bytes: Bytes) -> Option<Self> {
         let message = buildstream::Artifact::decode(bytes.clone()).ok()?;
         Some(Self { bytes, message })
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
+    /// The encoding.
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

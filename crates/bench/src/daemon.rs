@@ -65,6 +65,7 @@ pub(crate) fn serve_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
         socket_mode: None,
         jobs: available_parallelism().map_or(1, usize::from),
         limits: Limits::default(),
+        behind: headstart_casd::Behind::default(),
         speculation: true,
     };
     let runtime = tokio::runtime::Runtime::new()?;

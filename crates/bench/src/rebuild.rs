@@ -168,6 +168,7 @@ impl Place<'_> {
             mode,
             fetchers: 1,
             builders: 1,
+            pushers: 1,
             on_error: headstart_session::OnError::Quit,
             retry_failed: true,
             audit: false,

@@ -20,6 +20,7 @@ use crate::address::Address;
 use crate::foresight::Foresight;
 use crate::listen;
 use crate::premises::{Home, sweep};
+use crate::proxies::{Behind, InvalidServers, Proxies};
 
 /// How long the end waits for what is still being recorded.
 const RECORDING: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub struct CasdOptions {
     pub limits: Limits,
     /// Whether actions are executed ahead of need.
     pub speculation: bool,
+    /// Servers behind the instance without a name.
+    pub behind: Behind,
 }
 
 /// Why a daemon could not go on.
@@ -50,6 +53,9 @@ pub enum CasdError {
     /// The cache directory can't be used.
     #[error("the cache directory can't be used: {0}")]
     Store(#[from] StoreError),
+    /// What is to stand behind it can't.
+    #[error(transparent)]
+    Servers(#[from] InvalidServers),
     /// An address can't be listened at.
     #[error("{address} can't be listened at: {source}")]
     Listen {
@@ -76,12 +82,14 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
     sweep(&layout);
     let init = InitProgram::default();
     let sandbox = Arc::new(NativeSandbox::new(&layout, Arc::new(store.clone()), init));
-    let executor = LocalExecutor::new(Resources {
+    let resources = Resources {
         store: Arc::new(store.clone()) as Arc<dyn BlobStore>,
         cache: Arc::new(DiskActionCache::open(&layout)),
         sandbox: Arc::clone(&sandbox) as _,
         slots: options.jobs,
-    });
+    };
+    let executor = LocalExecutor::new(resources.clone());
+    let proxies = Arc::new(Proxies::new(resources, executor.clone(), stop.clone()));
     let foresight = options
         .speculation
         .then(|| Foresight::new(&layout, executor.clone(), options.jobs));
@@ -91,10 +99,13 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
     if let Some(parents) = &parents {
         executor.followed_by(parents);
     }
-    let home = Home::new(&layout, &store, sandbox);
+    let home = Home::new(&layout, &store, sandbox, Arc::clone(&proxies));
     let premises: Arc<dyn Premises> = Arc::new(home);
     let server = Server {
-        instances: Instances::one(Tenant::outside(executor, true, stop.clone())),
+        instances: Instances::one(match options.behind.is_nothing() {
+            true => Tenant::outside(executor, true, stop.clone()),
+            false => proxies.open(&options.behind)?,
+        }),
         assets: Arc::new(DiskAssets::open(&layout)),
     };
     let mut servers = tokio::task::JoinSet::new();

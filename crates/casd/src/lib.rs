@@ -10,9 +10,12 @@ mod casd;
 mod foresight;
 mod listen;
 mod premises;
+mod proxies;
 mod runner;
 
 pub use address::{Address, InvalidAddress};
 pub use casd::{CasdError, CasdOptions, serve};
+pub use headstart_remote::{Pem, RemoteSettings, TokenFile};
 pub use headstart_store_disk::Limits;
+pub use proxies::{Behind, InvalidServers};
 pub use runner::{BindMount, RunnerError, RunnerOptions, run_action};

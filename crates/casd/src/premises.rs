@@ -14,6 +14,8 @@ use headstart_store::{Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::Status;
 
+use crate::proxies::Proxies;
+
 /// A machine with a cache directory.
 pub(crate) struct Home {
     root: PathBuf,
@@ -22,10 +24,16 @@ pub(crate) struct Home {
     store: DiskBlobs,
     directories: Directories<dyn LocalBlobs>,
     number: AtomicU64,
+    proxies: Arc<Proxies>,
 }
 
 impl Home {
-    pub(crate) fn new(layout: &Layout, store: &DiskBlobs, sandbox: Arc<NativeSandbox>) -> Self {
+    pub(crate) fn new(
+        layout: &Layout,
+        store: &DiskBlobs,
+        sandbox: Arc<NativeSandbox>,
+        proxies: Arc<Proxies>,
+    ) -> Self {
         let local: Arc<dyn LocalBlobs> = Arc::new(store.clone());
         Self {
             root: layout.root().join("cas"),
@@ -34,6 +42,7 @@ impl Home {
             store: store.clone(),
             directories: Directories::new(local),
             number: AtomicU64::new(0),
+            proxies,
         }
     }
 
@@ -126,11 +135,11 @@ impl Premises for Home {
 
     fn remotes<'a>(
         &'a self,
-        _: &'a GetInstanceNameForRemotesRequest,
+        wanted: &'a GetInstanceNameForRemotesRequest,
     ) -> BoxFuture<'a, Result<(String, Tenant), Status>> {
-        Box::pin(std::future::ready(Err(Status::unimplemented(
-            "this server can't stand between its clients and other servers yet",
-        ))))
+        let found = self.proxies.find(wanted);
+        let found = found.map_err(|error| Status::invalid_argument(error.to_string()));
+        Box::pin(std::future::ready(found))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: BuildStream's commands and options where they mean the same.
 pub(crate) mod artifact;
+pub(crate) mod remotes;
 pub(crate) mod shell;
 pub(crate) mod source;
 pub(crate) mod workspace;
@@ -159,6 +160,10 @@ pub(crate) struct BuildArguments {
     /// headstart.conf says, or full]
     #[arg(long, value_enum, env = "HEADSTART_SPECULATION")]
     pub(crate) speculation: Option<ModeArgument>,
+    #[command(flatten)]
+    pub(crate) artifact_servers: remotes::ArtifactServers,
+    #[command(flatten)]
+    pub(crate) source_servers: remotes::SourceServers,
     /// Check at the end, input by input, that nothing was executed with a stale one
     #[arg(long)]
     pub(crate) audit: bool,
@@ -240,6 +245,10 @@ pub(crate) enum ArtifactCommand {
     Show(artifact::ShowStateArguments),
     /// List what is in artifacts
     ListContents(artifact::ListContentsArguments),
+    /// Bring artifacts here from servers
+    Pull(remotes::TransferArguments),
+    /// Give artifacts to servers
+    Push(remotes::TransferArguments),
     /// Remove artifacts from the cache
     Delete(artifact::DeleteArguments),
 }

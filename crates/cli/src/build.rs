@@ -14,6 +14,7 @@ use crate::ask::{self, Asker};
 use crate::error::{Failure, io};
 use crate::open;
 use crate::screen::Screen;
+use crate::transfer;
 
 impl From<ModeArgument> for Mode {
     fn from(mode: ModeArgument) -> Self {
@@ -28,7 +29,9 @@ impl From<ModeArgument> for Mode {
 }
 
 pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), Failure> {
-    let config = open::config(main)?;
+    let mut config = open::config(main)?;
+    transfer::use_artifact_servers(&mut config, &arguments.artifact_servers)?;
+    transfer::use_source_servers(&mut config, &arguments.source_servers)?;
     let asks = main.on_error.is_none() && !main.no_interactive && ask::is_possible();
     let mut request = BuildRequest {
         scope: match arguments.deps {
@@ -42,6 +45,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
             .map_or(config.speculation.mode, Into::into),
         fetchers: config.fetchers,
         builders: config.builders,
+        pushers: config.pushers,
         on_error: config.on_error,
         retry_failed: arguments.retry_failed || config.retry_failed,
         audit: arguments.audit,

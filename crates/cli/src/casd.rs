@@ -1,5 +1,6 @@
 //! `headstart casd`: the daemon, with the command line of buildbox-casd.
 
+mod behind;
 mod options;
 
 use std::ffi::OsString;
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     // What speculation was worth is always said.
     crate::set_up_messages(&format!("{level},headstart::account=info"));
-    match serve_until_told(options) {
+    match serve_until_told(*options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             anstream::eprintln!("{failure}");

@@ -20,6 +20,7 @@ mod source;
 mod speculation;
 mod standin;
 mod terminal;
+mod transfer;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         },
         Command::Source(SourceCommand::Fetch(ref fetch)) => source::fetch(main, fetch),
         Command::Source(SourceCommand::Track(ref track)) => source::track(main, track),
+        Command::Source(SourceCommand::Push(ref push)) => transfer::push_sources(main, push),
         Command::Source(SourceCommand::Checkout(ref checkout)) => source::checkout(main, checkout),
         Command::Workspace(ref command) => workspace::run(main, command),
         Command::Artifact(ArtifactCommand::Checkout(ref checkout)) => {
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
             artifact::list_contents(main, list)
         }
         Command::Artifact(ArtifactCommand::Delete(ref delete)) => artifact::delete(main, delete),
+        Command::Artifact(ArtifactCommand::Pull(ref pull)) => transfer::pull(main, pull),
+        Command::Artifact(ArtifactCommand::Push(ref push)) => transfer::push(main, push),
         Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
         Command::Explain(ref explain) => explain::run(main, explain),
         Command::Speculation(SpeculationCommand::Show(ref show)) => speculation::show(main, show),

@@ -113,6 +113,11 @@ impl Watcher for Screen {
                 source,
                 reference,
             } => self.line(&format!("tracked  {element}: {source}: {reference}")),
+            Notice::Pulled(element) => self.line(&format!("pulled   {element}")),
+            Notice::Pushed(element) => self.line(&format!("pushed   {element}")),
+            Notice::NotPushed { element, error } => {
+                self.line(&format!("not pushed {element}: {error}"));
+            }
             Notice::Building(element) => {
                 if self.moving.is_none() {
                     self.line(&format!("building {element}"));

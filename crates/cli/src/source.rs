@@ -13,9 +13,12 @@ use crate::error::{Failure, io as io_failure};
 use crate::open;
 use crate::screen::Screen;
 use crate::selection::{Selection, select, with_exceptions};
+use crate::transfer;
 
 pub(crate) fn fetch(main: &MainOptions, arguments: &FetchArguments) -> Result<(), Failure> {
-    let session = open::session(main, open::config(main)?)?;
+    let mut config = open::config(main)?;
+    transfer::use_source_servers(&mut config, &arguments.servers)?;
+    let session = open::session(main, config)?;
     let Selection { loaded, elements } = Selection::load(
         &session,
         &arguments.elements,

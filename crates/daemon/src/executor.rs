@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use headstart_execution::{
-    ActionSpec, Answered, BindMount, BoxFuture, CancellationToken, ExecutionError, Executor,
-    Outcome, Priority, Request, Sandbox, SandboxError, SocketMount, Streams, SubactionRecorder,
+    ActionSpec, Answered, BindMount, BoxFuture, CancellationToken, Elsewhere, ExecutionError,
+    Executor, Outcome, Priority, Request, Sandbox, SandboxError, SocketMount, Streams,
+    SubactionRecorder, duration_of,
 };
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
 use headstart_store::{ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
 
 use crate::endpoint::Endpoint;
 use crate::parents::{ParentRun, Parents};
 use crate::queue::{Added, Left, Queue};
-use crate::result::duration_of;
 use crate::runner::{Manner, SandboxedAction, socket_path};
 use crate::tenant::{Tenant, nobody_to_tell};
 
@@ -50,6 +51,23 @@ struct Inner {
     state: Mutex<State>,
     /// Who follows actions that ask for others.
     parents: OnceLock<Weak<dyn Parents>>,
+    farm: OnceLock<Farm>,
+}
+
+/// Where an action is executed.
+enum Where<'a> {
+    /// On other machines, where it has ended.
+    There(Box<Outcome>),
+    /// Here, as long as the permit is kept if there is one.
+    Here(Option<SemaphorePermit<'a>>),
+}
+
+/// Other machines, which execute what they can.
+struct Farm {
+    machines: Arc<dyn Elsewhere>,
+    /// What they can't is executed here, so many at a time.
+    here: Semaphore,
+    complained: AtomicBool,
 }
 
 type Answer = Result<Outcome, Arc<ExecutionError>>;
@@ -120,6 +138,7 @@ impl LocalExecutor {
                 unshared: 0,
             }),
             parents: OnceLock::new(),
+            farm: OnceLock::new(),
         }))
     }
 
@@ -127,6 +146,16 @@ impl LocalExecutor {
     /// wants it is told.
     pub fn followed_by(&self, parents: &Arc<dyn Parents>) {
         let _ = self.0.parents.set(Arc::downgrade(parents));
+    }
+
+    /// Has actions executed elsewhere, and here, `here` at a time, only while that is not possible. Only
+    /// the first farm counts.
+    pub fn executes_on(&self, machines: Arc<dyn Elsewhere>, here: usize) {
+        let _ = self.0.farm.set(Farm {
+            machines,
+            here: Semaphore::new(here.max(1)),
+            complained: AtomicBool::new(false),
+        });
     }
 
     /// Begins to follow a parent, if anybody does.
@@ -234,7 +263,77 @@ impl LocalExecutor {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A known result of the action.
+    /// A result of the action that is known here or elsewhere.
+    pub(crate) async fn find_result(
+        &self,
+        action: ActionDigest,
+    ) -> Result<Option<Outcome>, ExecutionError> {
+        if let Some(outcome) = self.look_up(action)? {
+            return Ok(Some(outcome));
+        }
+        let Some(farm) = self.0.farm.get() else {
+            return Ok(None);
+        };
+        match farm.machines.look_up(action).await {
+            Ok(Some(outcome)) => {
+                self.0.cache.put(action, &outcome.result)?;
+                Ok(Some(outcome))
+            }
+            Ok(None) => Ok(None),
+            Err(ExecutionError::Service(error)) => {
+                farm.complain(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers the result of an action, elsewhere too.
+    pub(crate) async fn keep_result(
+        &self,
+        action: ActionDigest,
+        result: &StoredResult,
+    ) -> Result<(), ExecutionError> {
+        self.0.cache.put(action, result)?;
+        if let Some(farm) = self.0.farm.get()
+            && let Err(error) = farm.machines.keep(action, result).await
+        {
+            farm.complain(&error.to_string());
+        }
+        Ok(())
+    }
+
+    /// Has an action executed elsewhere, unless it has to be executed here.
+    async fn run_elsewhere(
+        &self,
+        job: &Job,
+        priority: Priority,
+    ) -> Result<Where<'_>, ExecutionError> {
+        let Some(farm) = self.0.farm.get() else {
+            return Ok(Where::Here(None));
+        };
+        let ran = farm
+            .machines
+            .run(&job.spec, priority, job.skip_cache_lookup, &job.cancel);
+        match ran.await {
+            Ok(outcome) => Ok(Where::There(outcome.into())),
+            Err(ExecutionError::Service(error)) => {
+                farm.complain(&error);
+                if priority.is_speculative() {
+                    // Few run here, and none of them may be one that nobody asked for: who has joined it
+                    // meanwhile begins anew.
+                    return Err(ExecutionError::Cancelled);
+                }
+                tokio::select! {
+                    permit = farm.here.acquire() => Ok(Where::Here(permit.ok())),
+                    () = job.cancel.cancelled() => Err(ExecutionError::Cancelled),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A result of the action that is known here.
     fn look_up(&self, action: ActionDigest) -> Result<Option<Outcome>, ExecutionError> {
         Ok(self.0.cache.get(action)?.map(|result| Outcome {
             duration: duration_of(result.message()),
@@ -252,7 +351,7 @@ impl LocalExecutor {
     ) -> Result<Outcome, ExecutionError> {
         let spec = ActionSpec::read(request.action, self.store().as_ref())?;
         let skip_cache_lookup = request.skip_cache_lookup || spec.do_not_cache;
-        if !skip_cache_lookup && let Some(outcome) = self.look_up(request.action)? {
+        if !skip_cache_lookup && let Some(outcome) = self.find_result(request.action).await? {
             return Ok(outcome);
         }
         loop {
@@ -379,6 +478,19 @@ impl LocalExecutor {
         }
         job.started.send_replace(true);
         let begun = SystemTime::now();
+        let _permit = match self.run_elsewhere(job, priority).await? {
+            Where::There(outcome) => {
+                let result = &outcome.result;
+                if result.message().exit_code == 0 && !job.spec.do_not_cache {
+                    self.0.cache.put(job.spec.digest, result)?;
+                }
+                if priority.is_speculative() {
+                    self.store().demote(&outputs(result.message()), begun);
+                }
+                return Ok(*outcome);
+            }
+            Where::Here(permit) => permit,
+        };
         let is_parent = socket_path(&job.spec)?.is_some() && !priority.is_speculative();
         let digest = job.spec.digest;
         let parent = is_parent.then(|| self.follow(digest)).flatten();
@@ -414,6 +526,15 @@ impl LocalExecutor {
             answered: Answered::Executed,
             duration,
         })
+    }
+}
+
+impl Farm {
+    /// Says that the farm is of no use at the moment; once.
+    fn complain(&self, error: &str) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{error}; what it can't execute is executed here");
+        }
     }
 }
 

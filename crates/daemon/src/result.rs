@@ -122,17 +122,3 @@ fn metadata(outcome: &SandboxOutcome, queued: SystemTime) -> reapi::ExecutedActi
         ..Default::default()
     }
 }
-
-/// How long the command itself ran, as its result tells; zero if it doesn't.
-pub(crate) fn duration_of(result: &reapi::ActionResult) -> Duration {
-    let times = result.execution_metadata.as_ref().and_then(|metadata| {
-        let start = metadata.execution_start_timestamp?;
-        let end = metadata.execution_completed_timestamp?;
-        let (start, end) = (
-            SystemTime::try_from(start).ok()?,
-            SystemTime::try_from(end).ok()?,
-        );
-        end.duration_since(start).ok()
-    });
-    times.unwrap_or_default()
-}

@@ -3,6 +3,7 @@
 use headstart_execution::{ExecutionError, InvalidAction, SandboxError};
 use headstart_merkle::TreeError;
 use headstart_reapi::rpc;
+use headstart_remote::RemoteError;
 use headstart_store::StoreError;
 use tonic::{Code, Status};
 
@@ -32,12 +33,21 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Status {
     Status::new(code, error.to_string())
 }
 
+/// The status for what a server answered, or failed to.
+pub(crate) fn of_remote(error: &RemoteError) -> Status {
+    match error {
+        RemoteError::Store(error) => of_store(error),
+        error => Status::new(error.code().unwrap_or(Code::Unavailable), error.to_string()),
+    }
+}
+
 /// The status for what storage failed to do.
 pub(crate) fn of_store(error: &StoreError) -> Status {
     let code = match error {
         StoreError::Missing(_) | StoreError::Damaged { .. } => Code::NotFound,
         StoreError::Mismatch { .. } | StoreError::Invalid { .. } => Code::InvalidArgument,
         StoreError::Full(_) => Code::ResourceExhausted,
+        StoreError::Service(_) => Code::Unavailable,
         StoreError::Io { .. } => Code::Internal,
     };
     Status::new(code, error.to_string())

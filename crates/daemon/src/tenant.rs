@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use headstart_execution::{AskedFor, CancellationToken, Priority, Subaction, SubactionRecorder};
 use headstart_merkle::ActionDigest;
+use headstart_remote::Remote;
 
 use crate::executor::{JobKey, LocalExecutor};
 
@@ -14,6 +15,10 @@ pub struct Tenant {
     inner: Arc<Inner>,
     /// The folder that paths begin at, for those who are bound to one.
     root: Option<Arc<Path>>,
+    /// Who knows names for them, if not this machine.
+    names: Option<Remote>,
+    /// Where their contents are, if not on this machine alone.
+    contents: Option<Remote>,
 }
 
 struct Inner {
@@ -96,7 +101,12 @@ impl Tenant {
             standing,
             asked: AskedFor::default(),
         });
-        Self { inner, root: None }
+        Self {
+            inner,
+            root: None,
+            names: None,
+            contents: None,
+        }
     }
 
     /// The same, for those who see `root` as the root of the file system.
@@ -104,7 +114,29 @@ impl Tenant {
         Self {
             inner: Arc::clone(&self.inner),
             root: Some(root.into()),
+            names: self.names.clone(),
+            contents: self.contents.clone(),
         }
+    }
+
+    /// The same, for whom a server knows what names stand for.
+    pub fn with_names_of(mut self, server: Remote) -> Self {
+        self.names = Some(server);
+        self
+    }
+
+    /// The same, whose executor's store has a server behind it.
+    pub fn with_contents_of(mut self, server: Remote) -> Self {
+        self.contents = Some(server);
+        self
+    }
+
+    pub(crate) fn contents(&self) -> Option<&Remote> {
+        self.contents.as_ref()
+    }
+
+    pub(crate) fn names(&self) -> Option<&Remote> {
+        self.names.as_ref()
     }
 
     pub(crate) fn root(&self) -> Option<&Path> {

@@ -36,6 +36,9 @@ pub(crate) fn missing<S: BlobStore + ?Sized + 'static>(
     files: bool,
     directories: &Directories<S>,
 ) -> Result<Option<BlobDigest>, TreeError> {
+    if let Some(nowhere) = bring(root, files, &**directories.store())? {
+        return Ok(Some(nowhere));
+    }
     let mut wanted = HashSet::new();
     let visited = visit(root, directories, |digest, directory| {
         // It was read from the store, or remembered from when it was.
@@ -53,9 +56,41 @@ pub(crate) fn missing<S: BlobStore + ?Sized + 'static>(
         other => other?,
     }
     let wanted: Vec<_> = wanted.into_iter().collect();
-    let missing = directories.store().missing(&wanted);
+    // Of a store with another behind it, all is here by now.
+    let missing = match directories.store().is_backed() {
+        true => Ok(Vec::new()),
+        false => directories.store().missing(&wanted),
+    };
     let missing = missing.map_err(|error| TreeError::Backend(Box::new(error)))?;
     Ok(missing.first().copied())
+}
+
+/// Brings a tree here, if the store has another behind it. Gives what is nowhere.
+fn bring<S: BlobStore + ?Sized>(
+    root: DirectoryDigest,
+    files: bool,
+    store: &S,
+) -> Result<Option<BlobDigest>, TreeError> {
+    let nowhere = store.bring_tree(root, files);
+    let nowhere = nowhere.map_err(|error| TreeError::Backend(Box::new(error)))?;
+    Ok(nowhere.first().copied())
+}
+
+/// The blobs of a tree, which is here.
+pub(crate) fn blobs<S: BlobStore + ?Sized + 'static>(
+    root: DirectoryDigest,
+    directories: &Directories<S>,
+) -> Result<Vec<BlobDigest>, TreeError> {
+    let mut found = HashSet::new();
+    visit(root, directories, |digest, directory| {
+        found.insert(digest.blob());
+        let nodes = directory.entries.values();
+        found.extend(nodes.filter_map(|node| match node {
+            Node::File(file) => Some(file.digest),
+            _ => None,
+        }));
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// Writes the Tree message of a stored directory, and gives its digest.

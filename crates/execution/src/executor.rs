@@ -1,14 +1,15 @@
 //! Asking for an action to be executed, and being told of those asked for inside a sandbox.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use headstart_merkle::ActionDigest;
+use headstart_reapi::reapi;
 use headstart_store::{StoreError, StoredResult};
 use thiserror::Error;
 pub use tokio_util::sync::CancellationToken;
 
-use crate::action::InvalidAction;
+use crate::action::{ActionSpec, InvalidAction};
 use crate::sandbox::{BoxFuture, SandboxError};
 
 /// How soon an action should run: lower is sooner, as in the REAPI's `ExecutionPolicy`.
@@ -105,6 +106,34 @@ pub trait Executor: Send + Sync {
     fn execute(&self, request: Request) -> BoxFuture<'_, Result<Outcome, ExecutionError>>;
 }
 
+/// Other machines that execute for this one's queue, and remember results.
+pub trait Elsewhere: Send + Sync {
+    /// The result of an action that is known there, all its outputs brought here.
+    fn look_up(
+        &self,
+        action: ActionDigest,
+    ) -> BoxFuture<'_, Result<Option<Outcome>, ExecutionError>>;
+
+    /// Executes an action there, and brings its outputs here.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Service`] if it is the service that failed: the action may be executed here.
+    fn run<'a>(
+        &'a self,
+        spec: &'a ActionSpec,
+        priority: Priority,
+        skip_cache_lookup: bool,
+        cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Outcome, ExecutionError>>;
+
+    /// Has a result remembered there that was come by here.
+    fn keep<'a>(
+        &'a self,
+        action: ActionDigest,
+        result: &'a StoredResult,
+    ) -> BoxFuture<'a, Result<(), ExecutionError>>;
+}
+
 /// An action that somebody inside a sandbox asked for, and what came of it.
 #[derive(Debug, Clone)]
 pub struct Subaction {
@@ -126,4 +155,18 @@ pub trait SubactionRecorder: Send + Sync {
 
     /// A client asked for an action's result, and there was none. It may execute it now.
     fn missed(&self, _action: ActionDigest) {}
+}
+
+/// How long the command itself ran, as its result tells; zero if it doesn't.
+pub fn duration_of(result: &reapi::ActionResult) -> Duration {
+    let times = result.execution_metadata.as_ref().and_then(|metadata| {
+        let start = metadata.execution_start_timestamp?;
+        let end = metadata.execution_completed_timestamp?;
+        let (start, end) = (
+            SystemTime::try_from(start).ok()?,
+            SystemTime::try_from(end).ok()?,
+        );
+        end.duration_since(start).ok()
+    });
+    times.unwrap_or_default()
 }

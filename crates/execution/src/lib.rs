@@ -13,8 +13,8 @@ mod sandbox;
 pub use action::{ActionSpec, InvalidAction, OutputsWanted};
 pub use asked::AskedFor;
 pub use executor::{
-    Answered, CancellationToken, ExecutionError, Executor, Outcome, Priority, Request, Subaction,
-    SubactionRecorder,
+    Answered, CancellationToken, Elsewhere, ExecutionError, Executor, Outcome, Priority, Request,
+    Subaction, SubactionRecorder, duration_of,
 };
 pub use sandbox::{
     BindMount, BoxFuture, CapturedProperties, Sandbox, SandboxError, SandboxOutcome,

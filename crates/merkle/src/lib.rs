@@ -12,7 +12,9 @@ pub mod tree;
 mod walk;
 
 pub use digest::{ActionDigest, BlobDigest, CommandDigest, Digest, DirectoryDigest, Hasher};
-pub use directory::{Directory, Entries, FileNode, Node, Properties, SymlinkNode};
+pub use directory::{
+    Directory, Entries, FileNode, InvalidDirectory, Node, Properties, SymlinkNode,
+};
 pub use path::{Name, TreePath};
 pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Merged, Tree, TreeError};
 pub use walk::{Difference, Visit, diff, walk};

@@ -41,6 +41,13 @@ impl Projects {
         universe.full(id).ok()
     }
 
+    /// A project and those that it was loaded by, up to the top-level one.
+    pub fn ancestry(&self, id: ProjectId) -> Vec<Arc<Project>> {
+        let universe = self.universe.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = universe.ancestry(id);
+        ids.filter_map(|id| universe.full(id).ok()).collect()
+    }
+
     /// Loads elements with all that they depend on, of whatever project. Names are relative to the
     /// top-level project's element path.
     pub fn load_elements(&self, targets: &[impl AsRef<str>]) -> Result<ElementGraph, LoadError> {

@@ -85,6 +85,17 @@ pub fn read_name(instance: &str, hash: &str, size_bytes: i64) -> String {
     format!("{}blobs/{hash}/{size_bytes}", prefix(instance))
 }
 
+/// The name to read a blob by that travels compressed.
+pub fn compressed_read_name(
+    instance: &str,
+    compressor: &str,
+    hash: &str,
+    size_bytes: i64,
+) -> String {
+    let prefix = prefix(instance);
+    format!("{prefix}compressed-blobs/{compressor}/{hash}/{size_bytes}")
+}
+
 /// The name to write a blob by; `upload` must be unique to this upload.
 pub fn write_name(instance: &str, upload: &str, hash: &str, size_bytes: i64) -> String {
     format!(
@@ -113,6 +124,10 @@ mod tests {
                 (read.instance.as_str(), read.hash.as_str(), read.size_bytes),
                 (instance, "ab12", 7)
             );
+            let compressed = compressed_read_name(instance, "zstd", "ab12", 7);
+            let compressed = ResourceName::parse_read(&compressed).unwrap();
+            assert_eq!(compressed.compressor, "zstd");
+            assert_eq!(compressed.instance, instance);
             let write = ResourceName::parse_write(&write_name(instance, "u-1", "ab12", 7)).unwrap();
             assert_eq!(write.upload.as_deref(), Some("u-1"));
             assert_eq!(write.instance, instance);

@@ -29,6 +29,12 @@ pub(crate) struct Fact {
     pub(crate) earlier: Vec<BlobDigest>,
     /// The one of them that is stored under today's weak key.
     pub(crate) recorded: Option<BlobDigest>,
+    /// Whether the artifact has come from a server.
+    pub(crate) pulled: bool,
+    /// Whether a server has been given something that it did not have.
+    pub(crate) pushed: bool,
+    /// Why a server did not take something.
+    pub(crate) push_error: Option<String>,
     pub(crate) seconds: Duration,
     pub(crate) error: Option<String>,
 }

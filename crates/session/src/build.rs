@@ -31,6 +31,8 @@ pub struct BuildRequest {
     pub fetchers: usize,
     /// Elements built at a time.
     pub builders: usize,
+    /// Elements pushed at a time.
+    pub pushers: usize,
     /// What to do when an element fails.
     pub on_error: OnError,
     /// Whether to build again what failed before.
@@ -69,6 +71,17 @@ pub enum Notice<'a> {
         source: &'a str,
         /// The `ref`.
         reference: &'a str,
+    },
+    /// An element's artifact has come from a server.
+    Pulled(&'a str),
+    /// What an element gave, its artifact or its sources, is on all servers that take it.
+    Pushed(&'a str),
+    /// A server did not take what an element gave.
+    NotPushed {
+        /// Which.
+        element: &'a str,
+        /// Why.
+        error: &'a str,
     },
     /// An element is being built.
     Building(&'a str),

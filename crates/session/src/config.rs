@@ -1,8 +1,11 @@
 //! The user's configuration: `buildstream.conf`, as BuildStream reads it, and `headstart.conf`.
 //!
 //! What this program does not act on is accepted, because the file is shared with BuildStream;
-//! [`UserConfig::unused`] names it, so that nobody waits for a remote cache in vain.
+//! [`UserConfig::unused`] names it, so that nobody waits for its effects in vain.
 
+mod caches;
+mod farm;
+mod servers;
 mod speculation;
 
 use std::env;
@@ -17,6 +20,9 @@ use headstart_assemble::KeepSandbox;
 use headstart_pipeline::OnError;
 use headstart_project::{AddressPolicies, AddressPolicy};
 
+pub use caches::Caches;
+pub use farm::FarmConfig;
+pub use servers::{InvalidServer, Server, Servers};
 pub use speculation::SpeculationConfig;
 pub(crate) use speculation::mode_of;
 
@@ -35,6 +41,8 @@ pub struct UserConfig {
     pub fetchers: usize,
     /// Elements built at a time.
     pub builders: usize,
+    /// Elements pushed at a time.
+    pub pushers: usize,
     /// What to do when an element fails.
     pub on_error: OnError,
     /// Jobs that build tools are told to run; `None` for as many as there are processors, up to 8.
@@ -45,6 +53,12 @@ pub struct UserConfig {
     pub keep_sandboxes: KeepSandbox,
     /// Which addresses of aliases sources are fetched from and tracked at.
     pub addresses: AddressPolicies,
+    /// Where artifacts are pulled from and pushed to.
+    pub artifacts: Caches,
+    /// The same for sources.
+    pub source_caches: Caches,
+    /// Where actions are executed.
+    pub farm: Option<FarmConfig>,
     /// What is said of projects, by their names: options, mirrors and more.
     pub projects: Mapping,
     /// What the user's `headstart.conf` says.
@@ -73,7 +87,7 @@ pub enum ConfigError {
 }
 
 /// The keys of `buildstream.conf` that have no effect here.
-const UNUSED: &[&str] = &["artifacts", "source-caches", "remote-execution"];
+const UNUSED: &[&str] = &[];
 /// All keys of `buildstream.conf`.
 const KEYS: &[&str] = &[
     "artifacts",
@@ -164,6 +178,7 @@ impl UserConfig {
             workspace_dir: mapping.string("workspacedir")?.map_or(".".into(), expand),
             fetchers: count(scheduler, "fetchers", 10)?,
             builders: count(scheduler, "builders", 4)?,
+            pushers: count(scheduler, "pushers", 4)?,
             on_error: scheduler
                 .scalar("on-error")?
                 .map_or(Ok(OnError::Quit), on_error)?,
@@ -179,6 +194,9 @@ impl UserConfig {
                 fetch: address_policy(mapping, "fetch")?,
                 track: address_policy(mapping, "track")?,
             },
+            artifacts: Caches::read(mapping, "artifacts")?,
+            source_caches: Caches::read(mapping, "source-caches")?,
+            farm: FarmConfig::read(mapping)?,
             projects: projects(mapping)?,
             speculation: SpeculationConfig::default(),
             unused: UNUSED
@@ -292,7 +310,7 @@ mod tests {
     fn values_are_read_and_folders_follow_the_cache_directory() {
         let config = load(
             "cachedir: /c\nscheduler: {builders: 2, on-error: continue}\nbuild: {max-jobs: 3}\n\
-             artifacts: {}\nfetch: {source: mirrors}\nprojects: {demo: {options: {recc: 'false'}}}\n",
+             workspacedir: /w\nfetch: {source: mirrors}\nprojects: {demo: {options: {recc: 'false'}}}\n",
         )
         .unwrap();
         assert_eq!(config.source_dir, Path::new("/c/sources"));
@@ -306,7 +324,7 @@ mod tests {
         let demo = config.projects.mapping("demo").unwrap().unwrap();
         let options = demo.mapping("options").unwrap().unwrap();
         assert_eq!(options.string("recc").unwrap(), Some("false"));
-        assert_eq!(config.unused, ["artifacts"]);
+        assert_eq!(config.unused, [""; 0]);
     }
 
     #[test]

@@ -9,13 +9,16 @@ use headstart_execution::CancellationToken;
 use headstart_merkle::DirectoryDigest;
 use headstart_pipeline::{Decision, Effect, Event, Found, Limits, Pipeline, State};
 use headstart_project::ElementId;
+use headstart_remote::RemoteError;
 use headstart_speculation::{Event as Prime, Unavailable};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::board::subject;
 use crate::build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 use crate::element::{BuiltElement, Workshop};
 use crate::foresight::NamedTrees;
+use crate::push::Pushed;
+use crate::remotes::Purpose;
 use crate::report::seconds;
 use crate::session::SessionError;
 use crate::speculator::Speculator;
@@ -26,6 +29,7 @@ enum Happened {
     Fetched(ElementId, Result<DirectoryDigest, SessionError>),
     Built(ElementId, Result<BuiltElement, SessionError>),
     Decided(ElementId, Decision),
+    Pushed(ElementId, Result<Pushed, SessionError>),
     KnownSourcesTold,
     Interrupted,
 }
@@ -42,6 +46,9 @@ pub(crate) struct Driver<'a> {
     ask: Option<Arc<dyn Ask>>,
     /// Failures that nothing has been decided about, with what will not come if that stays so.
     failures: HashMap<ElementId, (FailedElement, Option<Unavailable>)>,
+    /// How many pushes are under way or wait for their turn.
+    pushing: usize,
+    pushers: Arc<Semaphore>,
     /// What the primer is told before it is told what will not come.
     untold: Untold,
 }
@@ -81,6 +88,8 @@ impl<'a> Driver<'a> {
             named_trees: NamedTrees::default(),
             ask: request.ask.clone(),
             failures: HashMap::new(),
+            pushing: 0,
+            pushers: Arc::new(Semaphore::new(request.pushers.max(1))),
             untold: Untold::KnownSources,
         }
     }
@@ -114,7 +123,7 @@ impl<'a> Driver<'a> {
             // The build may have ended meanwhile.
             let _ = events.send(Happened::Interrupted);
         });
-        while !self.pipeline.is_idle() {
+        while !self.pipeline.is_idle() || self.pushing > 0 {
             let Some(happened) = self.inbox.recv().await else {
                 break;
             };
@@ -197,10 +206,7 @@ impl<'a> Driver<'a> {
     fn start_look_up(&self, id: ElementId) {
         let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let found = workshop.session.artifact_to_use(&workshop.loaded, id);
-            if matches!(found, Ok(None | Some(Cached::Failure(_)))) {
-                workshop.find_earlier(id);
-            }
+            let found = workshop.look_up(id);
             let _ = events.send(Happened::LookedUp(id, Box::new(found)));
         });
     }
@@ -209,11 +215,8 @@ impl<'a> Driver<'a> {
         self.watcher.notice(&Notice::Fetching(&self.name(id)));
         let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let Workshop {
-                session, loaded, ..
-            } = &*workshop;
-            let staged = session.sources.stage(&loaded.graph[id], id, &loaded.keys);
-            let _ = events.send(Happened::Fetched(id, staged.map_err(Into::into)));
+            let staged = workshop.session.obtain_sources(&workshop.loaded, id);
+            let _ = events.send(Happened::Fetched(id, staged));
         });
     }
 
@@ -228,11 +231,68 @@ impl<'a> Driver<'a> {
         });
     }
 
+    /// Gives what an element gave to the servers that take it, beside the build.
+    fn start_push(&mut self, id: ElementId, purpose: Purpose) {
+        let project = self.workshop.loaded.graph[id].project_id;
+        let group = self.workshop.session.servers(purpose, project);
+        if !group.is_ok_and(|group| group.can_push()) {
+            return;
+        }
+        self.pushing += 1;
+        let (workshop, events) = (Arc::clone(&self.workshop), self.events.clone());
+        let pushers = Arc::clone(&self.pushers);
+        tokio::spawn(async move {
+            let _turn = pushers.acquire().await;
+            let pushed = tokio::task::spawn_blocking(move || {
+                let Workshop {
+                    session, loaded, ..
+                } = &*workshop;
+                match purpose {
+                    Purpose::Artifacts => session.push_artifact(loaded, id),
+                    Purpose::Sources => session.push_sources(loaded, id),
+                }
+            });
+            let lost =
+                |error: tokio::task::JoinError| Err(RemoteError::Broken(error.to_string()).into());
+            let _ = events.send(Happened::Pushed(id, pushed.await.unwrap_or_else(lost)));
+        });
+    }
+
+    fn note_pushed(&mut self, id: ElementId, pushed: Result<Pushed, SessionError>) {
+        self.pushing -= 1;
+        let element = self.name(id);
+        match pushed {
+            Ok(Pushed::Now) => {
+                self.workshop.board.update(id, |fact| fact.pushed = true);
+                self.watcher.notice(&Notice::Pushed(&element));
+            }
+            Ok(_) => {}
+            Err(SessionError::Remote(error)) if error.is_unreachable() => {
+                self.workshop.session.remotes.complain(&error);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let notice = Notice::NotPushed {
+                    element: &element,
+                    error: &error,
+                };
+                self.watcher.notice(&notice);
+                self.workshop
+                    .board
+                    .update(id, |fact| fact.push_error = Some(error));
+            }
+        }
+    }
+
     /// Notes what happened, and gives the pipeline's event for it.
     fn note(&mut self, happened: Happened) -> Option<Event> {
         Some(match happened {
             Happened::KnownSourcesTold => {
                 self.untold = Untold::LookUps;
+                return None;
+            }
+            Happened::Pushed(element, pushed) => {
+                self.note_pushed(element, pushed);
                 return None;
             }
             Happened::Interrupted => Event::Interrupted,
@@ -271,6 +331,10 @@ impl<'a> Driver<'a> {
                     .board
                     .update(id, |fact| fact.artifact = Some(artifact));
                 self.named_trees.artifact_known(id, &self.workshop);
+                match self.workshop.board.get(id).pulled {
+                    true => self.watcher.notice(&Notice::Pulled(&self.name(id))),
+                    false => self.start_push(id, Purpose::Artifacts),
+                }
                 Found::Cached
             }
             Ok(found) => {
@@ -306,6 +370,7 @@ impl<'a> Driver<'a> {
                     .board
                     .update(id, |fact| fact.sources = Some(tree));
                 self.speculator().tell(Prime::Sources { element, tree });
+                self.start_push(id, Purpose::Sources);
                 true
             }
             Err(error) => {
@@ -317,6 +382,10 @@ impl<'a> Driver<'a> {
     }
 
     fn note_built(&mut self, id: ElementId, built: Result<BuiltElement, SessionError>) -> bool {
+        // One of a failed build is worth looking at elsewhere, too.
+        if built.is_ok() {
+            self.start_push(id, Purpose::Artifacts);
+        }
         let (error, log) = match built {
             Ok(BuiltElement {
                 success: true,

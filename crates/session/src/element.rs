@@ -330,10 +330,7 @@ impl Workshop {
     fn remember(&self, id: ElementId, newest: Ancestor) {
         let element = &self.loaded.graph[id];
         let name = artifact_name(&self.loaded.graph, id);
-        let platform = self.session.platform(element);
-        if let Err(error) = self.session.lineages.add(&name, &platform, newest) {
-            tracing::warn!(element = %element.full_name, %error, "the lineage could not be written");
-        }
+        self.session.add_to_lineage(element, &name, newest);
     }
 
     /// The record of today's artifact of an element.

@@ -26,7 +26,7 @@ impl Session {
             }
             let name = &*element.full_name;
             watcher.notice(&Notice::Fetching(name));
-            match self.sources.stage(element, id, &loaded.keys) {
+            match self.obtain_sources(loaded, id) {
                 Ok(_) => {
                     watcher.notice(&Notice::Fetched(name));
                     true

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use headstart_artifacts::{Ancestor, Artifact};
+use headstart_artifacts::{Ancestor, Artifact, Cached};
 use headstart_assemble::{Trees, digest_tree};
 use headstart_merkle::{BlobDigest, DirectoryDigest};
 use headstart_pipeline::State;
@@ -14,7 +14,7 @@ use headstart_speculation::{Event, Unavailable};
 use crate::board::{digest_variables, subject};
 use crate::element::Workshop;
 use crate::history::Fact;
-use crate::session::artifact_name;
+use crate::session::{SessionError, artifact_name};
 
 /// Trees that commands will be told the digests of, each waiting for the artifacts that it is made of.
 #[derive(Default)]
@@ -96,6 +96,20 @@ impl NamedTree {
 }
 
 impl Workshop {
+    /// Looks for an element's artifact, here and on servers. If it has to be built, the primer is told
+    /// of earlier builds first.
+    pub(crate) fn look_up(&self, id: ElementId) -> Result<Option<Cached>, SessionError> {
+        let (found, pulled) = self.session.find_or_pull(&self.loaded, id)?;
+        self.board.update(id, |fact| fact.pulled = pulled);
+        if !matches!(found, Some(Cached::Success(_))) {
+            if self.mode(id).primes() {
+                self.session.pull_records(&self.loaded, id);
+            }
+            self.find_earlier(id);
+        }
+        Ok(found)
+    }
+
     /// Tells the primer of sources that are staged already: its work can begin with them.
     pub(crate) fn tell_known_sources(&self) {
         for (id, _) in self.loaded.graph.iter() {

@@ -24,22 +24,29 @@ mod latency;
 mod load;
 mod marks;
 mod outside;
+mod pull;
+mod push;
 mod record;
 mod records;
+mod remotes;
 mod report;
 mod session;
+mod shared_records;
 mod shell;
 mod source_checkout;
 mod speculator;
 mod standing;
 mod stored;
 mod track;
+mod transfer;
 mod workspaces;
 
 pub use artifacts::{ContentEntry, ContentKind, NamedArtifact};
 pub use build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
-pub use config::{ConfigError, SpeculationConfig, UserConfig};
+pub use config::{
+    Caches, ConfigError, FarmConfig, InvalidServer, Server, Servers, SpeculationConfig, UserConfig,
+};
 pub use explain::{
     BuildState, Call, DifferenceData, ElementExplanation, ExplainError, Hindsight, InputData,
     OriginData, Question, Reason, SessionExplanation, SideData, TimedEvent,
@@ -53,6 +60,7 @@ pub use headstart_speculation::{Account, Mode};
 pub use history::Header;
 pub use latency::{Latencies, Latency};
 pub use load::LoadLimits;
+pub use push::Pushed;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionError, SessionOptions};
 pub use shell::{ShellRequest, ShellScene};
@@ -60,4 +68,5 @@ pub use source_checkout::{Compression, SourceTarget};
 pub use standing::Standings;
 pub use stored::{ActionData, FoundUnder, OverlayData, RecordData, StoredError, StoredRecord};
 pub use track::TrackReport;
+pub use transfer::TransferReport;
 pub use workspaces::{WorkspaceRequest, source_element};

@@ -46,6 +46,12 @@ pub struct ElementReport {
     pub key: String,
     /// How it went.
     pub state: ElementState,
+    /// Whether its artifact has come from a server.
+    pub pulled: bool,
+    /// Whether a server has been given its artifact or sources, which it did not have.
+    pub pushed: bool,
+    /// Why a server did not take them.
+    pub push_error: Option<String>,
     /// How long its build took, in seconds; zero if it was not built.
     pub seconds: f64,
     /// The digest of its artifact's files, if there are any.
@@ -126,6 +132,9 @@ impl Session {
                     .map(|key| key.hex())
                     .unwrap_or_default(),
                 state,
+                pulled: fact.pulled,
+                pushed: fact.pushed,
+                push_error: fact.push_error.clone(),
                 seconds: seconds(fact.seconds),
                 files: fact
                     .artifact
@@ -139,6 +148,7 @@ impl Session {
         }
         let failed = |element: &ElementReport| {
             matches!(element.state, ElementState::Failed | ElementState::Skipped)
+                || element.push_error.is_some()
         };
         BuildReport {
             mode,

@@ -12,9 +12,10 @@ use headstart_assemble::AssembleError;
 use headstart_daemon::{LocalExecutor, Resources};
 use headstart_execution::ExecutionError;
 use headstart_project::{
-    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, Projects,
-    Settings,
+    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, ProjectId,
+    Projects, Settings,
 };
+use headstart_remote::RemoteError;
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{SourceError, Sources, StatCache};
 use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
@@ -27,8 +28,12 @@ use headstart_speculation::{Mode, Odds};
 use crate::config::{UserConfig, mode_of};
 use crate::files::{DiskFiles, find_project};
 use crate::outside::SessionOutside;
+use crate::remotes::Remotes;
 use crate::standing;
 use crate::workspaces::{Workspaces, owners};
+
+/// How many actions are with a farm at a time: it has a queue of its own, which must not be empty.
+const FARM_SLOTS: usize = 64;
 
 /// What a session is opened with.
 #[derive(Debug, Clone)]
@@ -60,6 +65,9 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A server failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The cache of artifacts failed.
     #[error(transparent)]
     Cache(#[from] RefError),
@@ -108,6 +116,9 @@ pub enum SessionError {
         /// Why.
         text: String,
     },
+    /// Sources are not there.
+    #[error("the sources of {0} are not in the cache: fetch them first")]
+    NotFetched(String),
     /// An artifact is not there.
     #[error("there is no artifact of {element} with the key {key}: build it first")]
     NotCached {
@@ -145,6 +156,7 @@ pub struct Session {
     pub(crate) workspaces: Mutex<Workspaces>,
     /// The element in whose workspace it was opened.
     workspace_of: Option<String>,
+    pub(crate) remotes: Remotes,
 }
 
 impl Session {
@@ -213,6 +225,7 @@ impl Session {
             sources,
             workspaces: Mutex::new(workspaces),
             workspace_of,
+            remotes: Remotes::default(),
         })
     }
 
@@ -289,6 +302,11 @@ impl Session {
     /// Whether an artifact counts only if all that it was built with is as it is now.
     pub fn is_strict(&self) -> bool {
         self.strict
+    }
+
+    /// A project and those that it was joined by, up to the top-level one.
+    pub(crate) fn ancestry(&self, project: ProjectId) -> Vec<Arc<Project>> {
+        self.projects.ancestry(project)
     }
 
     /// How much may be speculated on an element at most: as its public data and the user say.
@@ -398,6 +416,13 @@ impl Session {
         })
     }
 
+    /// Adds a record to an element's lineage. That it can't be written is logged.
+    pub(crate) fn add_to_lineage(&self, element: &Element, name: &ArtifactName, newest: Ancestor) {
+        if let Err(error) = self.lineages.add(name, &self.platform(element), newest) {
+            tracing::warn!(element = %element.full_name, %error, "the lineage could not be written");
+        }
+    }
+
     /// What was learned of predictions of an element. That it can't be read is logged.
     pub(crate) fn odds(&self, element: &Element, name: &ArtifactName) -> Odds {
         let text = self.lineages.read_odds(name, &self.platform(element));
@@ -473,13 +498,21 @@ impl Session {
         let init = InitProgram::default();
         check_available(&init).map_err(SessionError::NoSandbox)?;
         let local: Arc<dyn LocalBlobs> = self.store.clone();
-        let slots = available_parallelism().map_or(1, usize::from);
+        let processors = available_parallelism().map_or(1, usize::from);
+        let farm = self.farm();
+        let slots = match farm {
+            Some(_) => processors.max(FARM_SLOTS),
+            None => processors,
+        };
         let executor = LocalExecutor::new(Resources {
             store: self.store.clone(),
             cache: Arc::new(DiskActionCache::open(&self.layout)),
             sandbox: Arc::new(NativeSandbox::new(&self.layout, local, init)),
             slots,
         });
+        if let Some(farm) = farm {
+            executor.executes_on(Arc::new(farm), processors);
+        }
         Ok((executor, slots))
     }
 }

@@ -1,6 +1,7 @@
 //! Names of contents as files, one a name.
 //!
-//! A file is the digest as `HASH/SIZE`, a line's end, and the name: what the key is made of, for people.
+//! A file is the digest as `HASH/SIZE`, ` elsewhere` if the content is on other servers, a line's end, and
+//! the name: what the key is made of, for people.
 
 use std::fs;
 use std::io;
@@ -10,6 +11,8 @@ use headstart_store::{Asset, AssetName, Assets, StoreError};
 
 use crate::layout::{Layout, sharded};
 use crate::temporary::Temporary;
+
+const ELSEWHERE: &str = " elsewhere";
 
 /// Names as files below `headstart/assets`.
 #[derive(Debug, Clone)]
@@ -37,15 +40,20 @@ impl Assets for DiskAssets {
             Err(error) => return Err(StoreError::io(path, error)),
         };
         // What is torn or damaged is not known.
-        let content = text
-            .split_once('\n')
-            .and_then(|(digest, _)| digest.parse().ok());
-        Ok(content.map(|content| Asset { content }))
+        let asset = text.split_once('\n').and_then(|(line, _)| {
+            let digest = line.strip_suffix(ELSEWHERE);
+            Some(Asset {
+                content: digest.unwrap_or(line).parse().ok()?,
+                elsewhere: digest.is_some(),
+            })
+        });
+        Ok(asset)
     }
 
     fn put(&self, name: &AssetName, asset: &Asset) -> Result<(), StoreError> {
         let mut temporary = Temporary::create(&self.temporary)?;
-        let text = format!("{}\n{}\n", asset.content, name.uri);
+        let elsewhere = if asset.elsewhere { ELSEWHERE } else { "" };
+        let text = format!("{}{elsewhere}\n{}\n", asset.content, name.uri);
         temporary.write_all(text.as_bytes())?;
         temporary.place(&sharded(&self.names, name.key()), 0o644)
     }

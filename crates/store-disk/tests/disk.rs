@@ -24,6 +24,7 @@ fn open() -> (tempfile::TempDir, Layout, DiskBlobs) {
 fn it_keeps_the_promises_of_a_store() {
     let (_folder, layout, store) = open();
     conformance::check_blobs(&store);
+    conformance::check_sizes(&store);
     conformance::check_action_cache(&DiskActionCache::open(&layout));
     assert_eq!(
         fs::read_dir(layout.temporary()).unwrap().count(),

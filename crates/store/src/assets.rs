@@ -32,6 +32,9 @@ pub struct AssetName {
 pub struct Asset {
     /// The blob, or the root Directory.
     pub content: BlobDigest,
+    /// Whether the content was not here when it was named: then it is on other servers, and nothing is
+    /// said of whether it still is.
+    pub elsewhere: bool,
 }
 
 impl AssetName {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use headstart_merkle::{BlobDigest, Digest};
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
 use headstart_reapi::Message;
 use thiserror::Error;
 
@@ -47,6 +47,9 @@ pub enum StoreError {
     /// No room is left.
     #[error("no space is left in {0}: free some, or point the cache at another disk")]
     Full(PathBuf),
+    /// The store is somebody else's server, and that failed.
+    #[error("{0}")]
+    Service(String),
     /// The operating system failed.
     #[error("{path}: {source}")]
     Io {
@@ -121,6 +124,30 @@ pub trait BlobStore: Send + Sync {
     /// Notes that nobody is known to need those of `digests` that were stored after `since`: they are
     /// the first to go.
     fn demote(&self, _digests: &[BlobDigest], _since: SystemTime) {}
+
+    /// Whether another store is behind this one, so that what is not here may be had all the same.
+    fn is_backed(&self) -> bool {
+        false
+    }
+
+    /// Brings blobs here from the store behind this one, if there is one. Gives those that are nowhere.
+    fn bring(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        self.missing(digests)
+    }
+
+    /// The same for a tree, with its files if they are wanted.
+    fn bring_tree(
+        &self,
+        _root: DirectoryDigest,
+        _files: bool,
+    ) -> Result<Vec<BlobDigest>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Hands blobs over to the store behind this one, if there is one. Gives those that are in neither.
+    fn hand_over(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        self.missing(digests)
+    }
 
     /// Whether `digest` is here.
     fn contains(&self, digest: BlobDigest) -> Result<bool, StoreError> {

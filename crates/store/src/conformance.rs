@@ -40,13 +40,6 @@ pub fn check_blobs(store: &dyn BlobStore) {
 
     assert_eq!(store.missing(&[digest, absent, empty]).unwrap(), [absent]);
     assert!(matches!(store.read(absent), Err(StoreError::Missing(missing)) if missing == absent));
-    let wrong_size = BlobDigest::new(*digest.hash(), digest.size() + 1);
-    assert_eq!(
-        store.missing(&[wrong_size]).unwrap(),
-        [wrong_size],
-        "the size counts too"
-    );
-
     let several: Vec<_> = ["one", "two", "here"].map(Bytes::from).into();
     let several = several
         .into_iter()
@@ -81,6 +74,17 @@ pub fn check_blobs(store: &dyn BlobStore) {
         store.missing(&[absent, other]).unwrap(),
         [absent, other],
         "a refused blob is gone"
+    );
+}
+
+/// Checks that a blob store tells digests apart by their sizes too.
+pub fn check_sizes(store: &dyn BlobStore) {
+    let digest = store.write(Bytes::from_static(b"of some size")).unwrap();
+    let wrong_size = BlobDigest::new(*digest.hash(), digest.size() + 1);
+    assert_eq!(
+        store.missing(&[wrong_size]).unwrap(),
+        [wrong_size],
+        "the size counts too"
     );
 }
 

@@ -119,6 +119,7 @@ mod tests {
     #[test]
     fn the_memory_backend_keeps_the_promises_of_a_store() {
         conformance::check_blobs(&MemoryBlobs::default());
+        conformance::check_sizes(&MemoryBlobs::default());
         conformance::check_action_cache(&MemoryActionCache::default());
     }
 }

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store-disk", &["reapi", "merkle", "store"]),
     ("hostfs", &["reapi", "merkle", "store"]),
     ("execution", &["reapi", "merkle", "store"]),
+    ("remote", &["reapi", "merkle", "store", "execution"]),
     (
         "sandbox",
         &["reapi", "merkle", "store", "store-disk", "execution"],
@@ -56,7 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "daemon",
-        &["reapi", "merkle", "store", "hostfs", "execution"],
+        &["reapi", "merkle", "store", "hostfs", "execution", "remote"],
     ),
     (
         "casd",
@@ -67,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store-disk",
             "hostfs",
             "execution",
+            "remote",
             "sandbox",
             "speculation",
             "artifacts",
@@ -81,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "store-disk",
             "execution",
+            "remote",
             "sandbox",
             "speculation",
             "project",

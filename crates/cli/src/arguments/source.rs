@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::remotes::{SourcePushArguments, SourceServers};
 use crate::selection::{Deps, Except};
 
 /// The commands of `source`.
@@ -13,6 +14,8 @@ pub(crate) enum SourceCommand {
     Fetch(FetchArguments),
     /// Find the newest versions of sources, and write them into the project
     Track(TrackArguments),
+    /// Give sources to servers
+    Push(SourcePushArguments),
     /// Write elements' sources to a directory or a tar
     Checkout(SourceCheckoutArguments),
 }
@@ -28,6 +31,8 @@ pub(crate) struct FetchArguments {
     pub(crate) deps: Deps,
     #[command(flatten)]
     pub(crate) except: Except,
+    #[command(flatten)]
+    pub(crate) servers: SourceServers,
 }
 
 /// Options of `source track`.

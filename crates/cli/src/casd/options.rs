@@ -8,6 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 use headstart_casd::{Address, CasdOptions, Limits};
 
+use super::behind;
+
 /// What `--version` prints: the version of buildbox-casd that is stood in for, and our own.
 pub(crate) const VERSION: &str = concat!(
     "buildbox-casd 1.4.25 (headstart ",
@@ -20,7 +22,7 @@ pub(crate) enum Parsed {
     /// Print the version.
     Version,
     /// Serve, with messages of this level.
-    Serve(CasdOptions, String),
+    Serve(Box<CasdOptions>, String),
 }
 
 /// Options that are taken, and change nothing here.
@@ -131,6 +133,7 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("The same as --log-level=debug"),
         )
+        .args(behind::arguments())
         .args(WITHOUT_EFFECT.map(|name| {
             Arg::new(name)
                 .long(name)
@@ -176,6 +179,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
         },
         limits: limits(&matches)?,
         speculation: matches.get_one("speculation").copied().unwrap_or(true),
+        behind: behind::servers(&matches)?,
     };
     let level = match matches.get_one::<String>("log-level").map(String::as_str) {
         _ if matches.get_flag("verbose") => "debug",
@@ -190,7 +194,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
             ));
         }
     };
-    Ok(Parsed::Serve(options, level.to_owned()))
+    Ok(Parsed::Serve(options.into(), level.to_owned()))
 }
 
 fn limits(matches: &ArgMatches) -> Result<Limits, Error> {
@@ -231,7 +235,7 @@ fn addresses(matches: &ArgMatches) -> Result<Vec<Address>, Error> {
     Ok(addresses)
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     matches: &ArgMatches,
     name: &str,
     expected: &str,
@@ -246,7 +250,7 @@ fn read<T>(
     }
 }
 
-fn invalid(name: &str, text: &str, expected: &str) -> Error {
+pub(super) fn invalid(name: &str, text: &str, expected: &str) -> Error {
     let message = format!("--{name}: {text:?} can't be used: expected {expected}\n");
     command().error(ErrorKind::InvalidValue, message)
 }
@@ -297,6 +301,25 @@ mod tests {
         assert!(!options.speculation);
         assert_eq!(options.directory, PathBuf::from("/var/cache"));
         assert_eq!(level, "warn");
+        let line = "buildbox-casd --cas-remote=https://h:1 --cas-instance=i --cas-server-cert=/s \
+                    --cas-access-token=/t --cas-token-reload-interval=2 --cas-keepalive-time=3 \
+                    --cas-retry-limit=4 --cas-retry-delay=5 --cas-request-timeout=6 /c";
+        let Ok(Parsed::Serve(options, _)) = parsed(line) else {
+            panic!("{line}");
+        };
+        let storage = options.behind.storage.unwrap();
+        assert_eq!((&*storage.url, &*storage.instance), ("https://h:1", "i"));
+        assert_eq!((storage.retries, storage.retry_delay.as_millis()), (4, 5));
+        let token = storage.token.unwrap();
+        assert_eq!(token.reload.unwrap().as_secs(), 120);
+        assert!(options.behind.names.is_none());
+        let Ok(Parsed::Serve(options, _)) =
+            parsed("casd --remote=http://h:1 --ac-remote=unix:/s /c")
+        else {
+            panic!("all services");
+        };
+        assert_eq!(options.behind.names.unwrap().url, "http://h:1");
+        assert_eq!(options.behind.results.unwrap().url, "unix:/s");
         assert!(matches!(
             parsed("buildbox-casd --version /"),
             Ok(Parsed::Version)
@@ -309,6 +332,11 @@ mod tests {
             ("casd --bind=nowhere /c", "unix:PATH"),
             ("casd --jobs=0 /c", "above 0"),
             ("casd --quota-high=much /c", "50G"),
+            ("casd --cas-remote=nowhere /c", "--cas-remote"),
+            (
+                "casd --remote=http://h --retry-limit=few /c",
+                "--retry-limit",
+            ),
             ("casd --no-such /c", "--no-such"),
             ("casd", "CACHE"),
         ] {

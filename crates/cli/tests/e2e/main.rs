@@ -19,6 +19,7 @@ mod nonstrict;
 mod rebuilds;
 mod refusals;
 mod scenarios;
+mod servers;
 mod shell;
 mod sources;
 mod standin;

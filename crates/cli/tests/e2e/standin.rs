@@ -2,5 +2,5 @@
 //! side with the real ones.
 
 mod buildstream;
-mod daemon;
+pub(crate) mod daemon;
 mod localcas;

@@ -6,6 +6,7 @@ mod place;
 mod projects;
 mod record;
 mod report;
+mod server;
 mod terminal;
 mod upstream;
 
@@ -14,5 +15,6 @@ pub(crate) use compiler::copy_links;
 pub(crate) use place::{Place, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED};
 pub(crate) use report::{Calls, Report};
+pub(crate) use server::Server;
 pub(crate) use terminal::{at_terminal, line};
 pub(crate) use upstream::{Repository, Upstream};

@@ -1,6 +1,6 @@
 //! Results of actions. What is found counts as a subaction, like what is executed.
 
-use headstart_execution::{Answered, Subaction};
+use headstart_execution::{Answered, Outcome, Subaction, duration_of};
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
 use headstart_reapi::reapi::action_cache_server::ActionCache;
@@ -9,7 +9,6 @@ use tonic::{Request, Response, Status};
 
 use super::{MAX_BATCH, digest};
 use crate::instances::Instances;
-use crate::result::duration_of;
 use crate::status;
 use crate::tenant::Tenant;
 
@@ -41,11 +40,9 @@ impl ActionCache for ActionCacheService {
         let tenant = self.0.find(&request.instance_name)?;
         let action: ActionDigest = digest(request.action_digest.as_ref(), "action_digest")?;
         let executor = tenant.executor();
-        let found = executor
-            .cache()
-            .get(action)
-            .map_err(|error| status::of_store(&error))?;
-        let Some(result) = found else {
+        let found = executor.find_result(action).await;
+        let found = found.map_err(|error| status::of_execution(&error))?;
+        let Some(Outcome { result, .. }) = found else {
             tenant.missed(action);
             return Err(Status::not_found(format!(
                 "there is no result of the action {action}"
@@ -83,11 +80,8 @@ impl ActionCache for ActionCacheService {
         let result = StoredResult::from(message.clone());
         // The result of a failed command would be taken for everybody's.
         if message.exit_code == 0 {
-            tenant
-                .executor()
-                .cache()
-                .put(action, &result)
-                .map_err(|error| status::of_store(&error))?;
+            let kept = tenant.executor().keep_result(action, &result).await;
+            kept.map_err(|error| status::of_execution(&error))?;
         }
         tell(&tenant, action, result, Answered::Uploaded);
         Ok(Response::new(message))

@@ -65,9 +65,10 @@ impl AssetService {
             ));
         }
         let pushed = blocking(move || {
-            names
-                .iter()
-                .try_for_each(|name| assets.put(name, &Asset { content }))
+            // A server may be nothing but an index to others.
+            let elsewhere = !tenant.executor().store().contains(content)?;
+            let asset = Asset { content, elsewhere };
+            names.iter().try_for_each(|name| assets.put(name, &asset))
         });
         pushed.await?.map_err(|error| status::of_store(&error))
     }
@@ -83,6 +84,7 @@ fn look_up(
         return Ok(None);
     };
     let complete = match name.kind {
+        _ if asset.elsewhere => true,
         AssetKind::Blob => executor.store().contains(asset.content)?,
         AssetKind::Directory => {
             let missing = trees::missing(asset.content.cast(), true, executor.directories());
@@ -122,6 +124,12 @@ impl Fetch for AssetService {
         request: Request<asset::FetchBlobRequest>,
     ) -> Result<Response<asset::FetchBlobResponse>, Status> {
         let request = request.into_inner();
+        if let Some(server) = self.instances.find(&request.instance_name)?.names() {
+            let answer = server.pass_on_fetch_blob(request).await;
+            return answer
+                .map(Response::new)
+                .map_err(|error| status::of_remote(&error));
+        }
         let (instance, qualifiers) = (&request.instance_name, request.qualifiers);
         let (uri, found) = self
             .find(instance, AssetKind::Blob, request.uris, &qualifiers)
@@ -140,6 +148,12 @@ impl Fetch for AssetService {
         request: Request<asset::FetchDirectoryRequest>,
     ) -> Result<Response<asset::FetchDirectoryResponse>, Status> {
         let request = request.into_inner();
+        if let Some(server) = self.instances.find(&request.instance_name)?.names() {
+            let answer = server.pass_on_fetch_directory(request).await;
+            return answer
+                .map(Response::new)
+                .map_err(|error| status::of_remote(&error));
+        }
         let (instance, qualifiers) = (&request.instance_name, request.qualifiers);
         let (uri, found) = self
             .find(instance, AssetKind::Directory, request.uris, &qualifiers)
@@ -161,6 +175,12 @@ impl Push for AssetService {
         request: Request<asset::PushBlobRequest>,
     ) -> Result<Response<asset::PushBlobResponse>, Status> {
         let request = request.into_inner();
+        if let Some(server) = self.instances.find(&request.instance_name)?.names() {
+            let answer = server.pass_on_push_blob(request).await;
+            return answer
+                .map(Response::new)
+                .map_err(|error| status::of_remote(&error));
+        }
         names(AssetKind::Blob, request.uris.clone(), &[])?;
         let content: BlobDigest = digest(request.blob_digest.as_ref(), "blob_digest")?;
         let (instance, qualifiers) = (&request.instance_name, &request.qualifiers);
@@ -174,6 +194,12 @@ impl Push for AssetService {
         request: Request<asset::PushDirectoryRequest>,
     ) -> Result<Response<asset::PushDirectoryResponse>, Status> {
         let request = request.into_inner();
+        if let Some(server) = self.instances.find(&request.instance_name)?.names() {
+            let answer = server.pass_on_push_directory(request).await;
+            return answer
+                .map(Response::new)
+                .map_err(|error| status::of_remote(&error));
+        }
         names(AssetKind::Directory, request.uris.clone(), &[])?;
         let root: DirectoryDigest = digest(
             request.root_directory_digest.as_ref(),

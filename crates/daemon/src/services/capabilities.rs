@@ -4,8 +4,9 @@ use headstart_reapi::reapi::capabilities_server::Capabilities;
 use headstart_reapi::{reapi, semver};
 use tonic::{Request, Response, Status};
 
-use super::{MAX_BATCH, MAX_BLOB, compression};
+use super::{MAX_BATCH, MAX_BLOB, blocking, compression};
 use crate::instances::Instances;
+use crate::status;
 
 pub(crate) struct CapabilitiesService(Instances);
 
@@ -30,6 +31,11 @@ impl Capabilities for CapabilitiesService {
         request: Request<reapi::GetCapabilitiesRequest>,
     ) -> Result<Response<reapi::ServerCapabilities>, Status> {
         let tenant = self.0.find(&request.get_ref().instance_name)?;
+        if let Some(server) = tenant.contents().cloned() {
+            // Who asks wants to know whether it is there.
+            let abilities = blocking(move || server.abilities()).await?;
+            abilities.map_err(|error| status::of_remote(&error))?;
+        }
         let sha256 = reapi::digest_function::Value::Sha256 as i32;
         let update = reapi::ActionCacheUpdateCapabilities {
             update_enabled: tenant.may_update_cache(),

@@ -116,10 +116,17 @@ fn digests(blobs: &[headstart_reapi::reapi::Digest]) -> Result<Vec<BlobDigest>, 
     digests.collect()
 }
 
-/// Those of some blobs that are not here.
-async fn absent(tenant: &Tenant, wanted: Vec<BlobDigest>) -> Result<Vec<BlobDigest>, Status> {
+/// Brings blobs here from where they are. Gives those that are nowhere.
+async fn bring(tenant: &Tenant, wanted: Vec<BlobDigest>) -> Result<Vec<BlobDigest>, Status> {
     let store = Arc::clone(tenant.executor().store());
-    let missing = blocking(move || store.missing(&wanted)).await?;
+    let missing = blocking(move || store.bring(&wanted)).await?;
+    missing.map_err(|error| status::of_store(&error))
+}
+
+/// Hands blobs over to where they belong. Gives those that are not here.
+async fn hand_over(tenant: &Tenant, wanted: Vec<BlobDigest>) -> Result<Vec<BlobDigest>, Status> {
+    let store = Arc::clone(tenant.executor().store());
+    let missing = blocking(move || store.hand_over(&wanted)).await?;
     missing.map_err(|error| status::of_store(&error))
 }
 
@@ -166,7 +173,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         use localcas::fetch_missing_blobs_response::Response as Failed;
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
-        let missing = absent(&tenant, digests(&request.blob_digests)?).await?;
+        let missing = bring(&tenant, digests(&request.blob_digests)?).await?;
         let failed = missing.into_iter().map(|digest| Failed {
             digest: Some(digest.into()),
             status: Some(not_here(digest)),
@@ -183,7 +190,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         use localcas::upload_missing_blobs_response::Response as Failed;
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
-        let missing = absent(&tenant, digests(&request.blob_digests)?).await?;
+        let missing = hand_over(&tenant, digests(&request.blob_digests)?).await?;
         let failed = missing.into_iter().map(|digest| Failed {
             digest: Some(digest.into()),
             status: Some(not_here(digest)),
@@ -211,8 +218,19 @@ impl LocalContentAddressableStorage for LocalCasService {
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
         let root = digest(request.root_digest.as_ref(), "root_digest")?;
-        check_tree(&tenant, root, true).await?;
-        Ok(Response::new(localcas::UploadTreeResponse {}))
+        if !tenant.executor().store().is_backed() {
+            check_tree(&tenant, root, true).await?;
+            return Ok(Response::new(localcas::UploadTreeResponse {}));
+        }
+        let executor = tenant.executor().clone();
+        let blobs = blocking(move || trees::blobs(root, executor.directories())).await?;
+        let blobs = blobs.map_err(|error| status::of_tree(&error))?;
+        match hand_over(&tenant, blobs).await?.first() {
+            None => Ok(Response::new(localcas::UploadTreeResponse {})),
+            Some(missing) => Err(Status::not_found(format!(
+                "the tree {root} is not complete: {missing} is not here"
+            ))),
+        }
     }
 
     async fn stage_tree(

@@ -153,6 +153,7 @@ mod tests {
         let fixture = Fixture::default();
         let batch = Batch::new(&fixture.store);
         headstart_store::conformance::check_blobs(&batch);
+        headstart_store::conformance::check_sizes(&batch);
 
         let directory = Directory::default();
         batch

@@ -40,6 +40,12 @@ impl BuildStream {
         }
     }
 
+    /// Adds to its configuration.
+    pub(crate) fn configure(&self, text: &str) {
+        let before = fs::read_to_string(&self.config).unwrap();
+        fs::write(&self.config, before + text).unwrap();
+    }
+
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
     }

@@ -16,7 +16,9 @@ use crate::instances::Instances;
 use crate::parents::ParentRun;
 use crate::premises::{Premises, StageWanted, StagedTree};
 use crate::services::{blocking, digest};
+use crate::status;
 use crate::tenant::{Tenant, nobody_to_tell};
+use crate::trees;
 
 type Responses = mpsc::Sender<Result<StageTreeResponse, Status>>;
 
@@ -96,6 +98,22 @@ fn check_second(second: &StageTreeRequest) -> Result<(), Status> {
     ))
 }
 
+/// Brings the tree here, if the tenant's contents are elsewhere too.
+async fn bring(tenant: &Tenant, request: &StageTreeRequest) -> Result<(), Status> {
+    if !tenant.executor().store().is_backed() {
+        return Ok(());
+    }
+    let root = digest(request.root_digest.as_ref(), "root_digest")?;
+    let executor = tenant.executor().clone();
+    let missing = blocking(move || trees::missing(root, true, executor.directories())).await?;
+    match missing.map_err(|error| status::of_tree(&error))? {
+        None => Ok(()),
+        Some(missing) => Err(Status::not_found(format!(
+            "the tree {root} is not complete: {missing} is neither here nor on the server behind"
+        ))),
+    }
+}
+
 async fn open(
     tenant: &Tenant,
     premises: Arc<dyn Premises>,
@@ -106,6 +124,7 @@ async fn open(
             "pre_unstage_commands: none are allowed here",
         ));
     }
+    bring(tenant, request).await?;
     let id = |id: i64| {
         u32::try_from(id).map_err(|_| Status::invalid_argument("access_credentials: no such user"))
     };

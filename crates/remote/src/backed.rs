@@ -1,0 +1,153 @@
+//! A store on this machine with a server behind it: what stands between build tools and servers.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headstart_merkle::{BlobDigest, DirectoryDigest};
+use headstart_store::{BlobStore, BlobWriter, StoreError};
+
+use crate::remote::Remote;
+use crate::tree::Part;
+
+/// Blobs of a server, kept here too. What is read comes from here if it can, what is written goes to
+/// both, and what is missing is what the server does not have.
+pub struct BackedBlobs {
+    here: Arc<dyn BlobStore>,
+    server: Remote,
+    /// Whether the server is never written to.
+    read_only: bool,
+}
+
+impl BackedBlobs {
+    /// `here`, with `server` behind it.
+    pub fn new(here: Arc<dyn BlobStore>, server: Remote, read_only: bool) -> Self {
+        Self {
+            here,
+            server,
+            read_only,
+        }
+    }
+
+    fn fetch(&self, digest: BlobDigest) -> Result<(), StoreError> {
+        match self.server.download(vec![digest], &self.here)?.first() {
+            None => Ok(()),
+            Some(missing) => Err(StoreError::Missing(*missing)),
+        }
+    }
+
+    fn send(&self, digests: Vec<BlobDigest>) -> Result<(), StoreError> {
+        if !self.read_only {
+            self.server.upload(digests, &self.here)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the store lacks a blob, or has had a damaged one until now.
+fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::Missing(_) | StoreError::Damaged { .. })
+}
+
+impl BlobStore for BackedBlobs {
+    fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        match self.read_only {
+            true => self.here.missing(digests),
+            false => Ok(self.server.missing(digests.to_vec())?),
+        }
+    }
+
+    fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError> {
+        match self.here.read(digest) {
+            Err(error) if is_absent(&error) => {
+                self.fetch(digest)?;
+                self.here.read(digest)
+            }
+            read => read,
+        }
+    }
+
+    fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
+        match self.here.open(digest) {
+            Err(error) if is_absent(&error) => {
+                self.fetch(digest)?;
+                self.here.open(digest)
+            }
+            opened => opened,
+        }
+    }
+
+    fn write(&self, content: Bytes) -> Result<BlobDigest, StoreError> {
+        let digest = self.here.write(content)?;
+        self.send(vec![digest])?;
+        Ok(digest)
+    }
+
+    fn write_all(&self, blobs: Vec<(BlobDigest, Bytes)>) -> Result<(), StoreError> {
+        let digests = blobs.iter().map(|(digest, _)| *digest).collect();
+        self.here.write_all(blobs)?;
+        self.send(digests)
+    }
+
+    fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
+        Ok(Box::new(Writing {
+            writer: self.here.writer()?,
+            here: Arc::clone(&self.here),
+            server: (!self.read_only).then(|| self.server.clone()),
+        }))
+    }
+
+    fn is_backed(&self) -> bool {
+        true
+    }
+
+    fn bring(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        Ok(self.server.download(digests.to_vec(), &self.here)?)
+    }
+
+    fn bring_tree(
+        &self,
+        root: DirectoryDigest,
+        files: bool,
+    ) -> Result<Vec<BlobDigest>, StoreError> {
+        let part = match files {
+            true => Part::Everything,
+            false => Part::Directories,
+        };
+        Ok(self.server.download_trees(vec![root], part, &self.here)?)
+    }
+
+    fn hand_over(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        let wanted = self.server.missing(digests.to_vec())?;
+        let absent = self.here.missing(&wanted)?;
+        let present = wanted.into_iter().filter(|digest| !absent.contains(digest));
+        self.send(present.collect())?;
+        Ok(absent)
+    }
+}
+
+struct Writing {
+    writer: Box<dyn BlobWriter>,
+    here: Arc<dyn BlobStore>,
+    server: Option<Remote>,
+}
+
+impl Write for Writing {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.writer.write(piece)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl BlobWriter for Writing {
+    fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
+        let digest = self.writer.finish(expected)?;
+        if let Some(server) = self.server {
+            server.upload(vec![digest], &self.here)?;
+        }
+        Ok(digest)
+    }
+}

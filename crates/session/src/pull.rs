@@ -1,0 +1,245 @@
+//! Artifacts and sources from servers.
+//!
+//! Names and messages are those of BuildStream 2.8 (`_artifactcache.py`, `_elementsourcescache.py`):
+//! Remote Asset knows which message a name stands for, and storage has it with all it refers to. What
+//! has come is only then referred to here when all of it is here.
+
+use std::sync::Arc;
+
+use headstart_artifacts::{Ancestor, Artifact, ArtifactName, Cached};
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
+use headstart_project::{Element, ElementId};
+use headstart_reapi::{Message, buildstream};
+use headstart_remote::{Part, Remote, RemoteError};
+use headstart_store::BlobStore;
+
+use crate::remotes::Purpose;
+use crate::session::{Loaded, Session, SessionError, artifact_name};
+
+/// The name that an artifact has among names of all kinds.
+pub(crate) fn artifact_uri(name: &ArtifactName, key: &str) -> String {
+    let ArtifactName { project, element } = name;
+    format!("urn:fdc:buildstream.build:2020:artifact:{project}/{element}/{key}")
+}
+
+/// The same for all sources of an element, staged together.
+pub(crate) fn source_uri(key: &str) -> String {
+    format!("urn:fdc:buildstream.build:2020:source:{key}")
+}
+
+impl Session {
+    /// Brings the artifact of an element here, under its key; gives it if a server had it.
+    pub fn pull_artifact(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<Option<Cached>, SessionError> {
+        let element = &loaded.graph[id];
+        let Some(keys) = loaded.keys.get(id) else {
+            return Ok(None);
+        };
+        let name = artifact_name(&loaded.graph, id);
+        let mut pulled = self.pull_under(element, &name, &keys.strict.hex())?;
+        if !pulled && !self.is_strict() {
+            pulled = self.pull_under(element, &name, &keys.weak.hex())?;
+        }
+        match pulled {
+            true => self.artifact_to_use(loaded, id),
+            false => Ok(None),
+        }
+    }
+
+    /// The artifact of an element, from a server if it is not here, and whether it is from there.
+    pub(crate) fn find_or_pull(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<(Option<Cached>, bool), SessionError> {
+        let here = self.artifact_to_use(loaded, id)?;
+        if here.is_some() {
+            return Ok((here, false));
+        }
+        let pulled = self.pull_artifact(loaded, id)?;
+        let is_pulled = pulled.is_some();
+        Ok((pulled, is_pulled))
+    }
+
+    fn pull_under(
+        &self,
+        element: &Element,
+        name: &ArtifactName,
+        key: &str,
+    ) -> Result<bool, SessionError> {
+        let group = self.servers(Purpose::Artifacts, element.project_id)?;
+        if !group.can_pull() {
+            return Ok(false);
+        }
+        let Some(digest) = self.first_known(&group.index, &artifact_uri(name, key)) else {
+            return Ok(false);
+        };
+        for storage in &group.storage {
+            match self.pull_artifact_from(storage, digest) {
+                Ok(Some(artifact)) => {
+                    self.keep_pulled(element, name, key, &artifact)?;
+                    return Ok(true);
+                }
+                Ok(None) => {}
+                Err(error) => self.remotes.complain(&error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the first server that knows a name says it stands for.
+    pub(crate) fn first_known(&self, index: &[Remote], uri: &str) -> Option<BlobDigest> {
+        index
+            .iter()
+            .find_map(|remote| match remote.fetch_blob(vec![uri.to_owned()]) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.remotes.complain(&error);
+                    None
+                }
+            })
+    }
+
+    /// Brings an artifact here with all that a user of it may need; `None` if the server does not
+    /// have all of it.
+    fn pull_artifact_from(
+        &self,
+        storage: &Remote,
+        digest: BlobDigest,
+    ) -> Result<Option<Artifact>, RemoteError> {
+        let store: Arc<dyn BlobStore> = self.store.clone();
+        if !storage.download(vec![digest], &store)?.is_empty() {
+            return Ok(None);
+        }
+        let Some(artifact) = Artifact::decode(store.read(digest)?) else {
+            return Err(unusable(storage, digest, "an Artifact"));
+        };
+        let message = artifact.message();
+        let logs = message.logs.iter().map(|log| &log.digest);
+        let parts = [
+            &message.public_data,
+            &message.low_diversity_meta,
+            &message.high_diversity_meta,
+        ];
+        let blobs = parts.into_iter().chain(logs).filter_map(Option::as_ref);
+        let blobs = blobs
+            .map(BlobDigest::try_from)
+            .collect::<Result<Vec<_>, _>>();
+        let Ok(mut blobs) = blobs else {
+            return Err(unusable(storage, digest, "an Artifact"));
+        };
+        // What is known of its subactions is small; and nobody fails for want of it.
+        let record = artifact.speculative_actions();
+        blobs.extend(record);
+        let mut missing = storage.download(blobs, &store)?;
+        missing.retain(|digest| Some(*digest) != record);
+        if missing.is_empty() {
+            let trees = artifact.files().into_iter().collect();
+            missing = storage.download_trees(trees, Part::Everything, &store)?;
+        }
+        match missing.first() {
+            None => Ok(Some(artifact)),
+            Some(missing) => {
+                let url = storage.url();
+                tracing::info!(url, %digest, %missing, "an artifact is not complete on the server");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Refers to a pulled artifact by the key that it was asked for by, and by those that it says it
+    /// has.
+    fn keep_pulled(
+        &self,
+        element: &Element,
+        name: &ArtifactName,
+        key: &str,
+        artifact: &Artifact,
+    ) -> Result<(), SessionError> {
+        let message = artifact.message();
+        self.artifacts.write(name, &[key], artifact)?;
+        for other in [&message.strong_key, &message.strict_key, &message.weak_key] {
+            // It becomes the name of a file. An artifact that is here already is as good.
+            let is_key = other.len() == 64 && other.bytes().all(|c| c.is_ascii_hexdigit());
+            if is_key && self.artifacts.find(name, other)?.is_none() {
+                self.artifacts.write(name, &[other], artifact)?;
+            }
+        }
+        if let Some(record) = artifact.speculative_actions() {
+            let built = message.build_success;
+            self.add_to_lineage(element, name, Ancestor { record, built });
+        }
+        Ok(())
+    }
+
+    /// The sources of an element, staged: from the cache, else from a server, else fetched.
+    pub(crate) fn obtain_sources(
+        &self,
+        loaded: &Loaded,
+        id: ElementId,
+    ) -> Result<DirectoryDigest, SessionError> {
+        let element = &loaded.graph[id];
+        let key = loaded.keys.element_sources(id).map(|key| key.hex());
+        if let Some(key) = key.filter(|_| !element.sources.is_empty())
+            && !self.has_sources(loaded, id)?
+            && let Some(tree) = self.pull_sources(element, &key)?
+        {
+            return Ok(tree);
+        }
+        Ok(self.sources.stage(element, id, &loaded.keys)?)
+    }
+
+    /// Brings the sources of an element here, all together. Gives their tree if a server had them.
+    pub(crate) fn pull_sources(
+        &self,
+        element: &Element,
+        key: &str,
+    ) -> Result<Option<DirectoryDigest>, SessionError> {
+        let group = self.servers(Purpose::Sources, element.project_id)?;
+        if !group.can_pull() {
+            return Ok(None);
+        }
+        let Some(digest) = self.first_known(&group.index, &source_uri(key)) else {
+            return Ok(None);
+        };
+        for storage in &group.storage {
+            match self.pull_sources_from(storage, digest) {
+                Ok(Some(tree)) => {
+                    self.source_cache.write_element_sources(key, tree)?;
+                    return Ok(Some(tree));
+                }
+                Ok(None) => {}
+                Err(error) => self.remotes.complain(&error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn pull_sources_from(
+        &self,
+        storage: &Remote,
+        digest: BlobDigest,
+    ) -> Result<Option<DirectoryDigest>, RemoteError> {
+        let store: Arc<dyn BlobStore> = self.store.clone();
+        if !storage.download(vec![digest], &store)?.is_empty() {
+            return Ok(None);
+        }
+        let message = buildstream::Source::decode(store.read(digest)?).ok();
+        let tree = message.and_then(|message| Digest::required(message.files.as_ref()).ok());
+        let Some(tree) = tree else {
+            return Err(unusable(storage, digest, "a Source"));
+        };
+        let missing = storage.download_trees(vec![tree], Part::Everything, &store)?;
+        Ok(missing.is_empty().then_some(tree))
+    }
+}
+
+fn unusable(remote: &Remote, digest: BlobDigest, what: &str) -> RemoteError {
+    RemoteError::Unfit {
+        url: remote.url().to_owned(),
+        reason: format!("{digest}, which it gives a name, is not {what}"),
+    }
+}
