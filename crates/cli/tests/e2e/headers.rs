@@ -110,3 +110,67 @@ fn a_new_header_in_front_of_another_is_foreseen_though_nothing_else_has_changed(
     let again = place.build_compared("app.bst", "full");
     assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
 }
+
+/// layers.bst ← user.bst: two directories with headers, of which the first comes first.
+const LAYERS: &str = r"
+== elements/layers.bst
+kind: import
+sources:
+- kind: local
+  path: files/layers
+config:
+  target: /usr/share/layers
+== files/layers/first/first.h
+#define FIRST 1
+== files/layers/second/value.h
+#define VALUE 1
+== files/layers/second/other.h
+#define OTHER 1
+== elements/user.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+- layers.bst
+sources:
+- kind: local
+  path: files/user
+config:
+  build-commands:
+  - gcc -I/usr/share/layers/first -isystem /usr/share/layers/second -c user.c -o user.o
+  - gcc -I/usr/share/layers/first -isystem /usr/share/layers/second -c other.c -o other.o
+  install-commands:
+  - install -D user.o %{install-root}%{libdir}/user.o
+== files/user/user.c
+#include <first.h>
+#include <value.h>
+int user(void) { return FIRST + VALUE; }
+== files/user/other.c
+#include <first.h>
+#include <other.h>
+int other(void) { return FIRST + OTHER; }
+";
+
+#[test]
+fn a_header_that_a_dependency_gains_or_loses_in_front_of_another_is_foreseen() {
+    let place = Place::new(LAYERS);
+    place.build("user.bst", "full");
+    place.write("files/layers/first/value.h", "#define VALUE 2\n");
+    let gained = place.build_compared("user.bst", "full");
+    assert_eq!(gained.calls("user.bst"), Calls::foreseen(2));
+    // The one behind it comes to light again, which no recorded call had.
+    std::fs::remove_file(place.project().join("files/layers/first/value.h")).unwrap();
+    place.edit("files/layers/second/value.h", "1", "3");
+    let lost = place.build_compared("user.bst", "full");
+    assert_eq!(lost.calls("user.bst"), Calls::foreseen(2));
+}
+
+#[test]
+fn a_header_beside_the_file_that_includes_it_comes_first() {
+    let place = Place::new(PROJECT);
+    place.edit("files/app/one.c", "<app.h>", "\"app.h\"");
+    place.build("app.bst", "full");
+    place.write("files/app/app.h", "int two(void);\nextern int three;\n");
+    let again = place.build_compared("app.bst", "full");
+    // two.c includes it in angle brackets, and does not look there.
+    assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}
