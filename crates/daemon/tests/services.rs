@@ -23,7 +23,9 @@ use headstart_reapi::reapi::capabilities_client::CapabilitiesClient;
 use headstart_reapi::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
 use headstart_reapi::reapi::execution_client::ExecutionClient;
 use headstart_reapi::{Message, reapi};
-use headstart_store::{BlobStore, MemoryActionCache, MemoryAssets, MemoryBlobs};
+use headstart_store::{
+    Asset, AssetKind, AssetName, Assets, BlobStore, MemoryActionCache, MemoryAssets, MemoryBlobs,
+};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
@@ -47,6 +49,7 @@ impl Sandbox for Endless {
 
 struct World {
     store: MemoryBlobs,
+    assets: Arc<MemoryAssets>,
     channel: Channel,
     stop: CancellationToken,
     _folder: tempfile::TempDir,
@@ -68,9 +71,10 @@ impl World {
             slots: 1,
         });
         let stop = CancellationToken::new();
+        let assets = Arc::new(MemoryAssets::default());
         let server = Server {
             instances: Instances::one(Tenant::outside(executor, true, stop.clone())),
-            assets: Arc::new(MemoryAssets::default()),
+            assets: assets.clone(),
         };
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
@@ -79,6 +83,7 @@ impl World {
         let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
         Self {
             store,
+            assets,
             channel: endpoint.connect().await.unwrap(),
             stop,
             _folder: folder,
@@ -265,19 +270,34 @@ async fn names_stand_for_what_was_pushed_while_it_is_there() {
         blob_digest: Some(content.into()),
         ..Default::default()
     };
-    push.push_blob(pushed).await.unwrap();
     let wanted = FetchBlobRequest {
         uris: vec!["urn:none".into(), "urn:two".into()],
         ..Default::default()
     };
     let absent = fetch.fetch_blob(wanted.clone()).await.unwrap_err();
-    assert_eq!(absent.code(), Code::NotFound, "its content is not here");
-    world.store.write(Bytes::from_static(b"artifact")).unwrap();
-    let found = fetch.fetch_blob(wanted).await.unwrap().into_inner();
+    assert_eq!(absent.code(), Code::NotFound);
+    // Whoever keeps contents elsewhere has an index here.
+    push.push_blob(pushed.clone()).await.unwrap();
+    let found = fetch.fetch_blob(wanted.clone()).await.unwrap().into_inner();
     assert_eq!(
         (found.uri.as_str(), found.blob_digest),
         ("urn:two", Some(content.into()))
     );
+    // What was here counts only while it is.
+    let name = AssetName {
+        kind: AssetKind::Blob,
+        uri: "urn:two".into(),
+        qualifiers: Vec::new(),
+    };
+    let here = Asset {
+        content,
+        elsewhere: false,
+    };
+    world.assets.put(&name, &here).unwrap();
+    let gone = fetch.fetch_blob(wanted.clone()).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    world.store.write(Bytes::from_static(b"artifact")).unwrap();
+    fetch.fetch_blob(wanted).await.unwrap();
 }
 
 #[tokio::test]
