@@ -16,6 +16,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::{WaitOptions, waitpid};
 
 use crate::program::InitProgram;
 
@@ -93,7 +94,7 @@ impl Drop for Running {
 /// Forks for each message on standard input until that is closed. Returns in each child, whose standard
 /// streams are then what came with the message; in the nursery itself with its exit code.
 pub(crate) fn tend() -> Result<(), i32> {
-    ignore_children(true);
+    notice_children(true);
     loop {
         let streams = match next_message() {
             Ok(Some(streams)) => streams,
@@ -109,7 +110,7 @@ pub(crate) fn tend() -> Result<(), i32> {
         if unsafe { libc::fork() } != 0 {
             continue;
         }
-        ignore_children(false);
+        notice_children(false);
         let taken = rustix::stdio::dup2_stdin(&socket)
             .and_then(|()| rustix::stdio::dup2_stdout(&stdout))
             .and_then(|()| rustix::stdio::dup2_stderr(&stderr));
@@ -132,9 +133,13 @@ fn next_message() -> rustix::io::Result<Option<Vec<OwnedFd>>> {
         match received {
             Ok(message) if message.bytes == 0 => return Ok(None),
             Ok(_) => {}
-            Err(Errno::INTR) => continue,
+            Err(Errno::INTR) => {
+                reap();
+                continue;
+            }
             Err(error) => return Err(error),
         }
+        reap();
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -145,9 +150,24 @@ fn next_message() -> rustix::io::Result<Option<Vec<OwnedFd>>> {
     }
 }
 
-/// Whether children that end are forgotten at once, or wait for somebody to ask for them.
-fn ignore_children(ignore: bool) {
-    let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
-    // SAFETY: no handler of this program is involved.
-    unsafe { libc::signal(libc::SIGCHLD, handler) };
+/// Whether waiting is interrupted when a child ends.
+fn notice_children(notice: bool) {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler = match notice {
+        true => nothing as extern "C" fn(libc::c_int) as libc::sighandler_t,
+        false => libc::SIG_DFL,
+    };
+    // SAFETY: the action is plain data, for which zeroes are valid: no flags, so that calls are
+    // interrupted, and no signals blocked. The handler does nothing, which is safe at any time.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        libc::sigaction(libc::SIGCHLD, &action, std::ptr::null_mut());
+    }
+}
+
+/// Waits for the children that have ended: only then is the time that they used added to this
+/// process's, by which it is told from that of other programs.
+fn reap() {
+    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
 }
