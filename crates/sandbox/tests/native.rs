@@ -472,6 +472,29 @@ async fn what_a_command_leaves_running_ends_with_it() {
     wait_until("something still runs", || !runs("4712.1"));
 }
 
+/// The processor time of all that ended below this process's children, in the kernel's units.
+fn time_of_ended() -> u64 {
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let children = threads.map(|thread| fs::read_to_string(thread.path().join("children")));
+    let children = children.flatten().collect::<String>();
+    let times = children.split_whitespace().map(|child| {
+        // proc_pid_stat(5): cutime and cstime are the fields 16 and 17, after a name in parentheses.
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let times = fields.split_whitespace().skip(13).take(2);
+        times.map(|time| time.parse::<u64>().unwrap()).sum::<u64>()
+    });
+    times.sum()
+}
+
+#[tokio::test]
+async fn the_time_that_sandboxes_used_is_known_to_be_ours() {
+    let world = World::new();
+    let count = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; echo $i";
+    assert_eq!(world.say(count).await, "300000\n");
+    wait_until("the time is lost", || time_of_ended() >= 10);
+}
+
 #[tokio::test]
 async fn what_takes_too_long_or_says_too_much_is_ended() {
     let world = World::new();
