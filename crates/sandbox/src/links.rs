@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use headstart_execution::SandboxError;
-use headstart_merkle::{Directory, DirectoryDigest, DirectoryReader, Node, Properties, TreeError};
+use headstart_merkle::{
+    Directory, DirectoryDigest, DirectoryReader, Name, Node, Properties, TreeError,
+};
 use headstart_store::{Directories, LocalBlobs, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -84,20 +86,10 @@ impl Links<'_> {
             self.0.read_directory(old).ok()?,
             self.0.read_directory(new).ok()?,
         );
-        for (name, node) in &old.entries {
-            match (node, new.entries.get(name)) {
-                (_, Some(other)) if other == node => {}
-                (Node::Directory(old), Some(Node::Directory(new))) => {
-                    self.count_changes(*old, *new, left)?;
-                }
-                _ => self.count_node(node, left)?,
-            }
-        }
-        for (name, node) in &new.entries {
-            match (old.entries.get(name), node) {
-                (Some(other), _) if other == node => {}
-                (Some(Node::Directory(_)), Node::Directory(_)) => {}
-                _ => self.count_node(node, left)?,
+        for step in steps(&old, &new) {
+            match step {
+                Step::Within(_, old, new) => self.count_changes(old, new, left)?,
+                Step::Remove(_, node) | Step::Make(_, node) => self.count_node(node, left)?,
             }
         }
         Some(())
@@ -143,22 +135,15 @@ impl Links<'_> {
         new: DirectoryDigest,
     ) -> Result<(), SandboxError> {
         let (old, new) = (self.read(at.path, old)?, self.read(at.path, new)?);
-        for (name, node) in &old.entries {
-            match (node, new.entries.get(name)) {
-                (_, Some(other)) if other == node => {}
-                (Node::Directory(old), Some(Node::Directory(new))) => {
-                    self.within(at, name.as_str(), *new, |inner| {
-                        self.change_directory(inner, *old, *new)
+        for step in steps(&old, &new) {
+            match step {
+                Step::Remove(name, node) => at.remove(name.as_str(), node)?,
+                Step::Within(name, old, new) => {
+                    self.within(at, name.as_str(), new, |inner| {
+                        self.change_directory(inner, old, new)
                     })?;
                 }
-                _ => at.remove(name.as_str(), node)?,
-            }
-        }
-        for (name, node) in &new.entries {
-            match (old.entries.get(name), node) {
-                (Some(other), _) if other == node => {}
-                (Some(Node::Directory(_)), Node::Directory(_)) => {}
-                _ => self.make(at, name.as_str(), node)?,
+                Step::Make(name, node) => self.make(at, name.as_str(), node)?,
             }
         }
         Ok(())
@@ -206,6 +191,37 @@ impl Links<'_> {
         let directory = self.read(&path, digest)?;
         set_times(at.open, name, &directory.properties).map_err(failed)
     }
+}
+
+/// What has to be done to one Directory to make it another.
+enum Step<'a> {
+    Remove(&'a Name, &'a Node),
+    /// A Directory that both have has to be made another.
+    Within(&'a Name, DirectoryDigest, DirectoryDigest),
+    Make(&'a Name, &'a Node),
+}
+
+/// All steps from one Directory to another; what is made comes after what is removed.
+fn steps<'a>(old: &'a Directory, new: &'a Directory) -> impl Iterator<Item = Step<'a>> {
+    let changed =
+        old.entries
+            .iter()
+            .filter_map(|(name, node)| match (node, new.entries.get(name)) {
+                (_, Some(other)) if other == node => None,
+                (Node::Directory(old), Some(Node::Directory(new))) => {
+                    Some(Step::Within(name, *old, *new))
+                }
+                _ => Some(Step::Remove(name, node)),
+            });
+    let made = new
+        .entries
+        .iter()
+        .filter_map(|(name, node)| match (old.entries.get(name), node) {
+            (Some(other), _) if other == node => None,
+            (Some(Node::Directory(_)), Node::Directory(_)) => None,
+            _ => Some(Step::Make(name, node)),
+        });
+    changed.chain(made)
 }
 
 /// How much may still be counted.
