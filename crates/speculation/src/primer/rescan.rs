@@ -88,7 +88,7 @@ impl Scanner {
 
     /// Reads together what `changes` of files that were in `here` have to be scanned for.
     pub(crate) fn read(&mut self, changes: &[Change], here: &Directory, store: &dyn Storage) {
-        let pairs = changes.iter().filter_map(|change| edited(change, here));
+        let pairs = changes.iter().filter_map(|change| change_of(change, here));
         let mut unknown: Vec<BlobDigest> = pairs.flat_map(|(old, new)| [old, new]).collect();
         unknown.retain(|content| content.size() <= MAX_SIZE && !self.knows(*content));
         unknown.sort_unstable();
@@ -107,7 +107,7 @@ impl Scanner {
         here: &Directory,
         store: &dyn Storage,
     ) -> bool {
-        let Some((old, new)) = edited(change, here) else {
+        let Some((old, new)) = change_of(change, here) else {
             return change.new.is_none();
         };
         let (old, new) = (self.scan(old, store), self.scan(new, store));
@@ -119,15 +119,12 @@ impl Scanner {
     pub(super) fn differences(&mut self, changed: &[Changed], store: &dyn Storage) -> Differences {
         let mut differences = Differences::default();
         for Changed { path, old, new } in changed {
-            let (Node::File(old), Some(Node::File(new))) = (old, new) else {
+            let name = path.split().map(|(_, name)| name);
+            let contents = name.and_then(|name| edited(&name, old, new.as_ref()));
+            let Some((old, new)) = contents else {
                 continue;
             };
-            let name = path.split().map(|(_, name)| name);
-            if old.digest == new.digest || !name.is_some_and(|name| may_include(name.as_str())) {
-                continue;
-            }
-            let (old, new) = (self.scan(old.digest, store), self.scan(new.digest, store));
-            let (Some(old), Some(new)) = (old, new) else {
+            let (Some(old), Some(new)) = (self.scan(old, store), self.scan(new, store)) else {
                 continue;
             };
             let one_sided = |a: &Includes, b: &Includes| {
@@ -143,12 +140,17 @@ impl Scanner {
 }
 
 /// The contents of a file that has been edited and may include others, before and after.
-fn edited(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)> {
-    let (name, old) = here.entries.nth(change.place as usize)?;
-    let (Node::File(old), Some(Node::File(new))) = (old, &change.new) else {
+fn edited(name: &Name, old: &Node, new: Option<&Node>) -> Option<(BlobDigest, BlobDigest)> {
+    let (Node::File(old), Some(Node::File(new))) = (old, new) else {
         return None;
     };
     (old.digest != new.digest && may_include(name.as_str())).then_some((old.digest, new.digest))
+}
+
+/// The same for a change of what was in `here`.
+fn change_of(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)> {
+    let (name, old) = here.entries.nth(change.place as usize)?;
+    edited(name, old, change.new.as_ref())
 }
 
 /// Directives that have changed, each with the file it is in.

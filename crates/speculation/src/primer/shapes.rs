@@ -89,12 +89,15 @@ pub(crate) struct Means<'a> {
     pub(crate) store: &'a dyn Storage,
 }
 
+/// Groups, by their numbers in shapes, by what they wait for.
+type Watchers = HashMap<Key, Vec<(ShapeId, u32)>>;
+
 /// The graph.
 #[derive(Default)]
 pub(crate) struct Shapes {
     pub(crate) plans: Vec<Plan>,
     shapes: Vec<Option<Shape>>,
-    watchers: HashMap<Key, Vec<(ShapeId, u32)>>,
+    watchers: Watchers,
     /// Jobs that have to be looked at, since something in their inputs has been marked.
     pub(crate) woken: Vec<JobId>,
     pub(crate) problems: Vec<(ElementNo, String)>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headstart_merkle::{Directory, DirectoryDigest, Node};
 
-use super::{Look, Means, Shape, ShapeId, Shapes};
+use super::{Look, Means, Shape, ShapeId, Shapes, Watchers};
 use crate::primer::group::{Change, Group, GroupState, Output};
 use crate::primer::knowledge::Key;
 use crate::primer::pace::Stop;
@@ -89,13 +89,8 @@ impl Shapes {
             }
             shape.changed = true;
             let rule = source.message.rule(group.rule);
-            for key in source.watched(rule, means.knowledge) {
-                if !group.watched.contains(&key) {
-                    group.watched.push(key);
-                    let watchers = self.watchers.entry(key).or_default();
-                    watchers.push((id, number as u32));
-                }
-            }
+            let keys = source.watched(rule, means.knowledge);
+            watch(&mut self.watchers, (id, number), group, keys, means);
         }
         true
     }
@@ -168,16 +163,8 @@ impl Shapes {
                 let known = here.insert(known);
                 group.resolve(&source, known, means.knowledge, means.store)
             });
-            for key in source.watched(source.message.rule(group.rule), means.knowledge) {
-                if !group.watched.contains(&key) {
-                    group.watched.push(key);
-                    let watchers = self.watchers.entry(key).or_default();
-                    watchers.push((id, number as u32));
-                    if let Key::Action(element, action) = key {
-                        means.knowledge.await_action(element, action);
-                    }
-                }
-            }
+            let keys = source.watched(source.message.rule(group.rule), means.knowledge);
+            watch(&mut self.watchers, (id, number), group, keys, means);
             shape.changed = true;
             let plan = shape.plan;
             match resolved {
@@ -314,5 +301,25 @@ impl Shapes {
         let digest = DirectoryDigest::of(&encoded);
         store.write_directory(digest, encoded)?;
         Ok(Output::Ready(Some(digest)))
+    }
+}
+
+/// Has a group, by its number in a shape, wait for `keys`.
+fn watch(
+    watchers: &mut Watchers,
+    (id, number): (ShapeId, usize),
+    group: &mut Group,
+    keys: Vec<Key>,
+    means: &mut Means<'_>,
+) {
+    for key in keys {
+        if group.watched.contains(&key) {
+            continue;
+        }
+        group.watched.push(key);
+        watchers.entry(key).or_default().push((id, number as u32));
+        if let Key::Action(element, action) = key {
+            means.knowledge.await_action(element, action);
+        }
     }
 }
