@@ -1,6 +1,9 @@
 //! `headstart artifact pull`, `artifact push` and `source push`: between the cache and servers.
 
-use headstart_session::{Caches, Server, TransferReport, UserConfig};
+use headstart_project::ElementId;
+use headstart_session::{
+    Caches, Loaded, Server, Session, SessionError, TransferReport, UserConfig, Watcher,
+};
 
 use crate::arguments::MainOptions;
 use crate::arguments::remotes::{
@@ -9,7 +12,7 @@ use crate::arguments::remotes::{
 use crate::error::Failure;
 use crate::open;
 use crate::screen::Screen;
-use crate::selection::{Except, Selection};
+use crate::selection::{Deps, Except, Selection};
 
 /// Puts servers of artifacts from the command line into the configuration.
 pub(crate) fn use_artifact_servers(
@@ -40,16 +43,14 @@ fn name(caches: &mut Caches, servers: &[String], ignore_projects: bool) -> Resul
 pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
-    let except = Except::default();
-    let Selection { loaded, elements } =
-        Selection::load(&session, &arguments.elements, arguments.deps, &except)?;
-    let screen = Screen::new();
-    let report = session.pull_artifacts(&loaded, &elements, &screen)?;
-    screen.clear();
-    if report.without_server == elements.len() && !elements.is_empty() {
-        return Err(no_servers("artifacts", "pulled from", "artifacts"));
-    }
+    let elements = (&*arguments.elements, arguments.deps);
+    let report = transfer(
+        main,
+        config,
+        elements,
+        PULL_ARTIFACTS,
+        Session::pull_artifacts,
+    )?;
     let TransferReport {
         done,
         already,
@@ -63,16 +64,14 @@ pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<
 pub(crate) fn push(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
-    let except = Except::default();
-    let Selection { loaded, elements } =
-        Selection::load(&session, &arguments.elements, arguments.deps, &except)?;
-    let screen = Screen::new();
-    let report = session.push_artifacts(&loaded, &elements, &screen)?;
-    screen.clear();
-    if report.without_server == elements.len() && !elements.is_empty() {
-        return Err(no_servers("artifacts", "pushed to", "artifacts"));
-    }
+    let elements = (&*arguments.elements, arguments.deps);
+    let report = transfer(
+        main,
+        config,
+        elements,
+        PUSH_ARTIFACTS,
+        Session::push_artifacts,
+    )?;
     pushed(&report)
 }
 
@@ -82,17 +81,47 @@ pub(crate) fn push_sources(
 ) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_source_servers(&mut config, &arguments.servers)?;
+    let elements = (&*arguments.elements, arguments.deps);
+    let report = transfer(
+        main,
+        config,
+        elements,
+        PUSH_SOURCES,
+        Session::push_all_sources,
+    )?;
+    pushed(&report)
+}
+
+/// What is transferred, what that is called, and the key that servers are named under.
+type Words = [&'static str; 3];
+
+const PULL_ARTIFACTS: Words = ["artifacts", "pulled from", "artifacts"];
+const PUSH_ARTIFACTS: Words = ["artifacts", "pushed to", "artifacts"];
+const PUSH_SOURCES: Words = ["sources", "pushed to", "source-caches"];
+
+/// Loads elements and has something transferred of each.
+fn transfer(
+    main: &MainOptions,
+    config: UserConfig,
+    (elements, deps): (&[String], Deps),
+    words: Words,
+    run: impl FnOnce(
+        &Session,
+        &Loaded,
+        &[ElementId],
+        &dyn Watcher,
+    ) -> Result<TransferReport, SessionError>,
+) -> Result<TransferReport, Failure> {
     let session = open::session(main, config)?;
     let except = Except::default();
-    let Selection { loaded, elements } =
-        Selection::load(&session, &arguments.elements, arguments.deps, &except)?;
+    let Selection { loaded, elements } = Selection::load(&session, elements, deps, &except)?;
     let screen = Screen::new();
-    let report = session.push_all_sources(&loaded, &elements, &screen)?;
+    let report = run(&session, &loaded, &elements, &screen)?;
     screen.clear();
-    if report.without_server == elements.len() && !elements.is_empty() {
-        return Err(no_servers("sources", "pushed to", "source-caches"));
+    match report.without_server == elements.len() && !elements.is_empty() {
+        true => Err(no_servers(words)),
+        false => Ok(report),
     }
-    pushed(&report)
 }
 
 fn pushed(report: &TransferReport) -> Result<(), Failure> {
@@ -108,7 +137,7 @@ fn end(report: &TransferReport) -> Result<(), Failure> {
     }
 }
 
-fn no_servers(what: &str, verb: &str, key: &str) -> Failure {
+fn no_servers([what, verb, key]: Words) -> Failure {
     Failure::new(format!(
         "there is no server that {what} could be {verb}: name one that is an index and one that is \
          storage, or one that is both, under `{key}` in buildstream.conf or project.conf, with `push: \
