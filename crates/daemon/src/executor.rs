@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +10,15 @@ use headstart_execution::{
     Executor, Outcome, Priority, Request, Sandbox, SandboxError, SocketMount, Streams,
     SubactionRecorder, duration_of,
 };
-use headstart_merkle::{ActionDigest, BlobDigest};
+use headstart_merkle::ActionDigest;
 use headstart_reapi::reapi;
-use headstart_store::{ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
+use headstart_store::{
+    ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult, named_blobs,
+};
+use tokio::sync::{oneshot, watch};
 
 use crate::endpoint::Endpoint;
+use crate::farm::{Farm, Where};
 use crate::parents::{ParentRun, Parents};
 use crate::queue::{Added, Left, Queue};
 use crate::runner::{Manner, SandboxedAction, socket_path};
@@ -52,22 +54,6 @@ struct Inner {
     /// Who follows actions that ask for others.
     parents: OnceLock<Weak<dyn Parents>>,
     farm: OnceLock<Farm>,
-}
-
-/// Where an action is executed.
-enum Where<'a> {
-    /// On other machines, where it has ended.
-    There(Box<Outcome>),
-    /// Here, as long as the permit is kept if there is one.
-    Here(Option<SemaphorePermit<'a>>),
-}
-
-/// Other machines, which execute what they can.
-struct Farm {
-    machines: Arc<dyn Elsewhere>,
-    /// What they can't is executed here, so many at a time.
-    here: Semaphore,
-    complained: AtomicBool,
 }
 
 type Answer = Result<Outcome, Arc<ExecutionError>>;
@@ -151,11 +137,7 @@ impl LocalExecutor {
     /// Has actions executed elsewhere, and here, `here` at a time, only while that is not possible. Only
     /// the first farm counts.
     pub fn executes_on(&self, machines: Arc<dyn Elsewhere>, here: usize) {
-        let _ = self.0.farm.set(Farm {
-            machines,
-            here: Semaphore::new(here.max(1)),
-            complained: AtomicBool::new(false),
-        });
+        let _ = self.0.farm.set(Farm::new(machines, here));
     }
 
     /// Begins to follow a parent, if anybody does.
@@ -274,18 +256,11 @@ impl LocalExecutor {
         let Some(farm) = self.0.farm.get() else {
             return Ok(None);
         };
-        match farm.machines.look_up(action).await {
-            Ok(Some(outcome)) => {
-                self.0.cache.put(action, &outcome.result)?;
-                Ok(Some(outcome))
-            }
-            Ok(None) => Ok(None),
-            Err(ExecutionError::Service(error)) => {
-                farm.complain(&error);
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        let found = farm.look_up(action).await?;
+        if let Some(outcome) = &found {
+            self.0.cache.put(action, &outcome.result)?;
         }
+        Ok(found)
     }
 
     /// Remembers the result of an action, elsewhere too.
@@ -295,42 +270,18 @@ impl LocalExecutor {
         result: &StoredResult,
     ) -> Result<(), ExecutionError> {
         self.0.cache.put(action, result)?;
-        if let Some(farm) = self.0.farm.get()
-            && let Err(error) = farm.machines.keep(action, result).await
-        {
-            farm.complain(&error.to_string());
+        if let Some(farm) = self.0.farm.get() {
+            farm.keep(action, result).await;
         }
         Ok(())
     }
 
-    /// Has an action executed elsewhere, unless it has to be executed here.
-    async fn run_elsewhere(
-        &self,
-        job: &Job,
-        priority: Priority,
-    ) -> Result<Where<'_>, ExecutionError> {
-        let Some(farm) = self.0.farm.get() else {
-            return Ok(Where::Here(None));
-        };
-        let ran = farm
-            .machines
-            .run(&job.spec, priority, job.skip_cache_lookup, &job.cancel);
-        match ran.await {
-            Ok(outcome) => Ok(Where::There(outcome.into())),
-            Err(ExecutionError::Service(error)) => {
-                farm.complain(&error);
-                if priority.is_speculative() {
-                    // Few run here, and none of them may be one that nobody asked for: who has joined it
-                    // meanwhile begins anew.
-                    return Err(ExecutionError::Cancelled);
-                }
-                tokio::select! {
-                    permit = farm.here.acquire() => Ok(Where::Here(permit.ok())),
-                    () = job.cancel.cancelled() => Err(ExecutionError::Cancelled),
-                }
-            }
-            Err(error) => Err(error),
-        }
+    /// The result of a predicted action, if it is known here. That it can't be read is logged.
+    pub fn known(&self, action: ActionDigest) -> Option<StoredResult> {
+        self.cache().get(action).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a look-up of a predicted action failed");
+            None
+        })
     }
 
     /// A result of the action that is known here.
@@ -478,19 +429,33 @@ impl LocalExecutor {
         }
         job.started.send_replace(true);
         let begun = SystemTime::now();
-        let _permit = match self.run_elsewhere(job, priority).await? {
-            Where::There(outcome) => {
-                let result = &outcome.result;
-                if result.message().exit_code == 0 && !job.spec.do_not_cache {
-                    self.0.cache.put(job.spec.digest, result)?;
-                }
-                if priority.is_speculative() {
-                    self.store().demote(&outputs(result.message()), begun);
-                }
-                return Ok(*outcome);
+        let place = match self.0.farm.get() {
+            None => Where::Here(None),
+            Some(farm) => {
+                let skip = job.skip_cache_lookup;
+                farm.run(&job.spec, priority, skip, &job.cancel).await?
             }
-            Where::Here(permit) => permit,
         };
+        let outcome = match place {
+            Where::There(outcome) => *outcome,
+            Where::Here(_permit) => self.run_here(key, job, priority).await?,
+        };
+        let result = &outcome.result;
+        if priority.is_speculative() {
+            self.store().demote(&named_blobs(result.message()), begun);
+        }
+        if result.message().exit_code == 0 && !job.spec.do_not_cache {
+            self.0.cache.put(job.spec.digest, result)?;
+        }
+        Ok(outcome)
+    }
+
+    async fn run_here(
+        &self,
+        key: JobKey,
+        job: &Job,
+        priority: Priority,
+    ) -> Result<Outcome, ExecutionError> {
         let is_parent = socket_path(&job.spec)?.is_some() && !priority.is_speculative();
         let digest = job.spec.digest;
         let parent = is_parent.then(|| self.follow(digest)).flatten();
@@ -514,27 +479,11 @@ impl LocalExecutor {
             parent.ended(matches!(&ran, Ok((result, _)) if result.exit_code == 0));
         }
         let (result, duration) = ran?;
-        let result = StoredResult::from(result);
-        if priority.is_speculative() {
-            self.store().demote(&outputs(result.message()), begun);
-        }
-        if result.message().exit_code == 0 && !job.spec.do_not_cache {
-            self.0.cache.put(job.spec.digest, &result)?;
-        }
         Ok(Outcome {
-            result,
+            result: result.into(),
             answered: Answered::Executed,
             duration,
         })
-    }
-}
-
-impl Farm {
-    /// Says that the farm is of no use at the moment; once.
-    fn complain(&self, error: &str) {
-        if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::warn!("{error}; what it can't execute is executed here");
-        }
     }
 }
 
@@ -547,18 +496,6 @@ fn manner(streams: Streams) -> Manner {
         binds: Vec::new(),
         capture: true,
     }
-}
-
-/// The contents of a result that are named by digest.
-fn outputs(result: &reapi::ActionResult) -> Vec<BlobDigest> {
-    let files = result.output_files.iter();
-    let directories = result.output_directories.iter();
-    let digests = files
-        .map(|file| &file.digest)
-        .chain(directories.map(|directory| &directory.tree_digest))
-        .chain([&result.stdout_digest, &result.stderr_digest]);
-    let digests = digests.filter_map(|digest| BlobDigest::try_from(digest.as_ref()?).ok());
-    digests.collect()
 }
 
 /// Somebody who waits for a job; when it is dropped nobody does any more.

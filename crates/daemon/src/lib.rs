@@ -11,6 +11,7 @@
 mod authority;
 mod endpoint;
 mod executor;
+mod farm;
 mod inside;
 mod instances;
 mod parents;

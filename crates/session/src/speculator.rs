@@ -331,10 +331,7 @@ impl Driver {
     }
 
     fn look_up(&self, action: ActionDigest) -> Event {
-        let result = self.executor.cache().get(action).unwrap_or_else(|error| {
-            tracing::warn!(%error, "a look-up of a predicted action failed");
-            None
-        });
+        let result = self.executor.known(action);
         Event::CacheAnswered { action, result }
     }
 

@@ -162,11 +162,7 @@ impl Driver {
     }
 
     fn look_up(&self, action: ActionDigest) -> Event {
-        let result = self.workshop.executor.cache().get(action);
-        let result = result.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a look-up of a predicted action failed");
-            None
-        });
+        let result = self.workshop.executor.known(action);
         Event::CacheAnswered { action, result }
     }
 

@@ -1,0 +1,92 @@
+//! Other machines, which execute what they can. What they can't is executed here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use headstart_execution::{
+    ActionSpec, CancellationToken, Elsewhere, ExecutionError, Outcome, Priority,
+};
+use headstart_merkle::ActionDigest;
+use headstart_store::StoredResult;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Other machines, as an executor here sees them.
+pub(crate) struct Farm {
+    machines: Arc<dyn Elsewhere>,
+    /// How many of what they can't execute are executed here at a time.
+    here: Semaphore,
+    complained: AtomicBool,
+}
+
+/// Where an action is executed.
+pub(crate) enum Where<'a> {
+    /// On other machines, where it has ended.
+    There(Box<Outcome>),
+    /// Here, as long as the permit is kept if there is one.
+    Here(Option<SemaphorePermit<'a>>),
+}
+
+impl Farm {
+    pub(crate) fn new(machines: Arc<dyn Elsewhere>, here: usize) -> Self {
+        Self {
+            machines,
+            here: Semaphore::new(here.max(1)),
+            complained: AtomicBool::new(false),
+        }
+    }
+
+    /// A result of the action that is known there.
+    pub(crate) async fn look_up(
+        &self,
+        action: ActionDigest,
+    ) -> Result<Option<Outcome>, ExecutionError> {
+        match self.machines.look_up(action).await {
+            Err(ExecutionError::Service(error)) => {
+                self.complain(&error);
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    /// Remembers the result of an action there too.
+    pub(crate) async fn keep(&self, action: ActionDigest, result: &StoredResult) {
+        if let Err(error) = self.machines.keep(action, result).await {
+            self.complain(&error.to_string());
+        }
+    }
+
+    /// Has an action executed there, unless it has to be executed here.
+    pub(crate) async fn run(
+        &self,
+        spec: &ActionSpec,
+        priority: Priority,
+        skip_cache_lookup: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Where<'_>, ExecutionError> {
+        let ran = self.machines.run(spec, priority, skip_cache_lookup, cancel);
+        match ran.await {
+            Ok(outcome) => Ok(Where::There(outcome.into())),
+            Err(ExecutionError::Service(error)) => {
+                self.complain(&error);
+                if priority.is_speculative() {
+                    // Few run here, and none of them may be one that nobody asked for: who has joined it
+                    // meanwhile begins anew.
+                    return Err(ExecutionError::Cancelled);
+                }
+                tokio::select! {
+                    permit = self.here.acquire() => Ok(Where::Here(permit.ok())),
+                    () = cancel.cancelled() => Err(ExecutionError::Cancelled),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says that the farm is of no use at the moment; once.
+    fn complain(&self, error: &str) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{error}; what it can't execute is executed here");
+        }
+    }
+}
