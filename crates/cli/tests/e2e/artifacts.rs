@@ -34,12 +34,6 @@ c
 a
 ";
 
-fn run(place: &Place, arguments: &[&str]) -> String {
-    let output = place.headstart().args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn artifacts_are_shown_listed_and_removed_as_buildstream_does() {
     let place = Place::bare(PROJECT);
@@ -48,7 +42,7 @@ fn artifacts_are_shown_listed_and_removed_as_buildstream_does() {
     std::fs::create_dir(files.join("d/none")).unwrap();
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(files.join("tool"), executable).unwrap();
-    run(&place, &["build", "sub/empty.bst"]);
+    place.run(&["build", "sub/empty.bst"]);
     let peer = BuildStream::new(&place.project(), &place.cache(), &place.home());
     let show = [
         "show",
@@ -58,7 +52,7 @@ fn artifacts_are_shown_listed_and_removed_as_buildstream_does() {
         "%{full-key}",
         "base.bst",
     ];
-    let key = run(&place, &show);
+    let key = place.run(&show);
     let name = format!("artifacts/base/{}", key.trim());
 
     for arguments in [
@@ -76,20 +70,20 @@ fn artifacts_are_shown_listed_and_removed_as_buildstream_does() {
         &["artifact", "list-contents", &name],
         &["artifact", "list-contents", "artifacts/sub-*/*"],
     ] {
-        assert_eq!(run(&place, arguments), peer.run(arguments), "{arguments:?}");
+        assert_eq!(place.run(arguments), peer.run(arguments), "{arguments:?}");
     }
 
-    let deleted = run(&place, &["artifact", "delete", "base.bst"]);
+    let deleted = place.run(&["artifact", "delete", "base.bst"]);
     assert!(deleted.contains(&format!("Removed: {name}\n")), "{deleted}");
     assert_eq!(deleted.lines().count(), 2, "{deleted}");
     let show = ["artifact", "show", "--deps", "all", "sub/empty.bst"];
     assert_eq!(
-        run(&place, &show),
+        place.run(&show),
         "  not cached base.bst\n      cached sub/empty.bst\n\n"
     );
-    assert_eq!(run(&place, &show), peer.run(&show));
+    assert_eq!(place.run(&show), peer.run(&show));
     assert_eq!(
-        run(&place, &["artifact", "delete", &name]),
+        place.run(&["artifact", "delete", &name]),
         "No artifacts were removed\n"
     );
     let list = ["artifact", "list-contents", "base.bst"];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use headstart_reapi::{Message, buildstream};
 
-use crate::support::{BuildStream, Place, copy_links, headstart, said};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, copy_links, headstart, said};
 
 /// base.bst ← lib.bst ← app.bst ← all.bst; image.bst is composed of app.bst, and strict.bst is strict
 /// about base.bst.
@@ -60,8 +60,6 @@ depends:
 - strict.bst
 ";
 
-const RECC: [&str; 3] = ["--option", "recc", "off"];
-
 struct Both {
     place: Place,
     theirs: BuildStream,
@@ -80,7 +78,7 @@ impl Both {
 
     fn ours(&self, cache: &Path, arguments: &[&str]) -> (i32, String) {
         let mut command = headstart(&self.place.project(), cache, &self.place.home());
-        let output = command.args(RECC).args(arguments).output().unwrap();
+        let output = command.args(WITHOUT_RECC).args(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         match arguments.contains(&"show") {
             true => (output.status.code().unwrap(), text),
@@ -95,7 +93,7 @@ impl Both {
     }
 
     fn their_build(&self, arguments: &[&str]) {
-        self.theirs.run(&[&RECC[..], arguments].concat());
+        self.theirs.run(&[&WITHOUT_RECC[..], arguments].concat());
     }
 
     /// What is shown of all elements in each mode, of one cache: both must show the same.
@@ -112,7 +110,7 @@ impl Both {
                 assert_eq!(code, 0, "{ours}");
                 assert_eq!(
                     ours,
-                    peer.run(&[&RECC[..], &show].concat()),
+                    peer.run(&[&WITHOUT_RECC[..], &show].concat()),
                     "{mode} {deps}"
                 );
                 if deps == "all" {

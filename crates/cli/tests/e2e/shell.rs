@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use headstart_reapi::{Message, buildstream};
 
-use crate::support::{BuildStream, Place, at_terminal, line, said};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, at_terminal, line, said};
 
 const PROJECT: &str = r#"
 == elements/base.bst
@@ -89,7 +89,7 @@ impl Both {
     fn run(&self, arguments: &[&str], input: &str) -> [Output; 2] {
         [self.place.headstart(), self.peer.command()].map(|mut command| {
             command
-                .args(["--option", "recc", "off"])
+                .args(WITHOUT_RECC)
                 .args(arguments)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -40,12 +40,6 @@ fn place(upstream: &Upstream, elements: &str) -> Place {
     place
 }
 
-fn run(place: &Place, arguments: &[&str]) -> String {
-    let output = place.headstart().args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn sha256(path: impl AsRef<Path>) -> String {
     BlobDigest::of(&fs::read(path).unwrap()).hex()
 }
@@ -180,7 +174,7 @@ fn archives_and_crates_are_the_same_trees() {
     let mut upstream = Upstream::start();
     let place = archives(&upstream);
     let peer = BuildStream::beside(&place, "peer");
-    run(&place, &["source", "fetch"]);
+    place.run(&["source", "fetch"]);
     peer.run(&["source", "fetch"]);
     for kind in ["tar", "zip", "pypi", "cargo2", "gen_cargo_lock", "remote"] {
         let folder = Path::new("source_protos").join(kind);
@@ -194,7 +188,7 @@ fn archives_and_crates_are_the_same_trees() {
     // Each does with what the other has downloaded.
     upstream.disconnect();
     exchange_downloads(&place.cache(), peer.cache());
-    run(&place, &["source", "fetch"]);
+    place.run(&["source", "fetch"]);
     peer.run(&["source", "fetch"]);
     assert_eq!(elements, contents(&place.cache().join("elementsources")));
     assert_eq!(elements, contents(&peer.cache().join("elementsources")));
@@ -368,7 +362,7 @@ fn repositories_are_the_same_files() {
     }
     std::os::unix::fs::symlink("main", upstream.folder().join("main.git")).unwrap();
     let peer = BuildStream::beside(&place, "peer");
-    run(&place, &["source", "fetch"]);
+    place.run(&["source", "fetch"]);
     peer.run(&["source", "fetch"]);
     let stack = sources.iter().map(|(name, _)| format!("- {name}.bst\n"));
     let stack: String = stack.collect();
@@ -392,7 +386,7 @@ fn repositories_are_the_same_files() {
             checkout.map(str::to_owned)
         };
         let (ours, theirs) = (folder("ours"), folder("theirs"));
-        run(&place, &checkout(&ours).each_ref().map(String::as_str));
+        place.run(&checkout(&ours).each_ref().map(String::as_str));
         peer.run(&checkout(&theirs).each_ref().map(String::as_str));
         assert_eq!(listing(&ours), listing(&theirs));
     };
@@ -482,7 +476,7 @@ fn refs_are_tracked_and_written_in_their_places() {
         .status();
     assert!(copied.unwrap().success());
     let peer = BuildStream::new(&theirs, &place.home().join("peer"), &place.home());
-    run(&place, &["source", "track"]);
+    place.run(&["source", "track"]);
     peer.run(&["source", "track"]);
 
     let show = ["show", "--deps", "none", "--format", "%{name} %{full-key}"];
@@ -491,7 +485,7 @@ fn refs_are_tracked_and_written_in_their_places() {
         lines.sort();
         lines
     };
-    assert_eq!(sorted(run(&place, &show)), sorted(peer.run(&show)));
+    assert_eq!(sorted(place.run(&show)), sorted(peer.run(&show)));
     let read =
         |name: &str| fs::read_to_string(place.project().join("elements").join(name)).unwrap();
     let sha = |name: &str| sha256(upstream.folder().join(name));
@@ -523,12 +517,12 @@ fn refs_are_tracked_and_written_in_their_places() {
         let conf = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{conf}ref-storage: project.refs\n")).unwrap();
     }
-    run(&place, &["source", "track"]);
+    place.run(&["source", "track"]);
     peer.run(&["source", "track"]);
-    assert_eq!(sorted(run(&place, &show)), sorted(peer.run(&show)));
+    assert_eq!(sorted(place.run(&show)), sorted(peer.run(&show)));
     // Nothing new.
     assert_eq!(
-        run(&place, &["source", "track"]),
+        place.run(&["source", "track"]),
         "0 new refs, 0 elements failed\n"
     );
 }
@@ -582,20 +576,20 @@ fn what_bzr_and_ostree_fetch_is_the_same_trees() {
         ),
     );
     let peer = BuildStream::beside(&place, "peer");
-    run(&place, &["source", "fetch"]);
+    place.run(&["source", "fetch"]);
     peer.run(&["source", "fetch"]);
     let elements = contents(&place.cache().join("elementsources"));
     assert_eq!(elements.len(), 1);
     assert_eq!(elements, contents(&peer.cache().join("elementsources")));
 
-    assert!(run(&place, &["source", "track"]).starts_with("1 new refs"));
+    assert!(place.run(&["source", "track"]).starts_with("1 new refs"));
     let text = fs::read_to_string(place.project().join("elements/both.bst")).unwrap();
     assert!(text.contains("  ref: '2'\n"), "{text}");
 
     place.edit("elements/both.bst", "ref: '2'", "ref: 1");
     upstream.disconnect();
     exchange_downloads(&place.cache(), peer.cache());
-    run(&place, &["source", "fetch"]);
+    place.run(&["source", "fetch"]);
     peer.run(&["source", "fetch"]);
     assert_eq!(elements, contents(&place.cache().join("elementsources")));
     assert_eq!(elements, contents(&peer.cache().join("elementsources")));

@@ -12,7 +12,7 @@ mod upstream;
 
 pub(crate) use buildstream::{BuildStream, python};
 pub(crate) use compiler::copy_links;
-pub(crate) use place::{Place, finish, headstart, said};
+pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED};
 pub(crate) use report::{Calls, Report};
 pub(crate) use server::Server;

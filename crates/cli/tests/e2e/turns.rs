@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{BuildStream, Place, finish, headstart, said};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, finish, headstart, said};
 
 /// base.bst ← lib.bst ← app.bst, compiled without recc.
 const PROJECT: &str = r"
@@ -58,7 +58,6 @@ int lib(void);
 int main(void) { return lib() - BASE; }
 ";
 
-const WITHOUT_RECC: [&str; 3] = ["--option", "recc", "off"];
 const STATES: [&str; 5] = [
     "show",
     "--format",
@@ -69,10 +68,7 @@ const STATES: [&str; 5] = [
 
 /// What this program prints, which must succeed.
 fn ours(place: &Place, arguments: &[&str]) -> String {
-    let mut command = place.headstart();
-    let output = command.args(WITHOUT_RECC).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    String::from_utf8(output.stdout).unwrap()
+    place.run(&[&WITHOUT_RECC[..], arguments].concat())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use headstart_reapi::{Message, buildstream};
 
-use crate::support::{BuildStream, Place, said};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, said};
 
 /// base.bst ← tool.bst ← user.bst; part.bst is a filter of tool.bst.
 const PROJECT: &str = r"
@@ -51,8 +51,6 @@ config:
   - install -D -m 644 /usr/share/tool/out %{install-root}/usr/share/user
 ";
 
-const RECC: [&str; 3] = ["--option", "recc", "off"];
-
 struct Both {
     place: Place,
     peer: BuildStream,
@@ -66,19 +64,11 @@ impl Both {
     }
 
     fn ours(&self, arguments: &[&str]) -> String {
-        let output = self
-            .place
-            .headstart()
-            .args(RECC)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
+        self.place.run(&[&WITHOUT_RECC[..], arguments].concat())
     }
 
     fn theirs(&self, arguments: &[&str]) -> String {
-        self.peer.run(&[&RECC[..], arguments].concat())
+        self.peer.run(&[&WITHOUT_RECC[..], arguments].concat())
     }
 
     /// What both print.
@@ -92,11 +82,11 @@ impl Both {
         let ours = self
             .place
             .headstart()
-            .args(RECC)
+            .args(WITHOUT_RECC)
             .args(arguments)
             .output()
             .unwrap();
-        let theirs = self.peer.output(&[&RECC[..], arguments].concat());
+        let theirs = self.peer.output(&[&WITHOUT_RECC[..], arguments].concat());
         let codes = [&ours, &theirs].map(|output| output.status.code());
         assert_eq!(
             codes,

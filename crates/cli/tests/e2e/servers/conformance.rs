@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use headstart_merkle::{ActionDigest, BlobDigest, Directory, FileNode, Name, Node};
+use headstart_merkle::{ActionDigest, BlobDigest, Directory, FileNode, Name, Node, tree_blobs};
 use headstart_reapi::reapi;
 use headstart_remote::{
-    Part, References, Remote, RemoteActionCache, RemoteBlobs, RemoteSettings, Wire, tree_blobs,
+    Part, References, Remote, RemoteActionCache, RemoteBlobs, RemoteSettings, Wire,
 };
-use headstart_store::{ActionCache, BlobStore, MemoryBlobs, conformance};
+use headstart_store::{ActionCache, BlobStore, Directories, MemoryBlobs, conformance};
 
 use crate::support::Server;
 
@@ -65,9 +65,9 @@ fn check(server: &Server) {
         ..Directory::default()
     };
     here.write(root.encode()).unwrap();
-    let sent = tree_blobs(root.digest(), Part::Everything, &here).unwrap();
-    assert_eq!(sent.len(), 5);
     let here: Arc<dyn BlobStore> = Arc::new(here);
+    let sent = tree_blobs(&Directories::new(Arc::clone(&here)), root.digest(), true).unwrap();
+    assert_eq!(sent.len(), 5);
     let into: Arc<dyn BlobStore> = Arc::new(there.clone());
     let trees = vec![root.digest()];
     let missing = remote.download_trees(trees.clone(), Part::Everything, &into);

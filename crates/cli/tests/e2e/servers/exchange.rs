@@ -40,12 +40,7 @@ other
 /// A configuration of BuildStream's, which both programs read.
 fn configure(place: &Place, name: &str, server: &Server) -> std::path::PathBuf {
     let path = place.home().join(name);
-    let text = format!(
-        "artifacts:\n  servers:\n  - url: {0}\n    push: true\n\
-         source-caches:\n  servers:\n  - url: {0}\n    push: true\n",
-        server.url()
-    );
-    fs::write(&path, text).unwrap();
+    fs::write(&path, server.as_caches()).unwrap();
     path
 }
 

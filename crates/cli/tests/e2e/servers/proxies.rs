@@ -27,17 +27,9 @@ fn run(command: &mut Command) -> String {
     said(&output)
 }
 
-fn caches(server: &Server) -> String {
-    format!(
-        "artifacts:\n  servers:\n  - url: {0}\n    push: true\n\
-         source-caches:\n  servers:\n  - url: {0}\n    push: true\n",
-        server.url()
-    )
-}
-
 fn exchange(server: &Server) {
     let (place, links) = (Place::bare(PROJECT), links());
-    let extra = caches(server);
+    let extra = server.as_caches();
     let said = run(bst(&place, "one", &extra, &links).args(["build", "top.bst"]));
     assert!(said.contains("Pushed artifact"), "{said}");
     let said = run(bst(&place, "two", &extra, &links).args(["build", "--deps", "all", "top.bst"]));
@@ -68,7 +60,7 @@ fn buildstream_exchanges_artifacts_through_our_daemon_with_the_real_one() {
 fn a_server_that_is_gone_is_told_of_by_buildstream() {
     let (place, links) = (Place::bare(PROJECT), links());
     let mut server = Server::ours();
-    let extra = caches(&server);
+    let extra = server.as_caches();
     server.stop();
     let said = run(bst(&place, "one", &extra, &links).args(["build", "base.bst"]));
     assert!(said.contains("Failed to initialize remote"), "{said}");

@@ -11,6 +11,9 @@ use super::buildstream::BuildStream;
 use super::compiler::{Compiler, copy_links};
 use super::report::Report;
 
+/// Options by which compilers are called directly.
+pub(crate) const WITHOUT_RECC: [&str; 3] = ["--option", "recc", "off"];
+
 /// A project in a folder of its own; all is removed with it.
 pub(crate) struct Place {
     folder: TempDir,
@@ -89,6 +92,13 @@ impl Place {
     /// The program, to be given a command.
     pub(crate) fn headstart(&self) -> Command {
         headstart(&self.project(), &self.cache(), &self.home())
+    }
+
+    /// What the program prints, which must succeed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.headstart().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// The real BuildStream, with a cache of its own, to be given a command.

@@ -83,6 +83,15 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// A configuration by which artifacts and sources come from it and go to it.
+    pub(crate) fn as_caches(&self) -> String {
+        format!(
+            "artifacts:\n  servers:\n  - url: {0}\n    push: true\n\
+             source-caches:\n  servers:\n  - url: {0}\n    push: true\n",
+            self.url()
+        )
+    }
+
     pub(crate) fn cache(&self) -> PathBuf {
         self.folder.path().join("cache")
     }
