@@ -1,10 +1,8 @@
 //! What building an element gave.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
-use headstart_merkle::{BlobDigest, Digest, DirectoryDigest, DirectoryReader, Node, TreeError};
-use headstart_reapi::{Message, buildstream};
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest, TreeError, tree_blobs};
+use headstart_reapi::{Message, buildstream, reapi};
 use headstart_store::{BlobStore, Directories, StoreError};
 
 /// An Artifact message as it was stored.
@@ -61,19 +59,25 @@ impl Artifact {
         Digest::required(self.message.speculative_actions.as_ref()).ok()
     }
 
-    /// Whether all that it refers to, and that a user of it may need, is in the store.
-    pub fn is_complete<S: BlobStore + ?Sized + 'static>(
-        &self,
-        directories: &Directories<S>,
-    ) -> Result<bool, StoreError> {
+    /// The digests of the blobs that a user of it may need beside its files: public data, metadata and
+    /// logs.
+    pub fn parts(&self) -> impl Iterator<Item = &reapi::Digest> {
         let logs = self.message.logs.iter().map(|log| &log.digest);
         let parts = [
             &self.message.public_data,
             &self.message.low_diversity_meta,
             &self.message.high_diversity_meta,
         ];
+        parts.into_iter().chain(logs).filter_map(Option::as_ref)
+    }
+
+    /// Whether all that it refers to, and that a user of it may need, is in the store.
+    pub fn is_complete<S: BlobStore + ?Sized + 'static>(
+        &self,
+        directories: &Directories<S>,
+    ) -> Result<bool, StoreError> {
         let mut wanted = Vec::new();
-        for field in parts.into_iter().chain(logs).filter_map(Option::as_ref) {
+        for field in self.parts() {
             match BlobDigest::try_from(field) {
                 Ok(digest) => wanted.push(digest),
                 Err(_) => return Ok(false),
@@ -107,33 +111,23 @@ pub fn is_tree_complete<S: BlobStore + ?Sized + 'static>(
         && directories.store().missing(&wanted)?.is_empty())
 }
 
-/// Adds the files of a tree; says whether its directories are all there.
+/// Adds the blobs of a tree; says whether its directories are all there. They are asked for even if they
+/// are remembered from before: they may have been removed since.
 fn add_tree<S: BlobStore + ?Sized + 'static>(
     root: DirectoryDigest,
     directories: &Directories<S>,
     wanted: &mut Vec<BlobDigest>,
 ) -> Result<bool, StoreError> {
-    let mut seen = HashSet::from([root]);
-    let mut pending = vec![root];
-    while let Some(digest) = pending.pop() {
-        // Asked for even if it is remembered from before: it may have been removed since.
-        wanted.push(digest.blob());
-        let directory = match directories.read_directory(digest) {
-            Ok(directory) => directory,
-            Err(TreeError::Backend(error)) => match error.downcast::<StoreError>() {
-                Ok(error) if matches!(*error, StoreError::Damaged { .. }) => return Ok(false),
-                Ok(error) => return Err(*error),
-                Err(_) => return Ok(false),
-            },
-            Err(_) => return Ok(false),
-        };
-        for node in directory.entries.values() {
-            match node {
-                Node::File(file) => wanted.push(file.digest),
-                Node::Directory(child) if seen.insert(*child) => pending.push(*child),
-                Node::Directory(_) | Node::Symlink(_) => {}
-            }
+    match tree_blobs(directories, root, true) {
+        Ok(blobs) => {
+            wanted.extend(blobs);
+            Ok(true)
         }
+        Err(TreeError::Backend(error)) => match error.downcast::<StoreError>() {
+            Ok(error) if matches!(*error, StoreError::Damaged { .. }) => Ok(false),
+            Ok(error) => Err(*error),
+            Err(_) => Ok(false),
+        },
+        Err(_) => Ok(false),
     }
-    Ok(true)
 }

@@ -94,6 +94,11 @@ impl<K> Digest<K> {
         self.cast()
     }
 
+    /// Whether it is the digest of no bytes at all.
+    pub fn is_of_nothing(&self) -> bool {
+        self.size == 0 && self.matches(b"")
+    }
+
     /// Whether `content` is what this digest names.
     pub fn matches(&self, content: &[u8]) -> bool {
         self.size == content.len() as u64 && *self == Self::of(content)

@@ -17,4 +17,4 @@ pub use directory::{
 };
 pub use path::{Name, TreePath};
 pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Merged, Tree, TreeError};
-pub use walk::{Difference, Visit, diff, walk};
+pub use walk::{Difference, Visit, diff, each_directory, tree_blobs, walk};

@@ -1,6 +1,9 @@
 //! Walks over stored trees: all of one, or only where two differ.
 
-use crate::digest::DirectoryDigest;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::digest::{BlobDigest, DirectoryDigest};
 use crate::directory::{Directory, Node};
 use crate::path::TreePath;
 use crate::tree::{DirectoryReader, TreeError};
@@ -36,6 +39,49 @@ pub fn walk<R: DirectoryReader + ?Sized>(
         pending.extend(below.drain(..).rev());
     }
     Ok(())
+}
+
+/// Shows `found` each Directory of the tree `root` once, wherever else it is in it: what is above before
+/// what is below.
+pub fn each_directory<R: DirectoryReader + ?Sized>(
+    reader: &R,
+    root: DirectoryDigest,
+    found: &mut dyn FnMut(DirectoryDigest, &Arc<Directory>),
+) -> Result<(), TreeError> {
+    let mut seen = HashSet::from([root]);
+    let mut pending = vec![root];
+    while let Some(digest) = pending.pop() {
+        let directory = reader.read_directory(digest)?;
+        for node in directory.entries.values() {
+            if let Node::Directory(child) = node
+                && seen.insert(*child)
+            {
+                pending.push(*child);
+            }
+        }
+        found(digest, &directory);
+    }
+    Ok(())
+}
+
+/// The blobs that the tree `root` consists of, each once: its Directories, and with `files` what is in
+/// its files.
+pub fn tree_blobs<R: DirectoryReader + ?Sized>(
+    reader: &R,
+    root: DirectoryDigest,
+    files: bool,
+) -> Result<Vec<BlobDigest>, TreeError> {
+    let mut seen = HashSet::new();
+    let mut blobs = Vec::new();
+    each_directory(reader, root, &mut |digest, directory| {
+        let contents = directory.entries.values().filter_map(|node| match node {
+            Node::File(file) if files => Some(file.digest),
+            _ => None,
+        });
+        let all = std::iter::once(digest.blob()).chain(contents);
+        blobs.extend(all.filter(|blob| seen.insert(*blob)));
+    })?;
+    Ok(blobs)
 }
 
 /// A path at which two trees differ.
@@ -104,7 +150,7 @@ fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BlobDigest, FileNode, MemoryDirectories, Tree};
+    use crate::{FileNode, MemoryDirectories, Tree};
 
     fn tree(store: &MemoryDirectories, files: &[(&str, &str)]) -> DirectoryDigest {
         let mut tree = Tree::empty();
@@ -131,6 +177,24 @@ mod tests {
         })
         .unwrap();
         assert_eq!(seen, ["a", "b", "c", "a/x"]);
+    }
+
+    #[test]
+    fn what_is_in_a_tree_twice_is_one_blob() {
+        let store = MemoryDirectories::default();
+        let files = [("a/x", "1"), ("b/x", "1"), ("c", "1"), ("d", "2")];
+        let root = tree(&store, &files);
+        let folder = tree(&store, &[("x", "1")]);
+        let mut blobs = tree_blobs(&store, root, false).unwrap();
+        assert_eq!(blobs, [root.blob(), folder.blob()]);
+        blobs.extend([b"1", b"2"].map(|content| BlobDigest::of(content)));
+        blobs.sort_unstable();
+        let mut all = tree_blobs(&store, root, true).unwrap();
+        all.sort_unstable();
+        assert_eq!(all, blobs);
+        let absent = DirectoryDigest::of(b"absent");
+        let error = tree_blobs(&store, absent, true).unwrap_err();
+        assert!(matches!(error, TreeError::Missing(_)));
     }
 
     #[test]

@@ -21,19 +21,13 @@ impl Remote {
     /// The blob that the first of some names stands for that the server knows.
     pub fn fetch_blob(&self, uris: Vec<String>) -> Result<Option<BlobDigest>, RemoteError> {
         let remote = self.clone();
+        let request = asset::FetchBlobRequest {
+            uris,
+            ..Default::default()
+        };
         self.run(async move {
-            let request = asset::FetchBlobRequest {
-                instance_name: remote.instance(),
-                uris,
-                ..Default::default()
-            };
-            let answer = remote.call("FetchBlob", || {
-                let (mut client, request) = (remote.fetch(), request.clone());
-                async move { client.fetch_blob(request).await }
-            });
-            let answer = answer
-                .await
-                .map(|answer| (answer.status, answer.blob_digest));
+            let answer = remote.pass_on_fetch_blob(request).await;
+            let answer = answer.map(|answer| (answer.status, answer.blob_digest));
             remote.known("FetchBlob", answer)
         })
     }
@@ -44,17 +38,12 @@ impl Remote {
         uris: Vec<String>,
     ) -> Result<Option<DirectoryDigest>, RemoteError> {
         let remote = self.clone();
+        let request = asset::FetchDirectoryRequest {
+            uris,
+            ..Default::default()
+        };
         self.run(async move {
-            let request = asset::FetchDirectoryRequest {
-                instance_name: remote.instance(),
-                uris,
-                ..Default::default()
-            };
-            let answer = remote.call("FetchDirectory", || {
-                let (mut client, request) = (remote.fetch(), request.clone());
-                async move { client.fetch_directory(request).await }
-            });
-            let answer = answer.await;
+            let answer = remote.pass_on_fetch_directory(request).await;
             let answer = answer.map(|answer| (answer.status, answer.root_directory_digest));
             remote.known("FetchDirectory", answer)
         })
@@ -96,7 +85,6 @@ impl Remote {
         references: &References,
     ) -> Result<(), RemoteError> {
         let request = asset::PushBlobRequest {
-            instance_name: self.instance(),
             uris,
             blob_digest: Some(blob.into()),
             references_blobs: messages(&references.blobs),
@@ -104,13 +92,7 @@ impl Remote {
             ..Default::default()
         };
         let remote = self.clone();
-        self.run(async move {
-            let answer = remote.call("PushBlob", || {
-                let (mut client, request) = (remote.push(), request.clone());
-                async move { client.push_blob(request).await }
-            });
-            answer.await.map(|_| ())
-        })
+        self.run(async move { remote.pass_on_push_blob(request).await.map(|_| ()) })
     }
 
     /// Has names stand for a tree, which the server has.
@@ -121,7 +103,6 @@ impl Remote {
         references: &References,
     ) -> Result<(), RemoteError> {
         let request = asset::PushDirectoryRequest {
-            instance_name: self.instance(),
             uris,
             root_directory_digest: Some(root.into()),
             references_blobs: messages(&references.blobs),
@@ -129,13 +110,7 @@ impl Remote {
             ..Default::default()
         };
         let remote = self.clone();
-        self.run(async move {
-            let answer = remote.call("PushDirectory", || {
-                let (mut client, request) = (remote.push(), request.clone());
-                async move { client.push_directory(request).await }
-            });
-            answer.await.map(|_| ())
-        })
+        self.run(async move { remote.pass_on_push_directory(request).await.map(|_| ()) })
     }
 }
 

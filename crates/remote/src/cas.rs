@@ -59,7 +59,7 @@ impl Remote {
         digests: &[BlobDigest],
     ) -> Result<Vec<BlobDigest>, RemoteError> {
         let mut seen = HashSet::new();
-        let asked = digests.iter().filter(|digest| !is_empty(**digest));
+        let asked = digests.iter().filter(|digest| !digest.is_of_nothing());
         let asked: Vec<_> = asked
             .copied()
             .filter(|digest| seen.insert(*digest))
@@ -86,10 +86,6 @@ impl Remote {
             .filter(|digest| missing.contains(digest))
             .collect())
     }
-}
-
-pub(crate) fn is_empty(digest: BlobDigest) -> bool {
-    digest.size() == 0 && digest == BlobDigest::of(b"")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::cas::{Plan, is_empty};
+use crate::cas::Plan;
 use crate::error::RemoteError;
 use crate::remote::{Remote, blocking};
 use crate::retry::Attempts;
@@ -145,7 +145,7 @@ impl Remote {
         digest: BlobDigest,
         into: &Arc<dyn BlobStore>,
     ) -> Result<bool, RemoteError> {
-        if is_empty(digest) {
+        if digest.is_of_nothing() {
             into.write(Bytes::new())?;
             return Ok(true);
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use headstart_merkle::{BlobDigest, DirectoryDigest, InvalidDirectory};
+use headstart_merkle::{BlobDigest, DirectoryDigest, InvalidDirectory, TreeError};
 use headstart_store::StoreError;
 use thiserror::Error;
 use tonic::Code;
@@ -113,6 +113,21 @@ impl RemoteError {
             Code::Unauthenticated,
         ];
         self.code().is_some_and(|code| codes.contains(&code))
+    }
+}
+
+/// What reading a tree of the store on this machine failed with.
+impl From<TreeError> for RemoteError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Missing(digest) => StoreError::Missing(digest).into(),
+            TreeError::Invalid { digest, source } => Self::Directory { digest, source },
+            TreeError::Backend(error) => match error.downcast::<StoreError>() {
+                Ok(error) => Self::Store(*error),
+                Err(error) => Self::Broken(error.to_string()),
+            },
+            error => Self::Broken(error.to_string()),
+        }
     }
 }
 

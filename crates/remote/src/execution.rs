@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use headstart_execution::{
-    ActionSpec, Answered, BoxFuture, CancellationToken, Elsewhere, ExecutionError, Executor,
-    Outcome, Priority, Request, duration_of,
+    ActionSpec, Answered, BoxFuture, CancellationToken, Elsewhere, ExecutionError, Outcome,
+    Priority, duration_of,
 };
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::longrunning::operations_client::OperationsClient;
@@ -63,11 +63,6 @@ impl RemoteExecutor {
             store,
             inputs: Arc::default(),
         }
-    }
-
-    /// The farm.
-    pub fn farm(&self) -> &Farm {
-        &self.farm
     }
 
     /// The known result of an action, with its outputs brought here.
@@ -371,20 +366,6 @@ impl Elsewhere for RemoteExecutor {
                 .results
                 .put_result(action, result.message().clone());
             put.await.map_err(service)
-        })
-    }
-}
-
-impl Executor for RemoteExecutor {
-    fn execute(&self, request: Request) -> BoxFuture<'_, Result<Outcome, ExecutionError>> {
-        Box::pin(async move {
-            let spec = ActionSpec::read(request.action, &*self.store)?;
-            let skip = request.skip_cache_lookup || spec.do_not_cache;
-            if !skip && let Some(outcome) = self.look_up(request.action).await? {
-                return Ok(outcome);
-            }
-            self.run(&spec, request.priority, skip, &request.cancel)
-                .await
         })
     }
 }

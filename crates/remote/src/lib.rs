@@ -34,6 +34,6 @@ pub use remote::{Abilities, Remote};
 pub use results::RemoteActionCache;
 pub use settings::{Pem, RemoteSettings, Tls, TokenFile};
 pub use tonic::Code;
-pub use tree::{Part, tree_blobs};
+pub use tree::Part;
 pub use upload::Uploaded;
 pub use wire::Wire;

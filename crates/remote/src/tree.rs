@@ -80,33 +80,3 @@ fn read(store: &dyn BlobStore, digest: DirectoryDigest) -> Result<Directory, Rem
     let bytes = store.read(digest.blob())?;
     Directory::decode(&bytes).map_err(|source| RemoteError::Directory { digest, source })
 }
-
-/// The blobs that a tree in a store consists of, each once.
-///
-/// # Errors
-/// When a Directory is missing or is none.
-pub fn tree_blobs(
-    root: DirectoryDigest,
-    part: Part,
-    store: &dyn BlobStore,
-) -> Result<Vec<BlobDigest>, RemoteError> {
-    let mut seen = HashSet::from([root.blob()]);
-    let mut found = vec![root.blob()];
-    let mut pending = vec![root];
-    while let Some(digest) = pending.pop() {
-        for node in read(store, digest)?.entries.values() {
-            let blob = match node {
-                Node::Directory(child) => child.blob(),
-                Node::File(file) if part == Part::Everything => file.digest,
-                _ => continue,
-            };
-            if seen.insert(blob) {
-                found.push(blob);
-                if let Node::Directory(child) = node {
-                    pending.push(*child);
-                }
-            }
-        }
-    }
-    Ok(found)
-}

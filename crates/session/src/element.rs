@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use headstart_artifacts::{Ancestor, Artifact, is_tree_complete};
 use headstart_assemble::{
-    ArtifactParts, AssembleError, Assembled, Inputs, RunAction, Trees, Verdict, artifact_message,
-    assemble,
+    ArtifactParts, AssembleError, Assembled, Inputs, Trees, Verdict, artifact_message, assemble,
 };
-use headstart_daemon::{LocalExecutor, ParentRequest};
-use headstart_execution::{BoxFuture, CancellationToken, ExecutionError};
-use headstart_merkle::{ActionDigest, BlobDigest, Digest, DirectoryDigest, Tree};
+use headstart_daemon::LocalExecutor;
+use headstart_execution::CancellationToken;
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest, Tree};
 use headstart_pipeline::Graph;
 use headstart_project::{CacheKey, ElementId};
 use headstart_reapi::buildstream::artifact;
@@ -25,6 +24,7 @@ use headstart_store::BlobStore;
 
 use crate::board::{Board, subject};
 use crate::history::Fact;
+use crate::parent::ParentRunner;
 use crate::record::Recorder;
 use crate::session::{Loaded, Session, SessionError, artifact_name};
 use crate::speculator::Speculator;
@@ -46,31 +46,6 @@ pub(crate) struct BuiltElement {
     pub(crate) error: Option<String>,
     pub(crate) log: PathBuf,
     pub(crate) warnings: Vec<String>,
-}
-
-/// Runs an element's own actions on this machine.
-struct ParentRunner<'a> {
-    workshop: &'a Workshop,
-    recorder: Arc<Recorder>,
-    allow_cache_update: bool,
-    cancel: CancellationToken,
-}
-
-impl RunAction for ParentRunner<'_> {
-    fn run<'a>(
-        &'a self,
-        action: ActionDigest,
-        log: &'a Path,
-    ) -> BoxFuture<'a, Result<reapi::ActionResult, ExecutionError>> {
-        let request = ParentRequest {
-            action,
-            log: log.to_owned(),
-            recorder: Arc::clone(&self.recorder) as _,
-            allow_cache_update: self.allow_cache_update,
-            cancel: self.cancel.clone(),
-        };
-        Box::pin(async move { Ok(self.workshop.executor.run_parent(request).await?.result) })
-    }
 }
 
 impl Workshop {
@@ -110,8 +85,8 @@ impl Workshop {
         ));
         let socket = element.sandbox.remote_apis_socket.as_ref();
         let runner = ParentRunner {
-            workshop: self,
-            recorder: Arc::clone(&recorder),
+            executor: &self.executor,
+            recorder: Arc::clone(&recorder) as _,
             allow_cache_update: socket.is_some_and(|socket| socket.action_cache_enable_update),
             cancel,
         };

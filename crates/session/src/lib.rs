@@ -24,6 +24,7 @@ mod latency;
 mod load;
 mod marks;
 mod outside;
+mod parent;
 mod pull;
 mod push;
 mod record;

@@ -4,8 +4,10 @@
 //! Remote Asset knows which message a name stands for, and storage has it with all it refers to. What
 //! has come is only then referred to here when all of it is here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use headstart_artifacts::{Ancestor, Artifact, ArtifactName, Cached};
 use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
 use headstart_project::{Element, ElementId};
@@ -77,30 +79,32 @@ impl Session {
         let Some(digest) = self.first_known(&group.index, &artifact_uri(name, key)) else {
             return Ok(false);
         };
-        for storage in &group.storage {
-            match self.pull_artifact_from(storage, digest) {
-                Ok(Some(artifact)) => {
-                    self.keep_pulled(element, name, key, &artifact)?;
-                    return Ok(true);
-                }
-                Ok(None) => {}
-                Err(error) => self.remotes.complain(&error),
-            }
+        let pulled = self.remotes.first_of(&group.storage, |storage| {
+            self.pull_artifact_from(storage, digest)
+        });
+        if let Some(artifact) = &pulled {
+            self.keep_pulled(element, name, key, artifact)?;
         }
-        Ok(false)
+        Ok(pulled.is_some())
     }
 
     /// What the first server that knows a name says it stands for.
     pub(crate) fn first_known(&self, index: &[Remote], uri: &str) -> Option<BlobDigest> {
-        index
-            .iter()
-            .find_map(|remote| match remote.fetch_blob(vec![uri.to_owned()]) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.remotes.complain(&error);
-                    None
-                }
-            })
+        self.remotes
+            .first_of(index, |remote| remote.fetch_blob(vec![uri.to_owned()]))
+    }
+
+    /// A message, brought here from a server; `None` if that does not have it.
+    pub(crate) fn pull_message(
+        &self,
+        storage: &Remote,
+        digest: BlobDigest,
+    ) -> Result<Option<Bytes>, RemoteError> {
+        let store: Arc<dyn BlobStore> = self.store.clone();
+        match storage.download(vec![digest], &store)?.is_empty() {
+            true => Ok(Some(store.read(digest)?)),
+            false => Ok(None),
+        }
     }
 
     /// Brings an artifact here with all that a user of it may need; `None` if the server does not
@@ -110,30 +114,21 @@ impl Session {
         storage: &Remote,
         digest: BlobDigest,
     ) -> Result<Option<Artifact>, RemoteError> {
-        let store: Arc<dyn BlobStore> = self.store.clone();
-        if !storage.download(vec![digest], &store)?.is_empty() {
+        let Some(message) = self.pull_message(storage, digest)? else {
             return Ok(None);
-        }
-        let Some(artifact) = Artifact::decode(store.read(digest)?) else {
+        };
+        let Some(artifact) = Artifact::decode(message) else {
             return Err(unusable(storage, digest, "an Artifact"));
         };
-        let message = artifact.message();
-        let logs = message.logs.iter().map(|log| &log.digest);
-        let parts = [
-            &message.public_data,
-            &message.low_diversity_meta,
-            &message.high_diversity_meta,
-        ];
-        let blobs = parts.into_iter().chain(logs).filter_map(Option::as_ref);
-        let blobs = blobs
-            .map(BlobDigest::try_from)
-            .collect::<Result<Vec<_>, _>>();
+        let blobs = artifact.parts().map(BlobDigest::try_from);
+        let blobs = blobs.collect::<Result<Vec<_>, _>>();
         let Ok(mut blobs) = blobs else {
             return Err(unusable(storage, digest, "an Artifact"));
         };
         // What is known of its subactions is small; and nobody fails for want of it.
         let record = artifact.speculative_actions();
         blobs.extend(record);
+        let store: Arc<dyn BlobStore> = self.store.clone();
         let mut missing = storage.download(blobs, &store)?;
         missing.retain(|digest| Some(*digest) != record);
         if missing.is_empty() {
@@ -161,10 +156,11 @@ impl Session {
     ) -> Result<(), SessionError> {
         let message = artifact.message();
         self.artifacts.write(name, &[key], artifact)?;
-        for other in [&message.strong_key, &message.strict_key, &message.weak_key] {
+        let others = [&message.strong_key, &message.strict_key, &message.weak_key];
+        for other in others.into_iter().collect::<BTreeSet<_>>() {
             // It becomes the name of a file. An artifact that is here already is as good.
             let is_key = other.len() == 64 && other.bytes().all(|c| c.is_ascii_hexdigit());
-            if is_key && self.artifacts.find(name, other)?.is_none() {
+            if is_key && other != key && self.artifacts.find(name, other)?.is_none() {
                 self.artifacts.write(name, &[other], artifact)?;
             }
         }
@@ -205,17 +201,13 @@ impl Session {
         let Some(digest) = self.first_known(&group.index, &source_uri(key)) else {
             return Ok(None);
         };
-        for storage in &group.storage {
-            match self.pull_sources_from(storage, digest) {
-                Ok(Some(tree)) => {
-                    self.source_cache.write_element_sources(key, tree)?;
-                    return Ok(Some(tree));
-                }
-                Ok(None) => {}
-                Err(error) => self.remotes.complain(&error),
-            }
+        let pulled = self.remotes.first_of(&group.storage, |storage| {
+            self.pull_sources_from(storage, digest)
+        });
+        if let Some(tree) = pulled {
+            self.source_cache.write_element_sources(key, tree)?;
         }
-        Ok(None)
+        Ok(pulled)
     }
 
     fn pull_sources_from(
@@ -223,15 +215,15 @@ impl Session {
         storage: &Remote,
         digest: BlobDigest,
     ) -> Result<Option<DirectoryDigest>, RemoteError> {
-        let store: Arc<dyn BlobStore> = self.store.clone();
-        if !storage.download(vec![digest], &store)?.is_empty() {
+        let Some(message) = self.pull_message(storage, digest)? else {
             return Ok(None);
-        }
-        let message = buildstream::Source::decode(store.read(digest)?).ok();
+        };
+        let message = buildstream::Source::decode(message).ok();
         let tree = message.and_then(|message| Digest::required(message.files.as_ref()).ok());
         let Some(tree) = tree else {
             return Err(unusable(storage, digest, "a Source"));
         };
+        let store: Arc<dyn BlobStore> = self.store.clone();
         let missing = storage.download_trees(vec![tree], Part::Everything, &store)?;
         Ok(missing.is_empty().then_some(tree))
     }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use headstart_artifacts::{Artifact, ArtifactName};
-use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
+use headstart_merkle::{BlobDigest, Digest, DirectoryDigest, tree_blobs};
 use headstart_project::{Element, ElementId};
 use headstart_reapi::{Message, buildstream};
-use headstart_remote::{Part, References, tree_blobs};
+use headstart_remote::{References, RemoteError};
 use headstart_store::BlobStore;
 
 use crate::board::subject;
@@ -85,13 +85,6 @@ impl Session {
 
     fn parcel(&self, name: &ArtifactName, artifact: &Artifact) -> Result<Parcel, SessionError> {
         let message = artifact.message();
-        let logs = message.logs.iter().map(|log| &log.digest);
-        let parts = [
-            &message.low_diversity_meta,
-            &message.high_diversity_meta,
-            &message.public_data,
-        ];
-        let parts = parts.into_iter().chain(logs).filter_map(Option::as_ref);
         let build = [&message.buildtree, &message.sources, &message.buildroot];
         let build = build.into_iter().filter_map(Option::as_ref);
         let mut keys = vec![&message.strong_key, &message.weak_key];
@@ -100,7 +93,8 @@ impl Session {
         Ok(Parcel {
             uris: keys.iter().map(|key| artifact_uri(name, key)).collect(),
             message: self.store.write(artifact.bytes().clone())?,
-            parts: parts
+            parts: artifact
+                .parts()
                 .filter_map(|part| Digest::try_from(part).ok())
                 .collect(),
             trees: artifact.files().into_iter().collect(),
@@ -149,10 +143,11 @@ impl Session {
             directories: parcel.trees.clone(),
         };
         for tree in &parcel.trees {
-            blobs.extend(tree_blobs(*tree, Part::Everything, &*store)?);
+            let tree_blobs = tree_blobs(&*self.directories, *tree, true);
+            blobs.extend(tree_blobs.map_err(RemoteError::from)?);
         }
         for tree in &parcel.further_trees {
-            if let Ok(tree_blobs) = tree_blobs(*tree, Part::Everything, &*store)
+            if let Ok(tree_blobs) = tree_blobs(&*self.directories, *tree, true)
                 && store.missing(&tree_blobs)?.is_empty()
             {
                 blobs.extend(tree_blobs);

@@ -62,6 +62,20 @@ impl Remotes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the first of some servers gives that has it. Those that fail are complained of.
+    pub(crate) fn first_of<T>(
+        &self,
+        servers: &[Remote],
+        ask: impl Fn(&Remote) -> Result<Option<T>, RemoteError>,
+    ) -> Option<T> {
+        servers.iter().find_map(|server| {
+            ask(server).unwrap_or_else(|error| {
+                self.complain(&error);
+                None
+            })
+        })
+    }
+
     /// Says that a server is of no use for something, unless that was said before.
     pub(crate) fn complain(&self, error: &RemoteError) {
         let mut state = self.state();

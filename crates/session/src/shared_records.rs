@@ -44,13 +44,9 @@ impl Session {
             }
         }
         for record in wanted {
-            for storage in &group.storage {
-                match self.complete_record(record, storage) {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(error) => self.remotes.complain(&error),
-                }
-            }
+            self.remotes.first_of(&group.storage, |storage| {
+                Ok(self.complete_record(record, storage)?.then_some(()))
+            });
         }
     }
 
@@ -58,27 +54,18 @@ impl Session {
     /// the lineage itself if nothing is known here.
     fn find_shared(&self, element: &Element, name: &ArtifactName, weak: &str, group: &Group) {
         let known = self.first_known(&group.index, &artifact_uri(name, weak));
-        let store: Arc<dyn BlobStore> = self.store.clone();
-        for (digest, storage) in known
-            .iter()
-            .flat_map(|it| group.storage.iter().map(move |s| (it, s)))
+        let artifact = known.and_then(|digest| {
+            self.remotes.first_of(&group.storage, |storage| {
+                let message = self.pull_message(storage, digest)?;
+                Ok(message.and_then(Artifact::decode))
+            })
+        });
+        if let Some(artifact) = artifact
+            && let Some(record) = artifact.speculative_actions()
         {
-            match storage.download(vec![*digest], &store) {
-                Ok(missing) if missing.is_empty() => {}
-                Ok(_) => continue,
-                Err(error) => {
-                    self.remotes.complain(&error);
-                    continue;
-                }
-            }
-            let artifact = store.read(*digest).ok().and_then(Artifact::decode);
-            if let Some(artifact) = artifact
-                && let Some(record) = artifact.speculative_actions()
-            {
-                let built = artifact.message().build_success;
-                self.add_to_lineage(element, name, Ancestor { record, built });
-                return;
-            }
+            let built = artifact.message().build_success;
+            self.add_to_lineage(element, name, Ancestor { record, built });
+            return;
         }
         if !self.lineage(element, name).is_empty() {
             return;
@@ -93,11 +80,11 @@ impl Session {
     /// Brings a record here with the actions, commands and Directories that adapting it takes. Says
     /// whether all of it is here now.
     fn complete_record(&self, record: BlobDigest, storage: &Remote) -> Result<bool, RemoteError> {
-        let store: Arc<dyn BlobStore> = self.store.clone();
-        if !storage.download(vec![record], &store)?.is_empty() {
+        let Some(message) = self.pull_message(storage, record)? else {
             return Ok(false);
-        }
-        let actions = actions_of(&store.read(record)?);
+        };
+        let actions = actions_of(&message);
+        let store: Arc<dyn BlobStore> = self.store.clone();
         // An action is only kept after all that it refers to: where it is, everything is.
         let actions = store.missing(&actions)?;
         if actions.is_empty() {

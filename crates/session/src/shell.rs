@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use headstart_assemble::{Inputs, KeepSandbox, RunAction, ShellSandbox, Trees};
-use headstart_daemon::{
-    LocalExecutor, ParentRequest, ShellRequest as ExecutorRequest, nobody_to_tell,
-};
-use headstart_execution::{BindMount, BoxFuture, CancellationToken, ExecutionError};
-use headstart_merkle::{ActionDigest, DirectoryDigest, TreePath};
+use headstart_assemble::{Inputs, KeepSandbox, ShellSandbox, Trees};
+use headstart_daemon::{ShellRequest as ExecutorRequest, nobody_to_tell};
+use headstart_execution::{BindMount, CancellationToken};
+use headstart_merkle::{DirectoryDigest, TreePath};
 use headstart_project::{ElementId, HostFile};
-use headstart_reapi::reapi;
 
+use crate::parent::ParentRunner;
 use crate::session::{Loaded, Session, SessionError};
 
 /// What a shell is asked for.
@@ -40,29 +38,6 @@ pub enum ShellScene {
     Left,
 }
 
-/// Runs what has to be run before a shell, and keeps no record of it.
-struct Preparation<'a> {
-    executor: &'a LocalExecutor,
-    cancel: CancellationToken,
-}
-
-impl RunAction for Preparation<'_> {
-    fn run<'a>(
-        &'a self,
-        action: ActionDigest,
-        log: &'a Path,
-    ) -> BoxFuture<'a, Result<reapi::ActionResult, ExecutionError>> {
-        let request = ParentRequest {
-            action,
-            log: log.to_owned(),
-            recorder: nobody_to_tell(),
-            allow_cache_update: false,
-            cancel: self.cancel.clone(),
-        };
-        Box::pin(async move { Ok(self.executor.run_parent(request).await?.result) })
-    }
-}
-
 impl Session {
     /// Runs a command in a sandbox of an element, at this process's terminal. Gives its exit code.
     ///
@@ -76,15 +51,21 @@ impl Session {
     ) -> Result<i32, SessionError> {
         let element = &loaded.graph[id];
         let (executor, _) = self.executor()?;
-        let run = Preparation {
-            executor: &executor,
-            cancel: cancel.clone(),
-        };
+        let key = self.shown_key(loaded, id)?;
         let mut sandbox = match request.scene {
             ShellScene::Left => self.left(loaded, id)?,
-            scene => self.shell_sandbox(loaded, id, scene, &run).await?,
+            scene => {
+                // What has to be run before a shell leaves no record.
+                let run = ParentRunner {
+                    executor: &executor,
+                    recorder: nobody_to_tell(),
+                    allow_cache_update: false,
+                    cancel: cancel.clone(),
+                };
+                let log = self.new_log(&loaded.graph, id, &key, "shell")?;
+                self.shell_sandbox(loaded, id, scene, &run, &log).await?
+            }
         };
-        let key = self.shown_key(loaded, id)?;
         let prompt = format!("[{}@{}:${{PWD}}]$ ", &key[..8], element.full_name);
         sandbox.set("PS1", &prompt);
         let mut binds = Vec::new();
@@ -126,7 +107,8 @@ impl Session {
         loaded: &Loaded,
         id: ElementId,
         scene: ShellScene,
-        run: &Preparation<'_>,
+        run: &ParentRunner<'_>,
+        log: &Path,
     ) -> Result<ShellSandbox, SessionError> {
         let graph = &loaded.graph;
         let scope = match scene {
@@ -138,7 +120,6 @@ impl Session {
             ShellScene::Build => self.sources.stage(&graph[id], id, &loaded.keys)?,
             _ => headstart_merkle::Directory::default().digest(),
         };
-        let log = self.new_log(graph, id, &self.shown_key(loaded, id)?, "shell")?;
         let files = |id: ElementId| artifacts.get(&id).copied().flatten();
         let inputs = Inputs {
             trees: Trees {
@@ -150,7 +131,7 @@ impl Session {
             sources,
             begin: None,
             run,
-            log: &log,
+            log,
             keep: KeepSandbox::Never,
         };
         let sandbox = match scene {

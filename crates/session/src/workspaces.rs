@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use headstart_merkle::DirectoryDigest;
 use headstart_project::{Config, ElementGraph, ElementId, Workspace};
 use headstart_sources::write_out;
 use headstart_yaml::{Mapping, quoted};
@@ -209,6 +210,8 @@ struct Planned {
     element: String,
     id: ElementId,
     directory: PathBuf,
+    /// What is put into it, once that is staged.
+    sources: Option<DirectoryDigest>,
 }
 
 impl Session {
@@ -238,30 +241,32 @@ impl Session {
         let targets = graph.targets().iter();
         let mut ids: Vec<ElementId> = targets.map(|id| source_element(graph, *id)).collect();
         ids.dedup();
-        let planned = self.plan(graph, &ids, request)?;
-        for plan in &planned {
-            if request.checkout {
-                self.sources.stage(&graph[plan.id], plan.id, &loaded.keys)?;
-            }
+        let mut planned = self.plan(graph, &ids, request)?;
+        for plan in planned.iter_mut().filter(|_| request.checkout) {
+            let element = &graph[plan.id];
+            plan.sources = Some(self.sources.stage(element, plan.id, &loaded.keys)?);
         }
         let mut opened = Vec::new();
         for plan in planned {
             let Planned {
                 element,
-                id,
                 directory,
+                sources,
+                ..
             } = plan;
-            if request.checkout && self.workspaces_locked().find(&element).is_some() {
-                self.close_workspace(&element, true)?;
-            }
-            if request.checkout {
-                let tree = self.sources.stage(&graph[id], id, &loaded.keys)?;
-                self.check_out(tree, &directory)?;
-            } else {
-                fs::create_dir_all(&directory).map_err(|error| io_error(&directory, error))?;
-            }
-            if request.checkout && directory.join(MARK).exists() {
-                tracing::warn!("{element}: its sources bring a {MARK}");
+            match sources {
+                Some(sources) => {
+                    if self.workspaces_locked().find(&element).is_some() {
+                        self.close_workspace(&element, true)?;
+                    }
+                    self.check_out(sources, &directory)?;
+                    if directory.join(MARK).exists() {
+                        tracing::warn!("{element}: its sources bring a {MARK}");
+                    }
+                }
+                None => {
+                    fs::create_dir_all(&directory).map_err(|error| io_error(&directory, error))?;
+                }
             }
             let mut workspaces = self.workspaces_locked();
             workspaces.mark(&element, &directory)?;
@@ -309,17 +314,14 @@ impl Session {
                 element: name.to_string(),
                 id: *id,
                 directory,
+                sources: None,
             });
         }
         Ok(planned)
     }
 
     /// Puts a tree in the place of a directory, in one step.
-    fn check_out(
-        &self,
-        tree: headstart_merkle::DirectoryDigest,
-        directory: &Path,
-    ) -> Result<(), SessionError> {
+    fn check_out(&self, tree: DirectoryDigest, directory: &Path) -> Result<(), SessionError> {
         let failed = |source| io_error(directory, source);
         let parent = directory.parent().unwrap_or(directory);
         fs::create_dir_all(parent).map_err(failed)?;

@@ -117,7 +117,7 @@ impl DiskBlobs {
 
     /// Whether a file of the right size lies where the object should.
     fn is_there(&self, digest: BlobDigest) -> Result<bool, StoreError> {
-        if is_empty_blob(digest) {
+        if digest.is_of_nothing() {
             return Ok(true);
         }
         // From the folder that is open already: most of the time goes into finding the way to it.
@@ -211,10 +211,6 @@ impl DiskBlobs {
     }
 }
 
-fn is_empty_blob(digest: BlobDigest) -> bool {
-    digest.size() == 0 && digest == BlobDigest::of(b"")
-}
-
 impl BlobStore for DiskBlobs {
     fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
         let missing = |digest: &BlobDigest| match self.is_there(*digest) {
@@ -229,7 +225,7 @@ impl BlobStore for DiskBlobs {
     }
 
     fn read(&self, digest: BlobDigest) -> Result<Bytes, StoreError> {
-        if is_empty_blob(digest) {
+        if digest.is_of_nothing() {
             return Ok(Bytes::new());
         }
         let failed = |error| StoreError::io(self.path(digest), error);
@@ -258,7 +254,7 @@ impl BlobStore for DiskBlobs {
     }
 
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
-        if is_empty_blob(digest) {
+        if digest.is_of_nothing() {
             return Ok(Box::new(io::empty()));
         }
         if !self.is_there(digest)? {
@@ -304,7 +300,7 @@ impl BlobStore for DiskBlobs {
 
 impl LocalBlobs for DiskBlobs {
     fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError> {
-        if is_empty_blob(digest) {
+        if digest.is_of_nothing() {
             self.keep_empty()?;
         }
         let object = self.path(digest);

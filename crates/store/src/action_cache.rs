@@ -101,6 +101,17 @@ where
     }
 }
 
+/// The blobs that a result itself names: files, Tree messages, and what the command wrote to its streams.
+pub fn named_blobs(result: &reapi::ActionResult) -> Vec<BlobDigest> {
+    let files = result.output_files.iter().map(|file| &file.digest);
+    let directories = result.output_directories.iter();
+    let trees = directories.map(|directory| &directory.tree_digest);
+    let streams = [&result.stdout_digest, &result.stderr_digest];
+    let digests = files.chain(trees).chain(streams).flatten();
+    let digests = digests.filter_map(|digest| BlobDigest::try_from(digest).ok());
+    digests.collect()
+}
+
 /// Whether all that `result` refers to is in `blobs`.
 fn is_complete<S: BlobStore + ?Sized>(
     result: &reapi::ActionResult,

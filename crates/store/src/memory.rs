@@ -18,7 +18,7 @@ pub struct MemoryBlobs(Shared<BlobDigest, Bytes>);
 
 impl MemoryBlobs {
     fn find(&self, digest: BlobDigest) -> Option<Bytes> {
-        if digest.size() == 0 && digest == BlobDigest::of(b"") {
+        if digest.is_of_nothing() {
             return Some(Bytes::new());
         }
         self.0

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headstart_hostfs::{Capture, HostError, Place, Wanted};
-use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode};
+use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode, tree_blobs};
 use headstart_reapi::localcas;
 use headstart_reapi::localcas::local_content_addressable_storage_server::LocalContentAddressableStorage;
 use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
@@ -223,7 +223,7 @@ impl LocalContentAddressableStorage for LocalCasService {
             return Ok(Response::new(localcas::UploadTreeResponse {}));
         }
         let executor = tenant.executor().clone();
-        let blobs = blocking(move || trees::blobs(root, executor.directories())).await?;
+        let blobs = blocking(move || tree_blobs(executor.directories(), root, true)).await?;
         let blobs = blobs.map_err(|error| status::of_tree(&error))?;
         match hand_over(&tenant, blobs).await?.first() {
             None => Ok(Response::new(localcas::UploadTreeResponse {})),

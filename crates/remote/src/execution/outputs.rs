@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
 use headstart_reapi::{Message, reapi};
-use headstart_store::{BlobStore, StoreError, read_message};
+use headstart_store::{BlobStore, StoreError, named_blobs, read_message};
 
 use crate::error::RemoteError;
 use crate::remote::{Remote, blocking};
@@ -52,13 +52,21 @@ fn files_of(trees: &[BlobDigest], store: &dyn BlobStore) -> Result<Vec<BlobDiges
     let mut files = Vec::new();
     for tree in trees {
         let tree: reapi::Tree = read_message(store, *tree, "a Tree")?;
-        for directory in tree.root.iter().chain(&tree.children) {
+        for directory in directories(&tree) {
             store.write(directory.encode_to_vec().into())?;
-            let digests = directory.files.iter();
-            files.extend(digests.filter_map(|file| Digest::required(file.digest.as_ref()).ok()));
+            files.extend(contents(directory));
         }
     }
     Ok(files)
+}
+
+fn directories(tree: &reapi::Tree) -> impl Iterator<Item = &reapi::Directory> {
+    tree.root.iter().chain(&tree.children)
+}
+
+fn contents(directory: &reapi::Directory) -> impl Iterator<Item = BlobDigest> {
+    let digests = directory.files.iter().map(|file| file.digest.as_ref());
+    digests.filter_map(|digest| Digest::required(digest).ok())
 }
 
 /// The blobs that a result refers to, as far as they are here.
@@ -66,24 +74,13 @@ pub(super) fn blobs(
     result: &reapi::ActionResult,
     store: &dyn BlobStore,
 ) -> Result<Vec<BlobDigest>, StoreError> {
-    let files = result.output_files.iter().map(|file| &file.digest);
-    let directories = &result.output_directories;
-    let named = files
-        .chain(directories.iter().map(|directory| &directory.tree_digest))
-        .chain([&result.stdout_digest, &result.stderr_digest]);
-    let named = named.filter_map(Option::as_ref);
-    let mut blobs: Vec<_> = named
-        .filter_map(|digest| Digest::try_from(digest).ok())
-        .collect();
-    let trees = directories
-        .iter()
-        .map(|directory| directory.tree_digest.as_ref());
-    for tree in trees.filter_map(|digest| BlobDigest::required(digest).ok()) {
+    let mut blobs = named_blobs(result);
+    for directory in &result.output_directories {
+        let Ok(tree) = BlobDigest::required(directory.tree_digest.as_ref()) else {
+            continue;
+        };
         let tree: reapi::Tree = read_message(store, tree, "a Tree")?;
-        for directory in tree.root.iter().chain(&tree.children) {
-            let digests = directory.files.iter().map(|file| file.digest.as_ref());
-            blobs.extend(digests.filter_map(|digest| Digest::required(digest).ok()));
-        }
+        blobs.extend(directories(&tree).flat_map(contents));
     }
     Ok(blobs)
 }
