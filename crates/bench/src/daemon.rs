@@ -62,6 +62,7 @@ pub(crate) fn serve_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
     let options = CasdOptions {
         directory: folder.join("cache"),
         addresses: vec![Address::Unix(folder.join("socket"))],
+        credentials: headstart_casd::Credentials::default(),
         socket_mode: None,
         jobs: available_parallelism().map_or(1, usize::from),
         limits: Limits::default(),

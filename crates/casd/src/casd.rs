@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_daemon::{
-    Audience, Instances, LocalExecutor, Parents, Premises, Resources, Server, Tenant,
+    Audience, Credentials, Guard, Instances, InvalidCredentials, LocalExecutor, Parents, Premises,
+    Resources, Server, Tenant,
 };
 use headstart_execution::CancellationToken;
 use headstart_sandbox::{InitProgram, NativeSandbox};
@@ -35,6 +36,8 @@ pub struct CasdOptions {
     pub directory: PathBuf,
     /// Where to listen.
     pub addresses: Vec<Address>,
+    /// Who may use what is not a unix socket.
+    pub credentials: Credentials,
     /// The mode of unix sockets.
     pub socket_mode: Option<u32>,
     /// How many actions run at a time.
@@ -56,6 +59,9 @@ pub enum CasdError {
     /// What is to stand behind it can't.
     #[error(transparent)]
     Servers(#[from] InvalidServers),
+    /// Nobody can be let in.
+    #[error(transparent)]
+    Credentials(#[from] InvalidCredentials),
     /// An address can't be listened at.
     #[error("{address} can't be listened at: {source}")]
     Listen {
@@ -76,6 +82,7 @@ pub enum CasdError {
 
 /// Serves a cache directory until `stop` is cancelled.
 pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), CasdError> {
+    let guard = Guard::open(&options.credentials)?;
     let layout = Layout::new(&options.directory);
     let store = DiskBlobs::open_limited(&layout, options.limits)?;
     tokio::spawn(tidy(store.clone(), stop.clone()));
@@ -128,9 +135,10 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
             }
             Address::Tcp(host) => {
                 let listener = listen::tcp(host).await.map_err(failed)?;
+                let audience = Audience::Network(guard.clone());
                 servers.spawn(async move {
                     let connections = TcpListenerStream::new(listener);
-                    let served = server.serve(Audience::Network, connections, stop).await;
+                    let served = server.serve(audience, connections, stop).await;
                     served.map_err(|source| CasdError::Served { address, source })
                 });
             }

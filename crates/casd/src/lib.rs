@@ -15,6 +15,7 @@ mod runner;
 
 pub use address::{Address, InvalidAddress};
 pub use casd::{CasdError, CasdOptions, serve};
+pub use headstart_daemon::Credentials;
 pub use headstart_remote::{Pem, RemoteSettings, TokenFile};
 pub use headstart_store_disk::Limits;
 pub use proxies::{Behind, InvalidServers};

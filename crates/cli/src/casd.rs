@@ -1,6 +1,7 @@
 //! `headstart casd`: the daemon, with the command line of buildbox-casd.
 
 mod behind;
+mod credentials;
 mod options;
 
 use std::ffi::OsString;

@@ -12,6 +12,7 @@ mod authority;
 mod endpoint;
 mod executor;
 mod farm;
+mod guard;
 mod inside;
 mod instances;
 mod parents;
@@ -27,6 +28,7 @@ mod trees;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources, ShellRequest};
+pub use guard::{Credentials, Guard, InvalidCredentials};
 pub use instances::Instances;
 pub use parents::{ParentRun, Parents};
 pub use premises::{DiskUsage, Premises, StageWanted, StagedTree};

@@ -1,5 +1,6 @@
 //! The services, put together for those that they are offered to.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use headstart_store::Assets;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::service::{InterceptorLayer, Routes};
 use tonic::transport::server::{Connected, Server as Transport};
 
 use crate::authority::Mended;
+use crate::guard::Guard;
 use crate::instances::Instances;
 use crate::premises::Premises;
 use crate::services::{
@@ -40,8 +42,8 @@ const GRACE: Duration = Duration::from_millis(300);
 pub enum Audience {
     /// Build tools on this machine, who may name its files.
     Machine(Arc<dyn Premises>),
-    /// Whoever can connect.
-    Network,
+    /// Whoever can connect, and is let in.
+    Network(Guard),
 }
 
 /// A server for build tools.
@@ -69,10 +71,28 @@ impl Server {
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         C::ConnectInfo: Clone + Send + Sync + 'static,
     {
-        let clients = match audience {
-            Audience::Machine(premises) => Clients::OnTheMachine(premises),
-            Audience::Network => Clients::Anywhere,
-        };
+        let told = stop.clone().cancelled_owned();
+        match audience {
+            Audience::Machine(premises) => {
+                let routes = self.routes(Clients::OnTheMachine(premises)).await;
+                // Only names of unix sockets need it; what is encrypted could not be mended.
+                let connections = connections.map(|stream| stream.map(Mended::new));
+                let router = transport().add_routes(routes);
+                until(stop, router.serve_with_incoming_shutdown(connections, told)).await
+            }
+            Audience::Network(guard) => {
+                let routes = self.routes(Clients::Anywhere).await;
+                let mut server = guard
+                    .encrypt(transport().tcp_nodelay(true))?
+                    .layer(InterceptorLayer::new(guard));
+                let router = server.add_routes(routes);
+                until(stop, router.serve_with_incoming_shutdown(connections, told)).await
+            }
+        }
+    }
+
+    /// All services.
+    async fn routes(self, clients: Clients) -> Routes {
         let assets = AssetService::new(self.instances.clone(), self.assets);
         let mut routes = routes(&self.instances, clients)
             .add_service(FetchServer::new(assets.clone()))
@@ -91,19 +111,22 @@ impl Server {
                 tracing::warn!(%error, "the server can't tell of itself");
             }
         }
-        let ended = stop.clone();
-        let connections = connections.map(|stream| stream.map(Mended::new));
-        let serving = transport()
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
-        tokio::select! {
-            served = serving => served,
-            // Clients that have gone to sleep don't hang up.
-            () = async {
-                ended.cancelled().await;
-                tokio::time::sleep(GRACE).await;
-            } => Ok(()),
-        }
+        routes
+    }
+}
+
+/// Serves until the end, and a moment longer for calls that are under way.
+async fn until<E>(
+    stop: CancellationToken,
+    serving: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    tokio::select! {
+        served = serving => served,
+        // Clients that have gone to sleep don't hang up.
+        () = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        } => Ok(()),
     }
 }
 

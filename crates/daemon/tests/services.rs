@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headstart_daemon::{Audience, Instances, LocalExecutor, Resources, Server, Tenant};
+use headstart_daemon::{Audience, Guard, Instances, LocalExecutor, Resources, Server, Tenant};
 use headstart_execution::{
     BoxFuture, CancellationToken, Sandbox, SandboxError, SandboxOutcome, SandboxRequest,
 };
@@ -79,7 +79,11 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
         let connections = UnixListenerStream::new(UnixListener::bind(&socket).unwrap());
-        tokio::spawn(server.serve(Audience::Network, connections, stop.clone()));
+        tokio::spawn(server.serve(
+            Audience::Network(Guard::default()),
+            connections,
+            stop.clone(),
+        ));
         let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
         Self {
             store,

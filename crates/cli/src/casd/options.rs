@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 use headstart_casd::{Address, CasdOptions, Limits};
 
-use super::behind;
+use super::{behind, credentials};
 
 /// What `--version` prints: the version of buildbox-casd that is stood in for, and our own.
 pub(crate) const VERSION: &str = concat!(
@@ -69,6 +69,7 @@ fn command() -> Command {
             )
             .action(ArgAction::Append),
         )
+        .args(credentials::arguments())
         .arg(value(
             "unix-socket-mode",
             "OCTAL",
@@ -161,12 +162,14 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
     if matches.get_flag("version") {
         return Ok(Parsed::Version);
     }
+    let addresses = addresses(&matches)?;
     let options = CasdOptions {
         directory: matches
             .get_one::<PathBuf>("directory")
             .cloned()
             .unwrap_or_default(),
-        addresses: addresses(&matches)?,
+        credentials: credentials::files(&matches, &addresses)?,
+        addresses,
         socket_mode: read(&matches, "unix-socket-mode", "an octal mode", |text| {
             u32::from_str_radix(text, 8).ok()
         })?,
@@ -252,7 +255,11 @@ pub(super) fn read<T>(
 
 pub(super) fn invalid(name: &str, text: &str, expected: &str) -> Error {
     let message = format!("--{name}: {text:?} can't be used: expected {expected}\n");
-    command().error(ErrorKind::InvalidValue, message)
+    wrong(ErrorKind::InvalidValue, message)
+}
+
+pub(super) fn wrong(kind: ErrorKind, message: impl std::fmt::Display) -> Error {
+    command().error(kind, message)
 }
 
 /// A number of bytes; K, M, G and T stand for powers of 1000, as in buildbox-casd.
@@ -337,6 +344,8 @@ mod tests {
                 "casd --remote=http://h --retry-limit=few /c",
                 "--retry-limit",
             ),
+            ("casd --bind-tls-cert=/c /c", "--bind-tls-key"),
+            ("casd --bind=unix:/s --bind-tokens=/t /c", "none is bound"),
             ("casd --no-such /c", "--no-such"),
             ("casd", "CACHE"),
         ] {

@@ -6,3 +6,4 @@ mod farm;
 mod gone;
 mod proxies;
 mod records;
+mod secured;

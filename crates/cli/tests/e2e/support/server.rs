@@ -23,6 +23,13 @@ impl Server {
         Self::start(env!("CARGO_BIN_EXE_headstart").into(), &["casd"])
     }
 
+    /// Ours, with further arguments.
+    pub(crate) fn ours_with(arguments: &[String]) -> Self {
+        let arguments = arguments.iter().map(String::as_str);
+        let all: Vec<_> = ["casd"].into_iter().chain(arguments).collect();
+        Self::start(env!("CARGO_BIN_EXE_headstart").into(), &all)
+    }
+
     /// The real buildbox-casd.
     pub(crate) fn real() -> Self {
         let folder = std::env::var_os("HEADSTART_CASD")
