@@ -247,6 +247,9 @@ mod tests {
     use super::*;
     use crate::path::Name;
 
+    /// A wire type.
+    const FIXED_32: u8 = 5;
+
     fn file(name: &str) -> reapi::FileNode {
         let digest = BlobDigest::of(name.as_bytes());
         reapi::FileNode {
@@ -275,6 +278,22 @@ mod tests {
         let directory = Directory::decode(&bytes).unwrap();
         assert_eq!(directory.encode(), bytes);
         assert_eq!(directory.properties.get("SubtreeReadOnly"), Some("true"));
+    }
+
+    #[test]
+    fn a_known_field_of_another_type_is_not_passed_over() {
+        for bytes in [
+            // A file list, a file's name, and a properties list, as four bytes each.
+            &[FIXED_32 | 1 << 3, 0, 0, 0, 0][..],
+            &[1 << 3 | 2, 5, FIXED_32 | 1 << 3, 0, 0, 0, 0],
+            &[FIXED_32 | 5 << 3, 0, 0, 0, 0],
+        ] {
+            reapi::Directory::decode(bytes).unwrap_err();
+            let error = Directory::decode(bytes).unwrap_err().to_string();
+            assert!(error.contains("type is wrong"), "{error}");
+        }
+        let unknown = [FIXED_32 | 9 << 3, 0, 0, 0, 0];
+        assert_eq!(Directory::decode(&unknown).unwrap(), Directory::default());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use headstart_reapi::Message;
 use headstart_reapi::buildstream::SpeculativeActions as Wire;
 use headstart_reapi::buildstream::speculative_actions as wire;
 
-use crate::message::{BaseAction, Fingerprint, NamedTree, Owned, SpeculativeActions, Trees};
+use crate::message::{BaseAction, Fingerprint, NamedTree, Owned, SELF, SpeculativeActions, Trees};
 use crate::origin::ElementId;
 use crate::storage::SpeculationError;
 use crate::table::{Candidate, Exception, Kind, Rule, RuleId, Table};
@@ -70,10 +70,12 @@ impl SpeculativeActions {
                 digest: Some(named.tree.into()),
             })
             .collect();
-        message.trees = Some(digests(self.trees.values().copied()));
-        let owners = self.trees.keys();
-        message.tree_owners = owners
-            .map(|(element, owned)| element * 2 + u32::from(*owned == Owned::Artifact))
+        let root = (SELF, Owned::Root);
+        message.root = self.trees.get(&root).map(|tree| (*tree).into());
+        let owned = || self.trees.iter().filter(|(key, _)| **key != root);
+        message.trees = Some(digests(owned().map(|(_, tree)| *tree)));
+        message.tree_owners = owned()
+            .map(|((element, owned), _)| element * 2 + u32::from(*owned == Owned::Artifact))
             .collect();
         message.contents = Some(digests(writer.contents.into_iter()));
         message.strings = writer.strings;
@@ -412,6 +414,10 @@ fn read_trees(message: &Wire) -> Result<Trees, SpeculationError> {
             _ => Owned::Artifact,
         };
         trees.insert((element, owned), tree);
+    }
+    if let Some(root) = &message.root {
+        let root = Digest::try_from(root).map_err(|error| invalid(&error.to_string()))?;
+        trees.insert((SELF, Owned::Root), root);
     }
     Ok(trees)
 }

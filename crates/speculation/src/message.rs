@@ -36,14 +36,19 @@ pub struct SpeculativeActions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
 
-/// Sources and artifacts of elements, as they were, by the element's place.
+/// Trees of elements, as they were, by the element's place.
 pub(crate) type Trees = BTreeMap<(u32, Owned), DirectoryDigest>;
+
+/// The element itself, in the list of elements.
+pub(crate) const SELF: u32 = 0;
 
 /// Which of an element's trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owned {
     Sources,
     Artifact,
+    /// What its own commands ran in.
+    Root,
 }
 
 /// A recorded action, as it was.

@@ -1,7 +1,7 @@
 //! Headers that an edit adds or takes away, which no earlier call had among its inputs, or has any
 //! more.
 
-use crate::support::{Calls, Place};
+use crate::support::{Calls, Place, VERSIONED};
 
 /// base.bst ← app.bst: base installs all its headers as they are.
 const PROJECT: &str = r"
@@ -173,4 +173,20 @@ fn a_header_beside_the_file_that_includes_it_comes_first() {
     let again = place.build_compared("app.bst", "full");
     // two.c includes it in angle brackets, and does not look there.
     assert_eq!(again.calls("app.bst"), Calls::foreseen(3));
+}
+
+#[test]
+fn a_directory_of_headers_of_another_version_is_foreseen_in_inputs_and_arguments() {
+    let place = Place::new(VERSIONED);
+    place.build("app.bst", "full");
+    place.edit("elements/base.bst", "base-1.9", "base-1.10");
+    let moved = place.build_compared("app.bst", "full");
+    assert_eq!(moved.calls("app.bst"), Calls::foreseen(2));
+    place.edit("elements/base.bst", "base-1.10", "base-2");
+    place.write("files/base/base.h", "#include \"detail/new.h\"\n");
+    place.write("files/base/new.h", "#include <detail/detail.h>\n");
+    let install = "install -D -m 644 new.h \"%{install-root}%{folder}/detail/new.h\"";
+    place.edit("elements/base.bst", "- echo", &format!("- {install}\n  - echo"));
+    let edited = place.build_compared("app.bst", "full");
+    assert_eq!(edited.calls("app.bst"), Calls::foreseen(2));
 }

@@ -13,7 +13,7 @@ mod upstream;
 pub(crate) use buildstream::{BuildStream, python};
 pub(crate) use compiler::copy_links;
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
-pub(crate) use projects::{CHAIN, GENERATED};
+pub(crate) use projects::{CHAIN, GENERATED, VERSIONED};
 pub(crate) use report::{Calls, Report};
 pub(crate) use server::Server;
 pub(crate) use terminal::{at_terminal, line};

@@ -2,7 +2,7 @@
 //!
 //! Input trees are read by the ten thousands, so nothing is copied that the result does not keep.
 //! Field numbers are those of the REAPI's `Directory`; what is not known is passed over, as
-//! protobuf asks.
+//! protobuf asks, but not what is known and of another type: it would be lost.
 
 use headstart_reapi::{Message, reapi};
 
@@ -56,7 +56,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Directory, InvalidDirectory> {
                 properties = read_properties(bytes)?;
                 continue;
             }
-            _ => continue,
+            (number, _) => {
+                unknown(number, &[FILES, DIRECTORIES, SYMLINKS, PROPERTIES])?;
+                continue;
+            }
         };
         match last[list].replace(name) {
             Some(last) if last > name => return Err(InvalidDirectory::Order(name.to_owned())),
@@ -159,7 +162,7 @@ fn file(bytes: &[u8]) -> Result<(&str, Node), InvalidDirectory> {
             (DIGEST, Value::Bytes(bytes)) => digest.read(bytes)?,
             (EXECUTABLE, Value::Varint(value)) => executable = value != 0,
             (FILE_PROPERTIES, Value::Bytes(bytes)) => properties = read_properties(bytes)?,
-            _ => {}
+            (number, _) => unknown(number, &[NAME, DIGEST, EXECUTABLE, FILE_PROPERTIES])?,
         }
     }
     let node = FileNode {
@@ -177,7 +180,7 @@ fn symlink(bytes: &[u8]) -> Result<(&str, Node), InvalidDirectory> {
             (NAME, Value::Bytes(bytes)) => name = text(bytes)?,
             (TARGET, Value::Bytes(bytes)) => link.target = text(bytes)?.into(),
             (LINK_PROPERTIES, Value::Bytes(bytes)) => link.properties = read_properties(bytes)?,
-            _ => {}
+            (number, _) => unknown(number, &[NAME, TARGET, LINK_PROPERTIES])?,
         }
     }
     Ok((name, Node::Symlink(link)))
@@ -190,7 +193,7 @@ fn named_digest(bytes: &[u8]) -> Result<(&str, WireDigest<'_>), InvalidDirectory
         match field? {
             (NAME, Value::Bytes(bytes)) => name = text(bytes)?,
             (DIGEST, Value::Bytes(bytes)) => digest.read(bytes)?,
-            _ => {}
+            (number, _) => unknown(number, &[NAME, DIGEST])?,
         }
     }
     Ok((name, digest))
@@ -211,7 +214,7 @@ impl<'a> WireDigest<'a> {
             match field? {
                 (HASH, Value::Bytes(bytes)) => self.hash = bytes,
                 (SIZE, Value::Varint(value)) => self.size = value as i64,
-                _ => {}
+                (number, _) => unknown(number, &[HASH, SIZE])?,
             }
         }
         Ok(())
@@ -230,6 +233,14 @@ fn read_properties(bytes: &[u8]) -> Result<Properties, InvalidDirectory> {
     let message = reapi::NodeProperties::decode(bytes);
     let message = message.map_err(|error| InvalidDirectory::Protobuf(error.to_string()))?;
     Ok(Properties::from_message(Some(message)))
+}
+
+/// Passes over a field that is none of the `known`: of these it has not the type that it should have.
+fn unknown(number: u32, known: &[u32]) -> Result<(), InvalidDirectory> {
+    match known.contains(&number) {
+        true => Err(broken("a field's type is wrong")),
+        false => Ok(()),
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, InvalidDirectory> {

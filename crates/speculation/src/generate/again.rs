@@ -11,7 +11,7 @@ use crate::message::{Fingerprint, SpeculativeActions};
 use crate::origin::ElementId;
 
 /// To be changed whenever the same build leaves another record than it did.
-const GENERATOR: &str = "1";
+const GENERATOR: &str = "2";
 
 /// What [`generate`](super::generate) would give, if `earlier` is known to follow from the same build
 /// but for how long its actions ran.

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node, TreePath};
 
 use super::outputs::{Output, OutputIndex};
-use super::rules::{Rules, SELF};
+use super::rules::Rules;
 use super::suffix::Suffixes;
 use super::view::{Of, Place, View};
 use super::{Recorded, archive};
+use crate::message::SELF;
 use crate::mode::Mode;
 use crate::storage::{MAX_DEPTH, SpeculationError, content, directory};
 use crate::table::{Candidate, DirId, Finger, Kind, RuleId, Table, TableBuilder};

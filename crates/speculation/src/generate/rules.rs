@@ -7,13 +7,10 @@ use headstart_merkle::{ActionDigest, BlobDigest, DirectoryDigest, Name, TreePath
 
 use super::Generation;
 use super::view::{Found, Of};
-use crate::message::{Owned, SpeculativeActions, Trees};
+use crate::message::{Owned, SELF, SpeculativeActions, Trees};
 use crate::mode::Mode;
 use crate::origin::ElementId;
 use crate::table::{Candidate, Kind, Rule, RuleId};
-
-/// The element itself, in the list of elements.
-pub(crate) const SELF: u32 = 0;
 
 pub(crate) struct Rules<'a> {
     build: &'a Generation,
@@ -67,6 +64,9 @@ impl<'a> Rules<'a> {
         if let Some(sources) = &build.sources {
             add((SELF, Owned::Sources), sources.tree);
         }
+        if let Some(root) = build.root {
+            add((SELF, Owned::Root), root);
+        }
         for dependency in &build.dependencies {
             if let Some(place) = self.element_places.get(&dependency.element) {
                 add((*place, Owned::Artifact), dependency.tree);
@@ -76,7 +76,9 @@ impl<'a> Rules<'a> {
             };
             for ((element, owned), tree) in &message.trees {
                 let element = &message.elements[*element as usize];
-                if let Some(place) = self.element_places.get(element) {
+                if *owned != Owned::Root
+                    && let Some(place) = self.element_places.get(element)
+                {
                     add((*place, *owned), *tree);
                 }
             }

@@ -6,7 +6,7 @@ use headstart_execution::ActionSpec;
 use headstart_merkle::DirectoryDigest;
 
 use super::Primer;
-use super::adapt;
+use super::adapt::{self, Replacements};
 use super::batch::Batch;
 use super::jobs::{Inputs, Job, JobState};
 use super::knowledge::ActionFact;
@@ -94,12 +94,16 @@ impl Primer {
         }
     }
 
-    /// Compares the next trees in which files may be new; the actions that these may concern are looked
-    /// at again. Says whether there was something to do.
+    /// Compares the next trees in which files may be new; the actions that this may concern are looked at
+    /// again. Says whether there was something to do.
     fn compare_next(&mut self, store: &dyn Storage) -> bool {
-        let Some((plan, concerned)) = self.shadows.compare_next(store) else {
+        let Some(plan) = self.shadows.next_behind() else {
             return false;
         };
+        let source = self.shapes.plans[plan as usize].source();
+        let concerned = self
+            .shadows
+            .compare(plan, &source, &mut self.knowledge, store);
         let element = self.shapes.plans[plan as usize].elements[0];
         if let Some(known) = self.elements.get(&element).filter(|_| concerned) {
             let jobs = known.jobs.iter().copied();
@@ -177,7 +181,8 @@ impl Primer {
         };
         let is_adapted = matches!(job.state, JobState::Adapted(_));
         let concerned = self.shadows.concern(job.plan, job.base_root, store)?;
-        let is_adapted = is_adapted && !concerned;
+        let is_moved = self.shadows.moved(job.plan).is_some();
+        let is_adapted = is_adapted && !concerned && !is_moved;
         if is_adapted && today.is_some() && today == job.adapted_to && texts.is_empty() {
             return Ok(());
         }
@@ -186,10 +191,12 @@ impl Primer {
             self.refute(id);
             return Ok(());
         };
-        let is_as_it_was = root == Some(base_root) && texts.is_empty();
+        let (root, paths) = self.where_it_is_today(id, root, store)?;
+        let is_as_it_was = root == Some(base_root) && texts.is_empty() && paths.is_empty();
         let change = adapt::Change {
             input_root: root,
             texts: &texts,
+            paths: &paths,
         };
         let action = match is_as_it_was {
             true => base,
@@ -198,10 +205,27 @@ impl Primer {
         self.predict(id, action, store);
         // Where directives have changed, more than the tree decides what is included.
         let job = &mut self.jobs[id as usize];
-        let changes = concerned || self.shapes.changes_includes(job.root);
+        let changes = concerned || is_moved || self.shapes.changes_includes(job.root);
         let only_the_tree = texts.is_empty() && !changes;
         job.adapted_to = today.filter(|_| only_the_tree);
         Ok(())
+    }
+
+    /// The input tree with directories called what they are today, and the same of paths that may be in
+    /// the command.
+    fn where_it_is_today(
+        &self,
+        id: JobId,
+        root: Option<DirectoryDigest>,
+        store: &dyn Storage,
+    ) -> Looked<(Option<DirectoryDigest>, Replacements)> {
+        let job = &self.jobs[id as usize];
+        let Some(moved) = self.shadows.moved(job.plan) else {
+            return Ok((root, Replacements::new()));
+        };
+        let spec = ActionSpec::read(job.base, store.blobs()).map_err(SpeculationError::from)?;
+        let root = root.map(|root| moved.apply(root, store)).transpose()?;
+        Ok((root, moved.paths(&spec)))
     }
 
     /// Whether all actions that must not have changed have not.

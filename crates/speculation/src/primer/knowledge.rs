@@ -7,6 +7,7 @@ use headstart_execution::ActionSpec;
 use headstart_merkle::{ActionDigest, Directory, DirectoryDigest, Node, TreePath};
 use headstart_store::StoredResult;
 
+use super::compare::{Comparison, Pair};
 use crate::origin::ElementId;
 use crate::outputs::Outputs;
 use crate::storage::{SpeculationError, Storage, directory_at};
@@ -104,6 +105,7 @@ pub(crate) struct Knowledge {
     /// Actions as they were, what is known of which may be about to change.
     doubtful: HashSet<(ElementNo, ActionDigest)>,
     directories: HashMap<(DirectoryDigest, TreePath), Option<Arc<Directory>>>,
+    comparisons: HashMap<Pair, Arc<Comparison>>,
 }
 
 impl Knowledge {
@@ -245,6 +247,13 @@ impl Knowledge {
         let found = directory_at(store, tree, path)?;
         self.directories.insert(key, found.clone());
         Ok(found)
+    }
+
+    /// What differs between a tree as it was and as it is, remembered. Of a tree that is not there any
+    /// more nobody knows.
+    pub(crate) fn comparison(&mut self, pair: Pair, store: &dyn Storage) -> Arc<Comparison> {
+        let compare = || Comparison::of(pair, store).unwrap_or_default().into();
+        Arc::clone(self.comparisons.entry(pair).or_insert_with(compare))
     }
 
     fn facts(&self, element: ElementNo) -> &Facts {

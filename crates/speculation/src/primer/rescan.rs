@@ -523,7 +523,9 @@ impl Source<'_> {
             let Known::Tree(tree) = knowledge.tree(self.key(candidate)) else {
                 continue;
             };
-            let path = candidate.directory.join(below).child(name);
+            let moved = self.moved(candidate, tree, knowledge, store);
+            let directory = moved.as_ref().unwrap_or(&candidate.directory);
+            let path = directory.join(below).child(name);
             if let Some(node @ Node::File(_)) = lookup(store, tree, &path, true)? {
                 return Ok(Some(node));
             }

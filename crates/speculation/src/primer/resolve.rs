@@ -1,8 +1,9 @@
 //! What stands today where a file came from: it is there, it is gone, or it is not known yet.
 
-use headstart_merkle::{ActionDigest, DirectoryDigest, Name, Node};
+use headstart_merkle::{ActionDigest, DirectoryDigest, Name, Node, TreePath};
 
 use super::knowledge::{ActionFact, ElementNo, Key, Knowledge, Known};
+use super::moves::may_move;
 use crate::message::{Owned, SpeculativeActions};
 use crate::storage::{SpeculationError, Storage, lookup};
 use crate::table::{Candidate, Kind, Rule, RuleId};
@@ -57,13 +58,32 @@ impl Source<'_> {
 
     /// Whether what a candidate is in is as it was.
     fn is_same(&self, candidate: &Candidate, today: DirectoryDigest) -> bool {
+        self.was(candidate) == Some(today)
+    }
+
+    /// The tree that a candidate is in, as it was.
+    fn was(&self, candidate: &Candidate) -> Option<DirectoryDigest> {
         let owned = match candidate.kind {
             Kind::Source => Owned::Sources,
             Kind::Artifact => Owned::Artifact,
-            Kind::Action(_) | Kind::Root => return false,
+            Kind::Root => Owned::Root,
+            Kind::Action(_) => return None,
         };
         let was = self.message.trees.get(&(candidate.element, owned));
-        was == Some(&today)
+        was.copied()
+    }
+
+    /// The directory of a candidate in today's tree, if it is there as that of another version.
+    pub(crate) fn moved(
+        &self,
+        candidate: &Candidate,
+        today: DirectoryDigest,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> Option<TreePath> {
+        let was = self.was(candidate).filter(|_| may_move(candidate.kind))?;
+        let comparison = knowledge.comparison((was, today), store);
+        comparison.moves.today(&candidate.directory)
     }
 
     /// What is known of the files of `rule`, all candidates of which are in trees, without looking
@@ -190,12 +210,19 @@ impl Source<'_> {
                 }
                 Known::Tree(tree) => tree,
             };
-            let directory = knowledge.directory(tree, &candidate.directory, store)?;
+            let mut at = candidate.directory.clone();
+            let mut directory = knowledge.directory(tree, &at, store)?;
+            if directory.is_none()
+                && let Some(moved) = self.moved(candidate, tree, knowledge, store)
+            {
+                directory = knowledge.directory(tree, &moved, store)?;
+                at = moved;
+            }
             let there = candidate.name.as_ref().unwrap_or(name);
             let node = directory.and_then(|directory| directory.entries.get(there).cloned());
             match (&node, base) {
                 (Some(Node::Symlink(_)), Node::File(_)) => {
-                    lookup(store, tree, &candidate.path(name), true)?
+                    lookup(store, tree, &at.child(there), true)?
                 }
                 _ => node,
             }

@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use headstart_merkle::{Difference, DirectoryDigest, Name, Node, TreePath, Visit, diff, walk};
+use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
 
+use super::compare::Pair;
 use super::knowledge::{Key, Knowledge, Known};
+use super::moves::Moved;
 use super::resolve::Source;
 use crate::includes::{Include, Includes, may_include};
 use crate::message::Owned;
@@ -29,14 +31,11 @@ pub(crate) struct Shadows {
     /// Plans that somebody needs.
     needed: HashSet<u32>,
     /// Trees of plans that have not been compared yet, as they were and as they are.
-    pending: BTreeMap<u32, Vec<Pair>>,
-    /// What came of it, and of what is to be compared for several plans.
+    pending: BTreeMap<u32, Vec<(Key, Pair)>>,
+    /// What came of it.
     newcomers: HashMap<u32, Newcomers>,
-    compared: HashMap<Pair, Arc<BTreeSet<Name>>>,
+    moved: HashMap<u32, Moved>,
 }
-
-/// A tree as it was and as it is.
-type Pair = (DirectoryDigest, DirectoryDigest);
 
 /// Names of files that today's trees of a plan have where the recorded ones had none.
 #[derive(Default)]
@@ -57,12 +56,14 @@ impl Shadows {
             let key = match owned {
                 Owned::Sources => Key::Sources(element),
                 Owned::Artifact => Key::Artifact(element),
+                Owned::Root => Key::Root(element),
             };
             self.plans.entry(key).or_default().push((plan, *was));
             if let Known::Tree(is) = knowledge.tree(key)
                 && *was != is
             {
-                self.pending.entry(plan).or_default().push((*was, is));
+                let pairs = self.pending.entry(plan).or_default();
+                pairs.push((key, (*was, is)));
             }
         }
     }
@@ -71,7 +72,8 @@ impl Shadows {
     pub(super) fn learn(&mut self, key: Key, is: DirectoryDigest) {
         for (plan, was) in self.plans.get(&key).into_iter().flatten() {
             if *was != is && self.needed.contains(plan) {
-                self.pending.entry(*plan).or_default().push((*was, is));
+                let pairs = self.pending.entry(*plan).or_default();
+                pairs.push((key, (*was, is)));
             }
         }
     }
@@ -86,22 +88,39 @@ impl Shadows {
         !self.pending.contains_key(&plan)
     }
 
-    /// Compares the trees of one plan; gives it, and whether there are new files that may concern its
-    /// actions. `None` if nothing is left to be compared.
-    pub(super) fn compare_next(&mut self, store: &dyn Storage) -> Option<(u32, bool)> {
-        let (plan, pairs) = self.pending.pop_first()?;
-        for pair in pairs {
-            // A tree that was may be gone: then nobody knows what is new.
-            let compare = || added(pair.0, pair.1, store).unwrap_or_default().into();
-            let names = Arc::clone(self.compared.entry(pair).or_insert_with(compare));
-            if !names.is_empty() {
+    /// The next plan with trees that have not been compared.
+    pub(super) fn next_behind(&self) -> Option<u32> {
+        self.pending.first_key_value().map(|(plan, _)| *plan)
+    }
+
+    /// Compares the trees of a plan; says whether there are new files or directories of other versions,
+    /// which may concern its actions.
+    pub(super) fn compare(
+        &mut self,
+        plan: u32,
+        source: &Source<'_>,
+        knowledge: &mut Knowledge,
+        store: &dyn Storage,
+    ) -> bool {
+        for (key, pair) in self.pending.remove(&plan).unwrap_or_default() {
+            let comparison = knowledge.comparison(pair, store);
+            if !comparison.added.is_empty() {
                 let newcomers = self.newcomers.entry(plan).or_default();
-                newcomers.names.extend(names.iter().cloned());
+                newcomers.names.extend(comparison.added.iter().cloned());
                 newcomers.concerned.clear();
                 newcomers.directives.clear();
             }
+            if !comparison.moves.is_empty() {
+                let moved = self.moved.entry(plan).or_default();
+                moved.add(source, key, &comparison.moves);
+            }
         }
-        Some((plan, self.newcomers.contains_key(&plan)))
+        self.newcomers.contains_key(&plan) || self.moved.contains_key(&plan)
+    }
+
+    /// What of a plan's input trees is called otherwise today, if anything is.
+    pub(super) fn moved(&self, plan: u32) -> Option<&Moved> {
+        self.moved.get(&plan)
     }
 
     /// Nobody needs a plan any more.
@@ -109,6 +128,7 @@ impl Shadows {
         self.needed.remove(&plan);
         self.pending.remove(&plan);
         self.newcomers.remove(&plan);
+        self.moved.remove(&plan);
     }
 
     /// Whether an input tree of a plan has files of the names of new ones.
@@ -231,45 +251,4 @@ pub(super) fn uncovering<E: From<SpeculationError>>(
         true => Ok(Arc::default()),
         false => removed.directives(root, 0, scan, store),
     }
-}
-
-/// The names of files that may be included which `is` has at paths where `was` has none.
-fn added(
-    was: DirectoryDigest,
-    is: DirectoryDigest,
-    store: &dyn Storage,
-) -> Result<BTreeSet<Name>, SpeculationError> {
-    let mut names = BTreeSet::new();
-    let mut add = |path: &TreePath| {
-        if let Some((_, name)) = path.split()
-            && may_include(name.as_str())
-        {
-            names.insert(name);
-        }
-    };
-    // The empty Directory need not be stored.
-    let differences = match (was.size(), is.size()) {
-        (_, 0) => Vec::new(),
-        (0, _) => vec![Difference {
-            path: TreePath::root(),
-            before: None,
-            after: Some(Node::Directory(is)),
-        }],
-        _ => diff(store, was, is)?,
-    };
-    for difference in differences {
-        match (difference.before, difference.after) {
-            (None | Some(Node::Directory(_)), Some(Node::Directory(below))) => {
-                walk(store, below, &mut |path, node| {
-                    if !matches!(node, Node::Directory(_)) {
-                        add(path);
-                    }
-                    Visit::Enter
-                })?;
-            }
-            (None | Some(Node::Directory(_)), Some(_)) => add(&difference.path),
-            _ => {}
-        }
-    }
-    Ok(names)
 }

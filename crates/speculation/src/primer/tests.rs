@@ -1,6 +1,7 @@
 mod economy;
 mod exactness;
 mod explanations;
+mod moves;
 mod notes;
 mod properties;
 mod prototype;

@@ -11,7 +11,7 @@ use headstart_reapi::{Message, reapi};
 use tempfile::TempDir;
 
 use super::daemon::links;
-use crate::support::{CHAIN, Place, said};
+use crate::support::{CHAIN, Place, VERSIONED, said};
 
 /// BuildStream in a place, with our executables for it.
 struct BuildStream<'a> {
@@ -226,6 +226,32 @@ fn buildstream_gains_from_what_the_daemon_foresees() {
     assert_eq!(without.show("%{artifact-cas-digest}", "slow.bst"), with);
     assert!(!without.daemon_log().contains("ahead of need"));
     assert!(!other.cache().join("headstart/lineage/+actions").exists());
+}
+
+#[test]
+fn what_the_daemon_foresees_follows_headers_to_other_directories_and_in_front_of_others() {
+    let place = Place::new(VERSIONED);
+    let bst = BuildStream::new(&place);
+    let results = bst.keep_results();
+    bst.run(&["build", "app.bst"]);
+    let first = results.newest();
+    assert_eq!(first.subactions.len(), 2, "{first:?}");
+    place.edit("elements/base.bst", "base-1.9", "base-1.10");
+    bst.run(&["build", "app.bst"]);
+    let executed = "2 known, 2 executed ahead of need; of 2 asked for 2 were hits";
+    let times = |log: &str| log.matches(executed).count();
+    let log = bst.daemon_log();
+    assert_eq!(times(&log), 1, "{log}");
+    // Beside the files that include it in quotes.
+    for file in ["files/app/one.c", "files/app/two.c"] {
+        let text = fs::read_to_string(place.project().join(file)).unwrap();
+        place.write(file, text.replace("<detail/detail.h>", "\"detail/detail.h\""));
+    }
+    bst.run(&["build", "app.bst"]);
+    place.write("files/app/detail/detail.h", "#define DETAIL 3\n");
+    bst.run(&["build", "app.bst"]);
+    let log = bst.daemon_log();
+    assert_eq!(times(&log), 2, "{log}");
 }
 
 #[test]

@@ -153,3 +153,50 @@ int user(void);
 int other(void);
 int main(void) { return user() + other() - VALUE; }
 ";
+
+/// base.bst ← app.bst: headers in a directory of their version, whose name a file tells, as pkg-config
+/// does. app compiles two files after a while of configuring.
+pub(crate) const VERSIONED: &str = r#"
+== elements/base.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+sources:
+- kind: local
+  path: files/base
+variables:
+  folder: "%{includedir}/base-1.9"
+config:
+  install-commands:
+  - install -D -m 644 base.h "%{install-root}%{folder}/base.h"
+  - install -D -m 644 detail.h "%{install-root}%{folder}/detail/detail.h"
+  - echo "-I%{folder} -DBASE=\"%{folder}/\"" > flags
+  - install -D -m 644 flags "%{install-root}%{datadir}/flags"
+== files/base/base.h
+#include <detail/detail.h>
+== files/base/detail.h
+#define DETAIL 1
+== elements/app.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+- base.bst
+sources:
+- kind: local
+  path: files/app
+config:
+  configure-commands:
+  - sleep 4
+  build-commands:
+  - gcc $(cat %{datadir}/flags) -c one.c -o one.o
+  - gcc $(cat %{datadir}/flags) -c two.c -o two.o
+  install-commands:
+  - install -D one.o %{install-root}/one.o
+  - install -D two.o %{install-root}/two.o
+== files/app/one.c
+#include <base.h>
+int one(void) { return DETAIL; }
+== files/app/two.c
+#include <detail/detail.h>
+int two(void) { return 2 * DETAIL; }
+"#;
