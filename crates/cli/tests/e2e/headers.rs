@@ -186,7 +186,11 @@ fn a_directory_of_headers_of_another_version_is_foreseen_in_inputs_and_arguments
     place.write("files/base/base.h", "#include \"detail/new.h\"\n");
     place.write("files/base/new.h", "#include <detail/detail.h>\n");
     let install = "install -D -m 644 new.h \"%{install-root}%{folder}/detail/new.h\"";
-    place.edit("elements/base.bst", "- echo", &format!("- {install}\n  - echo"));
+    place.edit(
+        "elements/base.bst",
+        "- echo",
+        &format!("- {install}\n  - echo"),
+    );
     let edited = place.build_compared("app.bst", "full");
     assert_eq!(edited.calls("app.bst"), Calls::foreseen(2));
 }
