@@ -137,11 +137,16 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
     let mut rules = Rules::new(build, recorded.len());
 
     let mut inputs = Inputs::new(&view, &mut rules, &outputs, &sources);
+    let read_ahead = |some: Option<&[Recorded<'_>]>| {
+        let roots = some.unwrap_or_default().iter();
+        let roots = roots.filter_map(|one| Some(one.spec.as_ref()?.input_root));
+        store.read_ahead(&roots.collect::<Vec<_>>());
+    };
+    let mut ahead = recorded.chunks(READ_AHEAD);
+    read_ahead(ahead.next());
     for (place, one) in recorded.iter().enumerate() {
         if place % READ_AHEAD == 0 {
-            let next = recorded[place..].iter().skip(READ_AHEAD).take(READ_AHEAD);
-            let roots = next.filter_map(|one| Some(one.spec.as_ref()?.input_root));
-            store.read_ahead(&roots.collect::<Vec<_>>());
+            read_ahead(ahead.next());
         }
         let summary = inputs.summarize_action(one, place as u32, &mut problems);
         let mut action = one.base(&summary, &build.named_trees);

@@ -186,7 +186,7 @@ struct BuilderDirectory {
 
 /// The first eight bytes of a name, in their order; shorter names end with zeros, which none has. So
 /// most names are told apart by one comparison of numbers that lie next to each other.
-fn beginning(name: &Name) -> u64 {
+pub(crate) fn beginning(name: &Name) -> u64 {
     let bytes = name.as_str().as_bytes();
     match bytes.first_chunk::<8>() {
         Some(first) => u64::from_be_bytes(*first),

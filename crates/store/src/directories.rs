@@ -114,9 +114,17 @@ impl<S: BlobStore + ?Sized + 'static> DirectoryReader for Directories<S> {
 
     /// Reads the trees in the background.
     fn read_ahead(&self, trees: &[DirectoryDigest]) {
-        for root in trees.iter().copied() {
+        // Whoever wants them has work of its own to do meanwhile.
+        let others = rayon::current_num_threads().saturating_sub(1).max(1);
+        for some in trees.chunks(trees.len().div_ceil(others).max(1)) {
             let (store, recent) = (Arc::clone(&self.store), Arc::clone(&self.recent));
-            rayon::spawn_fifo(move || read_tree(root, &store, &recent));
+            let some = some.to_vec();
+            // From the end, so as not to read at the same time what is wanted first.
+            rayon::spawn_fifo(move || {
+                for root in some.into_iter().rev() {
+                    read_tree(root, &store, &recent);
+                }
+            });
         }
     }
 }

@@ -10,6 +10,7 @@ use headstart_merkle::{
 };
 
 use crate::storage::{Storage, content, directory, lookup};
+use crate::table::beginning;
 
 /// How many links that lead from one tree into another a path may go through.
 const MAX_CROSSINGS: usize = 8;
@@ -53,8 +54,16 @@ enum Part {
         layer: usize,
         /// The path in the layer that leads here, over its own links.
         path: Rc<TreePath>,
-        directory: Arc<Directory>,
+        directory: Rc<Listing>,
     },
+}
+
+/// A Directory in which many names are looked up.
+#[derive(Debug)]
+struct Listing {
+    directory: Arc<Directory>,
+    /// What its names begin with, in their order: the search goes through little memory.
+    beginnings: Box<[u64]>,
 }
 
 /// A file that a tree has at a path of the sandbox.
@@ -117,7 +126,7 @@ impl<'a> View<'a> {
                     layer,
                     path: inside,
                     directory,
-                } => match directory.entries.get(name) {
+                } => match directory.get(name) {
                     Some(Node::Directory(digest)) => {
                         parts.push(self.enter(*layer, inside.child(name), *digest)?);
                     }
@@ -199,7 +208,7 @@ impl<'a> View<'a> {
                     name: name.clone(),
                 })
             };
-            let Some(node) = directory.entries.get(name) else {
+            let Some(node) = directory.get(name) else {
                 continue;
             };
             if content(node) == Some(wanted) && matches!(node, Node::File(_)) == file {
@@ -254,7 +263,7 @@ impl<'a> View<'a> {
         Ok(Part::In {
             layer,
             path: Rc::new(path),
-            directory: directory(self.store, digest)?,
+            directory: Rc::new(Listing::of(directory(self.store, digest)?)),
         })
     }
 
@@ -285,6 +294,29 @@ impl Place {
     }
 }
 
+impl Listing {
+    fn of(directory: Arc<Directory>) -> Self {
+        let names = directory.entries.keys();
+        Self {
+            beginnings: names.map(beginning).collect(),
+            directory,
+        }
+    }
+
+    fn get(&self, name: &Name) -> Option<&Node> {
+        let wanted = beginning(name);
+        let place = self.beginnings.partition_point(|one| *one < wanted);
+        if self.beginnings.get(place) != Some(&wanted) {
+            return None;
+        }
+        match self.directory.entries.nth(place) {
+            Some((found, node)) if found == name => Some(node),
+            // Another begins alike.
+            _ => self.directory.entries.get(name),
+        }
+    }
+}
+
 /// Where a link in the directory `from` leads; `None` if out of the sandbox.
 fn target(from: &TreePath, link: &SymlinkNode) -> Option<TreePath> {
     let text = match link.target.strip_prefix('/') {
@@ -307,6 +339,7 @@ mod tests {
             ("usr/lib/libz.so", "-> libz.so.1"),
             ("usr/lib/libz.so.1", "z"),
             ("usr/lib/libother.so", "-> libc.so.6"),
+            ("usr/lib/libother.so.2", "begins alike"),
             ("usr/lib/libc.so.6", "overlap"),
         ]);
         let sources = fixture.tree(&[("src/a.c", "a")]);
@@ -340,6 +373,9 @@ mod tests {
         check("lib/libc.so.6", "c", Some((c, "lib/libc.so.6")));
         check("usr/lib/libother.so", "c", Some((c, "usr/lib/libc.so.6")));
         check("usr/lib/libz.so", "other", None);
+        let alike = "usr/lib/libother.so.2";
+        check(alike, "begins alike", Some((z, alike)));
+        check("usr/lib/libother.so.3", "begins alike", None);
         let own = "buildstream/p/e.bst/src/a.c";
         check(own, "a", Some((Of::Sources, "src/a.c")));
         check("buildstream/p/src/a.c", "a", None);

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use headstart_merkle::ActionDigest;
+use headstart_merkle::{ActionDigest, TreeError};
 
 use super::knowledge::ElementNo;
+use crate::storage::SpeculationError;
 
 /// How long a slice is. It ends after the Directory, file of directives, or recorded action that was
 /// looked at last: each takes some ten microseconds, if storage is local.
@@ -55,5 +56,24 @@ impl Slices {
             true => ControlFlow::Break(Stop::Over),
             false => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// Why looking at an action comes to no end.
+pub(super) enum Halt {
+    /// The slice is over. What was read is known when it is tried again.
+    Over,
+    Failed(SpeculationError),
+}
+
+impl From<SpeculationError> for Halt {
+    fn from(error: SpeculationError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<TreeError> for Halt {
+    fn from(error: TreeError) -> Self {
+        Self::Failed(error.into())
     }
 }

@@ -21,7 +21,7 @@ use super::group::{Change, Group, GroupState, Output};
 use super::knowledge::{ElementNo, Key, Knowledge};
 use super::pace::Slices;
 use super::plan::Plan;
-use super::rescan::Scanner;
+use super::scanner::Scanner;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
 use crate::table::{DirId, RuleId, Table};
 

@@ -1,0 +1,187 @@
+//! What files include, remembered by their content.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use headstart_merkle::{BlobDigest, Directory, Name, Node, TreePath};
+
+use super::group::Change;
+use super::pace::{Halt, Slices};
+use super::shapes::Changed;
+use crate::includes::{Include, Includes, includes, may_include};
+use crate::storage::Storage;
+
+/// Larger files are generated tables, and include nothing.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
+
+/// How many files and directives each generation of what was scanned may have; one takes about 100
+/// bytes. More than one compile reads.
+const GENERATION: usize = 64 * 1024;
+
+/// What files include, by their content. Of those that nobody asked for of late it is forgotten, as
+/// [`headstart_store::Directories`] does.
+#[derive(Default)]
+pub(crate) struct Scanner {
+    younger: HashMap<BlobDigest, Scanned>,
+    older: HashMap<BlobDigest, Scanned>,
+    /// Files and directives in the younger generation.
+    weight: usize,
+}
+
+/// `None` if it can't be said what a file includes, since it is not here.
+pub(super) type Scanned = Option<Arc<Includes>>;
+
+impl Scanner {
+    fn scan(&mut self, content: BlobDigest, store: &dyn Storage) -> Scanned {
+        if let Some(known) = self.younger.get(&content) {
+            return known.clone();
+        }
+        let known = self.older.remove(&content);
+        let scanned = known.unwrap_or_else(|| {
+            if content.size() > MAX_SIZE {
+                return None;
+            }
+            let bytes = store.blobs().read(content).ok()?;
+            Some(Arc::new(includes(&bytes)))
+        });
+        self.insert(content, scanned.clone());
+        scanned
+    }
+
+    fn insert(&mut self, content: BlobDigest, scanned: Scanned) {
+        if self.weight >= GENERATION {
+            self.older = std::mem::take(&mut self.younger);
+            self.weight = 0;
+        }
+        self.weight += 1 + scanned.as_ref().map_or(0, |found| found.named.len());
+        self.younger.insert(content, scanned);
+    }
+
+    fn knows(&self, content: BlobDigest) -> bool {
+        self.younger.contains_key(&content) || self.older.contains_key(&content)
+    }
+
+    /// Reads together what `changes` of files that were in `here` have to be scanned for.
+    pub(crate) fn read(&mut self, changes: &[Change], here: &Directory, store: &dyn Storage) {
+        let pairs = changes.iter().filter_map(|change| change_of(change, here));
+        let mut unknown: Vec<BlobDigest> = pairs.flat_map(|(old, new)| [old, new]).collect();
+        unknown.retain(|content| content.size() <= MAX_SIZE && !self.knows(*content));
+        unknown.sort_unstable();
+        unknown.dedup();
+        let read = store.blobs().read_all(&unknown);
+        for (content, bytes) in unknown.into_iter().zip(read) {
+            let scanned = bytes.ok().map(|bytes| Arc::new(includes(&bytes)));
+            self.insert(content, scanned);
+        }
+    }
+
+    /// Whether a file that was in `here` is there no more, or includes others than it did.
+    pub(crate) fn is_notable(
+        &mut self,
+        change: &Change,
+        here: &Directory,
+        store: &dyn Storage,
+    ) -> bool {
+        let Some((old, new)) = change_of(change, here) else {
+            return change.new.is_none();
+        };
+        let (old, new) = (self.scan(old, store), self.scan(new, store));
+        matches!((old, new), (Some(old), Some(new)) if old.named != new.named)
+    }
+
+    /// The directives that `changed` files have and had not, and had and have not, each with the file
+    /// it is in.
+    pub(super) fn differences(&mut self, changed: &[Changed], store: &dyn Storage) -> Differences {
+        let mut differences = Differences::default();
+        for Changed { path, old, new } in changed {
+            let name = path.split().map(|(_, name)| name);
+            let contents = name.and_then(|name| edited(&name, old, new.as_ref()));
+            let Some((old, new)) = contents else {
+                continue;
+            };
+            let (Some(old), Some(new)) = (self.scan(old, store), self.scan(new, store)) else {
+                continue;
+            };
+            let one_sided = |a: &Includes, b: &Includes| {
+                let only = a.named.difference(&b.named).cloned();
+                only.map(|include| (path.clone(), include))
+                    .collect::<Vec<_>>()
+            };
+            differences.added.extend(one_sided(&new, &old));
+            differences.removed.extend(one_sided(&old, &new));
+        }
+        differences
+    }
+}
+
+/// The contents of a file that has been edited and may include others, before and after.
+fn edited(name: &Name, old: &Node, new: Option<&Node>) -> Option<(BlobDigest, BlobDigest)> {
+    let (Node::File(old), Some(Node::File(new))) = (old, new) else {
+        return None;
+    };
+    (old.digest != new.digest && may_include(name.as_str())).then_some((old.digest, new.digest))
+}
+
+/// The same for a change of what was in `here`.
+fn change_of(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)> {
+    let (name, old) = here.entries.nth(change.place as usize)?;
+    edited(name, old, change.new.as_ref())
+}
+
+/// Directives that have changed, each with the file it is in.
+#[derive(Default)]
+pub(super) struct Differences {
+    pub(super) added: Vec<(TreePath, Include)>,
+    pub(super) removed: Vec<(TreePath, Include)>,
+    /// Directives that have not changed, and may mean other files than they did.
+    pub(super) elsewhere: Vec<(TreePath, Include)>,
+}
+
+impl Differences {
+    pub(super) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.elsewhere.is_empty()
+    }
+}
+
+/// What a file includes. Only a file that nobody has read yet ends a slice, so that each slice comes
+/// further than the last.
+pub(super) fn scan(
+    scanner: &mut Scanner,
+    slices: &mut Slices,
+    content: BlobDigest,
+    store: &dyn Storage,
+) -> Result<Scanned, Halt> {
+    let known = scanner.knows(content);
+    let scanned = scanner.scan(content, store);
+    match slices.spend() {
+        ControlFlow::Break(_) if !known => Err(Halt::Over),
+        _ => Ok(scanned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn what_was_scanned_and_is_not_asked_for_again_is_forgotten() {
+        let fixture = Fixture::default();
+        let file = |number: usize| {
+            let lines = (0..GENERATION / 8).map(|line| format!("#include <{number}/{line}.h>\n"));
+            fixture.write(lines.collect::<String>())
+        };
+        let files: Vec<BlobDigest> = (0..30).map(file).collect();
+        let mut scanner = Scanner::default();
+        for content in &files {
+            let scanned = scanner.scan(*content, &fixture.store).unwrap();
+            assert_eq!(scanned.named.len(), GENERATION / 8);
+            scanner.scan(files[0], &fixture.store);
+        }
+        assert!(scanner.knows(files[0]));
+        assert!(!scanner.knows(files[1]));
+        assert!(scanner.knows(files[29]));
+        assert!(scanner.younger.len() + scanner.older.len() <= 18);
+    }
+}
