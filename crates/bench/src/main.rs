@@ -2,7 +2,7 @@
 //!
 //! `headstart-bench speculation FOLDER` takes a recorded element: a CAS in `cas/objects` and
 //! `index.json`, which names the element's sources, its dependencies before and after a change, and
-//! its subactions.
+//! its subactions. `peers/prototype.py FOLDER CHECKOUT` does the same by the prototype in Python.
 //!
 //! `headstart-bench latency FOLDER` takes the same, tells a primer of it as in a build, executes nothing
 //! but for show, and prints how soon actions are handed out.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         ["daemon", "--peer", peer] => daemon::run(peer.as_ref()).map_err(|error| error as _),
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
-            "usage: headstart-bench speculation|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
+            "usage: headstart-bench speculation|latency|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
              or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER"
                 .into(),
         ),

@@ -252,10 +252,11 @@ impl Reading<'_, '_> {
             if depth > MAX_DEPTH {
                 return Err(SpeculationError::TooDeep(TreePath::root()));
             }
-            let (mut finger, mut decided) = (Finger::default(), Vec::new());
+            let (mut folder, mut finger) = (Finger::default(), Finger::default());
+            let mut decided = Vec::new();
             for (name, node) in &directory(self.store, digest)?.entries {
                 if let Node::Directory(child) = node {
-                    pending.push((*child, table.child(at, name), depth + 1));
+                    pending.push((*child, table.child(at, &mut folder, name), depth + 1));
                 } else if let Some(content) = content(node)
                     && table.known(at, &mut finger, name, content).is_none()
                 {

@@ -136,8 +136,14 @@ impl Table {
         let mut at = Self::ROOT;
         for component in path.components() {
             // A path's components are names.
-            if let Ok(name) = Name::new(component) {
-                at = make_child(&mut self.directories, at, &name, |d| &mut d.children);
+            let Ok(name) = Name::new(component) else {
+                continue;
+            };
+            let next = self.directories.len() as DirId;
+            let children = &mut self.directories[at as usize].children;
+            at = *children.entry(name).or_insert(next);
+            if at == next {
+                self.directories.push(TableDirectory::default());
             }
         }
         at
@@ -154,22 +160,6 @@ impl Table {
     }
 }
 
-fn make_child<D: Default>(
-    directories: &mut Vec<D>,
-    parent: DirId,
-    name: &Name,
-    children: impl Fn(&mut D) -> &mut BTreeMap<Name, DirId>,
-) -> DirId {
-    let next = directories.len() as DirId;
-    let here = children(&mut directories[parent as usize]);
-    if let Some(known) = here.get(name) {
-        return *known;
-    }
-    here.insert(name.clone(), next);
-    directories.push(D::default());
-    next
-}
-
 /// A table in the making: every file that was met, with its rule.
 pub(crate) struct TableBuilder {
     directories: Vec<BuilderDirectory>,
@@ -177,11 +167,64 @@ pub(crate) struct TableBuilder {
 
 #[derive(Default)]
 struct BuilderDirectory {
-    children: BTreeMap<Name, DirId>,
-    /// In order of their names.
-    files: Vec<(Name, Contents)>,
+    children: Named<DirId>,
+    files: Named<Contents>,
+}
+
+/// Contents met at one path; nearly always one, which is looked at for each action that has it.
+type Contents = SmallVec<[(BlobDigest, Option<RuleId>); 1]>;
+
+/// Things in order of their names, of which many are looked up one after another.
+struct Named<T> {
+    all: Vec<(Name, T)>,
     /// What their names begin with, in the same order.
     beginnings: Vec<u64>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self::of(Vec::new())
+    }
+}
+
+/// Where in a list the last name is or should be, when names are looked up in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finger(usize);
+
+impl<T> Named<T> {
+    fn of(all: Vec<(Name, T)>) -> Self {
+        let beginnings = all.iter().map(|(name, _)| beginning(name));
+        Self {
+            beginnings: beginnings.collect(),
+            all,
+        }
+    }
+
+    /// What is called `name`. Names come in order for each `finger`: then they are found in a step or
+    /// two.
+    fn get(&self, finger: &mut Finger, name: &Name) -> Option<&T> {
+        let wanted = beginning(name);
+        let ahead = self.beginnings.get(finger.0..)?;
+        let mut beyond = 1;
+        while ahead.get(beyond - 1).is_some_and(|one| *one < wanted) {
+            beyond *= 2;
+        }
+        let before = beyond / 2;
+        let between = &ahead[before..beyond.min(ahead.len())];
+        finger.0 += before + between.partition_point(|one| *one < wanted);
+        if self.all.get(finger.0).is_some_and(|(one, _)| one < name) {
+            // It begins alike.
+            finger.0 += self.all[finger.0..].partition_point(|(one, _)| one < name);
+        }
+        let (_, found) = self.all.get(finger.0).filter(|(one, _)| one == name)?;
+        Some(found)
+    }
+
+    /// Inserts what was not found, where it should be.
+    fn insert(&mut self, Finger(place): Finger, name: &Name, thing: T) {
+        self.beginnings.insert(place, beginning(name));
+        self.all.insert(place, (name.clone(), thing));
+    }
 }
 
 /// The first eight bytes of a name, in their order; shorter names end with zeros, which none has. So
@@ -199,13 +242,6 @@ pub(crate) fn beginning(name: &Name) -> u64 {
     }
 }
 
-/// Contents met at one path; nearly always one, which is looked at for each action that has it.
-type Contents = SmallVec<[(BlobDigest, Option<RuleId>); 1]>;
-
-/// Where in a directory's files the last name is or should be, when names are looked up in order.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Finger(usize);
-
 /// A file of a directory that was looked up in vain, where it should be, and what was decided of it.
 pub(crate) type Decided = (Finger, Name, BlobDigest, Option<RuleId>);
 
@@ -216,12 +252,19 @@ impl TableBuilder {
         }
     }
 
-    pub(crate) fn child(&mut self, parent: DirId, name: &Name) -> DirId {
-        make_child(&mut self.directories, parent, name, |d| &mut d.children)
+    /// The directory `name` in another, made if it is not there.
+    pub(crate) fn child(&mut self, parent: DirId, finger: &mut Finger, name: &Name) -> DirId {
+        let next = self.directories.len() as DirId;
+        let children = &mut self.directories[parent as usize].children;
+        if let Some(known) = children.get(finger, name) {
+            return *known;
+        }
+        children.insert(*finger, name, next);
+        self.directories.push(BuilderDirectory::default());
+        next
     }
 
-    /// What was decided of a file: `Some(None)` if it has no rule. Names come in order for each
-    /// `finger`: then they are found in a step or two.
+    /// What was decided of a file: `Some(None)` if it has no rule.
     pub(crate) fn known(
         &self,
         directory: DirId,
@@ -229,24 +272,9 @@ impl TableBuilder {
         name: &Name,
         content: BlobDigest,
     ) -> Option<Option<RuleId>> {
-        let BuilderDirectory {
-            files, beginnings, ..
-        } = &self.directories[directory as usize];
-        let wanted = beginning(name);
-        let ahead = beginnings.get(finger.0..)?;
-        let mut beyond = 1;
-        while ahead.get(beyond - 1).is_some_and(|one| *one < wanted) {
-            beyond *= 2;
-        }
-        let before = beyond / 2;
-        let between = &ahead[before..beyond.min(ahead.len())];
-        finger.0 += before + between.partition_point(|one| *one < wanted);
-        if files.get(finger.0).is_some_and(|(file, _)| file < name) {
-            // It begins alike.
-            finger.0 += files[finger.0..].partition_point(|(file, _)| file < name);
-        }
-        let (_, contents) = files.get(finger.0).filter(|(file, _)| file == name)?;
-        let known = contents.iter().find(|(digest, _)| *digest == content);
+        let files = &self.directories[directory as usize].files;
+        let mut contents = files.get(finger, name)?.iter();
+        let known = contents.find(|(digest, _)| *digest == content);
         known.map(|(_, rule)| *rule)
     }
 
@@ -257,8 +285,8 @@ impl TableBuilder {
             return;
         }
         let here = &mut self.directories[directory as usize];
-        let mut files = Vec::with_capacity(here.files.len() + decided.len());
-        let mut old = std::mem::take(&mut here.files).into_iter();
+        let mut files = Vec::with_capacity(here.files.all.len() + decided.len());
+        let mut old = std::mem::take(&mut here.files).all.into_iter();
         let mut taken = 0;
         for (Finger(place), name, content, rule) in decided {
             files.extend(old.by_ref().take(place - taken));
@@ -276,8 +304,7 @@ impl TableBuilder {
             }
         }
         files.extend(old);
-        here.beginnings = files.iter().map(|(name, _)| beginning(name)).collect();
-        here.files = files;
+        here.files = Named::of(files);
     }
 
     /// The table, with the commonest rule of each directory as the directory's. Directories of
@@ -314,7 +341,7 @@ impl TableBuilder {
 impl BuilderDirectory {
     fn finish(self) -> TableDirectory {
         let mut counts: BTreeMap<Option<RuleId>, usize> = BTreeMap::new();
-        let files = self.files.into_iter();
+        let files = self.files.all.into_iter();
         let files = files.map(|(name, contents)| (name, Exception::of(contents)));
         let files: Vec<(Name, Exception)> = files.collect();
         for (_, exception) in &files {
@@ -332,7 +359,7 @@ impl BuilderDirectory {
         let exceptions = files.into_iter();
         let exceptions = exceptions.filter(|(_, rule)| *rule != Exception::Always(common.0));
         TableDirectory {
-            children: self.children,
+            children: self.children.all.into_iter().collect(),
             rule: common.0,
             exceptions: exceptions.collect(),
         }
@@ -368,7 +395,7 @@ mod tests {
         let name = |text: &str| Name::new(text).unwrap();
         let digest = |text: &str| BlobDigest::of(text.as_bytes());
         let mut builder = TableBuilder::new();
-        let include = builder.child(Table::ROOT, &name("include"));
+        let include = builder.child(Table::ROOT, &mut Finger::default(), &name("include"));
         for (file, content, rule) in [
             ("c.h", "c", None),
             ("b.h", "b", Some(1)),

@@ -64,13 +64,13 @@ impl Attribution<'_, '_> {
                 return Err(SpeculationError::TooDeep(step.path));
             }
             let here = directory(self.view.store, step.digest)?;
-            let mut decided = Vec::new();
+            let (mut folder, mut decided) = (Finger::default(), Vec::new());
             for (name, node) in &here.entries {
                 if let Node::Directory(digest) = node {
                     pending.push(Step {
                         path: step.path.child(name),
                         digest: *digest,
-                        at: self.table.child(step.at, name),
+                        at: self.table.child(step.at, &mut folder, name),
                         place: self.view.child(&step.place, name)?,
                         depth: step.depth + 1,
                     });

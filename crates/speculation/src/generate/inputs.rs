@@ -125,11 +125,11 @@ impl<'a, 'b> Inputs<'a, 'b> {
         let mut guards = Vec::new();
         let mut follows_all = false;
         let mut usable = true;
-        let mut finger = Finger::default();
+        let (mut folder, mut finger) = (Finger::default(), Finger::default());
         let mut decided = Vec::new();
         for (name, node) in &here.entries {
             if let Node::Directory(child) = node {
-                let below = self.child(at, name)?;
+                let below = self.child(at, &mut folder, name)?;
                 let summary = self.summarize(*child, below, depth + 1)?;
                 needs.extend(summary.needs.iter());
                 guards.extend(summary.guards.iter());
@@ -193,8 +193,13 @@ impl<'a, 'b> Inputs<'a, 'b> {
         &self.places[at as usize].0
     }
 
-    fn child(&mut self, parent: DirId, name: &Name) -> Result<DirId, SpeculationError> {
-        let child = self.table.child(parent, name);
+    fn child(
+        &mut self,
+        parent: DirId,
+        finger: &mut Finger,
+        name: &Name,
+    ) -> Result<DirId, SpeculationError> {
+        let child = self.table.child(parent, finger, name);
         // Directories are numbered in the order in which they are made.
         if child as usize == self.places.len() {
             let (path, place) = &self.places[parent as usize];
