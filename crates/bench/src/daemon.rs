@@ -75,21 +75,21 @@ pub(crate) fn serve_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Measures both and prints the figures.
-pub(crate) fn run(peer: &Path) -> Result<(), Failure> {
+pub(crate) fn run(peer: &Path, wanted: &[&str]) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let folder = std::env::temp_dir().join(format!("headstart-bench-{}", std::process::id()));
-        let measured = compare(peer, &folder).await;
+        let measured = compare(peer, &folder, wanted).await;
         fs::remove_dir_all(&folder)?;
         measured
     })
 }
 
-async fn compare(peer: &Path, folder: &Path) -> Result<(), Failure> {
+async fn compare(peer: &Path, folder: &Path, wanted: &[&str]) -> Result<(), Failure> {
     let mut figures = Vec::new();
     for name in ["real", "ours"] {
         let contender = Contender::start(name, peer, &folder.join(name)).await?;
-        measure(&contender, &mut figures).await?;
+        measure(&contender, wanted, &mut figures).await?;
     }
     println!(
         "{:34} {:>12} {:>12} {:>8}",
@@ -144,6 +144,7 @@ impl Contender {
         let channel = Endpoint::from_shared(format!("unix:{}", socket.display()))?
             .initial_stream_window_size(16 * MIB as u32)
             .initial_connection_window_size(16 * MIB as u32)
+            .max_frame_size(MIB as u32 / 4)
             .connect()
             .await?;
         Ok(Self {
@@ -156,7 +157,13 @@ impl Contender {
     }
 }
 
-async fn measure(contender: &Contender, figures: &mut Vec<Figure>) -> Result<(), Failure> {
+/// Measures those figures whose names begin with one of `wanted`, or all if nothing is.
+async fn measure(
+    contender: &Contender,
+    wanted: &[&str],
+    figures: &mut Vec<Figure>,
+) -> Result<(), Failure> {
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|it| name.starts_with(it));
     let mut note = |name, unit, less_is_better, value: f64| match figures
         .iter_mut()
         .find(|figure: &&mut Figure| figure.name == name)
@@ -170,33 +177,33 @@ async fn measure(contender: &Contender, figures: &mut Vec<Figure>) -> Result<(),
         }),
     };
     note("idle memory", "MB", true, memory(contender.child.id())?);
-    note(
-        "FindMissingBlobs",
-        "digests/s",
-        false,
-        find_missing(contender).await?,
-    );
-    note(
-        "BatchUpdateBlobs of 512 B",
-        "blobs/s",
-        false,
-        batch_update(contender).await?,
-    );
-    let (write, read) = byte_stream(contender).await?;
-    note("ByteStream write", "MiB/s", false, write);
-    note("ByteStream read", "MiB/s", false, read);
-    let (first, again) = capture_tree(contender).await?;
-    note("CaptureTree of 20,000 new files", "ms", true, first);
-    note("CaptureTree of known ones", "ms", true, again);
-    note(
-        "FetchTree of 20,000 files",
-        "ms",
-        true,
-        fetch_tree(contender).await?,
-    );
-    let (median, rate) = actions(contender).await?;
-    note("trivial action, median", "ms", true, median);
-    note("trivial actions, 8 in flight", "1/s", false, rate);
+    if wants("FindMissingBlobs") {
+        let rate = find_missing(contender).await?;
+        note("FindMissingBlobs", "digests/s", false, rate);
+    }
+    if wants("BatchUpdateBlobs") {
+        let rate = batch_update(contender).await?;
+        note("BatchUpdateBlobs of 512 B", "blobs/s", false, rate);
+    }
+    if wants("ByteStream") {
+        let (write, read) = byte_stream(contender).await?;
+        note("ByteStream write", "MiB/s", false, write);
+        note("ByteStream read", "MiB/s", false, read);
+    }
+    if wants("CaptureTree") {
+        let (first, again) = capture_tree(contender).await?;
+        note("CaptureTree of 20,000 new files", "ms", true, first);
+        note("CaptureTree of known ones", "ms", true, again);
+    }
+    if wants("FetchTree") {
+        let time = fetch_tree(contender).await?;
+        note("FetchTree of 20,000 files", "ms", true, time);
+    }
+    if wants("trivial") {
+        let (median, rate) = actions(contender).await?;
+        note("trivial action, median", "ms", true, median);
+        note("trivial actions, 8 in flight", "1/s", false, rate);
+    }
     note(
         "memory after all that",
         "MB",

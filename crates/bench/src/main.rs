@@ -17,7 +17,8 @@
 //! asking for so many actions, on a farm of so many slots, in virtual time and in each mode; configuring
 //! an element takes so many seconds (10).
 //!
-//! `headstart-bench daemon --peer FOLDER` compares the daemon with the buildbox-casd in the folder.
+//! `headstart-bench daemon --peer FOLDER [FIGURE…]` compares the daemon with the buildbox-casd in the folder:
+//! all figures, or those whose names begin so.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
@@ -46,11 +47,13 @@ fn main() -> ExitCode {
         ["simulate", elements, actions, slots, configure] => {
             simulate::run([elements, actions, slots, configure])
         }
-        ["daemon", "--peer", peer] => daemon::run(peer.as_ref()).map_err(|error| error as _),
+        ["daemon", "--peer", peer, ref wanted @ ..] => {
+            daemon::run(peer.as_ref(), wanted).map_err(|error| error as _)
+        }
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
             "usage: headstart-bench speculation|latency|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
-             or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER"
+             or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER [FIGURE…]"
                 .into(),
         ),
     };
