@@ -164,7 +164,8 @@ impl<S: BlobStore + ?Sized + 'static> Capture<'_, S> {
         let store = self.store.store();
         if size <= SMALL {
             let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            file.read_to_end(&mut content).map_err(failed)?;
+            // What was added since it was looked at is left for the next time.
+            file.take(size).read_to_end(&mut content).map_err(failed)?;
             return Ok(store.write(Bytes::from(content))?);
         }
         let mut writer = store.writer()?;

@@ -2,20 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
 use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
+use rustix::io::Errno;
 
-use crate::keeper::{Keeper, Limits, NOTED, forget_use, note_use};
+use crate::keeper::{Keeper, Limits, NOTED, forget_use, note_use, note_use_at};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::temporary::{Temporary, sweep};
+use crate::writer::DiskWriter;
 
 /// The mode of objects, as `buildbox-casd` sets it.
 const OBJECT_MODE: u32 = 0o644;
@@ -105,10 +107,8 @@ impl DiskBlobs {
     fn noted_since(&self) -> SystemTime {
         let now = SystemTime::now();
         let lately = now.checked_sub(NOTED).unwrap_or(now);
-        match &self.keeper {
-            Some(keeper) => lately.max(keeper.started()),
-            None => lately,
-        }
+        let protected = self.keeper.as_ref().and_then(|keeper| keeper.protected());
+        protected.map_or(lately, |since| lately.max(since))
     }
 
     fn path(&self, digest: BlobDigest) -> PathBuf {
@@ -117,19 +117,26 @@ impl DiskBlobs {
 
     /// Whether a file of the right size lies where the object should.
     fn is_there(&self, digest: BlobDigest) -> Result<bool, StoreError> {
+        self.is_found(digest, self.noted_since(), &OnceLock::new())
+    }
+
+    /// The same, where uses since `noted` need not be noted, and `replaced` holds whether the folder of
+    /// objects is another by now, once that was looked at.
+    fn is_found(
+        &self,
+        digest: BlobDigest,
+        noted: SystemTime,
+        replaced: &OnceLock<bool>,
+    ) -> Result<bool, StoreError> {
         if digest.is_of_nothing() {
             return Ok(true);
         }
-        // From the folder that is open already: most of the time goes into finding the way to it.
-        let below = shard_and_name(digest);
-        if let Ok(found) = statat(&*self.objects_folder, below, AtFlags::empty()) {
-            let used = UNIX_EPOCH + Duration::from_secs(found.st_atime.try_into().unwrap_or(0));
-            if used < self.noted_since() {
-                note_use(&self.path(digest));
-            }
-            return Ok(u64::try_from(found.st_size) == Ok(digest.size()));
+        if let Some(there) = self.is_in_folder(digest, noted)? {
+            return Ok(there);
         }
-        // Somebody may have put another folder in its place.
+        if !*replaced.get_or_init(|| self.is_replaced()) {
+            return Ok(false);
+        }
         let path = self.path(digest);
         match fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.len() == digest.size()),
@@ -138,10 +145,40 @@ impl DiskBlobs {
         }
     }
 
+    /// Whether the object in the folder that is open has the right size; `None` if there is none.
+    fn is_in_folder(
+        &self,
+        digest: BlobDigest,
+        noted: SystemTime,
+    ) -> Result<Option<bool>, StoreError> {
+        // From the folder that is open already: most of the time goes into finding the way to it.
+        let below = shard_and_name(digest);
+        let below: &Path = below.as_ref();
+        let found = match statat(&*self.objects_folder, below, AtFlags::empty()) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(StoreError::io(self.path(digest), error.into())),
+        };
+        let used = UNIX_EPOCH + Duration::from_secs(found.st_atime.try_into().unwrap_or(0));
+        if used < noted {
+            note_use_at(&self.objects_folder, below);
+        }
+        Ok(Some(u64::try_from(found.st_size) == Ok(digest.size())))
+    }
+
+    /// Whether somebody has put another folder in the place of the one that is open.
+    fn is_replaced(&self) -> bool {
+        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let open = fstat(&*self.objects_folder).map(identity);
+        let there = stat(&self.objects).map(identity);
+        open.is_err() || open != there
+    }
+
     fn open_file(&self, digest: BlobDigest) -> Result<File, StoreError> {
         // From the folder that is open already: most of the time goes into finding the way to it.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let below = shard_and_name(digest);
+        let below: &Path = below.as_ref();
         if let Ok(file) = openat(&*self.objects_folder, below, flags, Mode::empty()) {
             return Ok(file.into());
         }
@@ -192,7 +229,8 @@ impl DiskBlobs {
 
     /// Keeps content whose digest is known to be right.
     fn write_known(&self, digest: BlobDigest, content: &[u8]) -> Result<(), StoreError> {
-        if self.is_there(digest)? {
+        // If the folder is another by now, it is put there anew.
+        if digest.is_of_nothing() || self.is_in_folder(digest, self.noted_since())? == Some(true) {
             return Ok(());
         }
         let mut temporary = Temporary::create(&self.temporary)?;
@@ -200,7 +238,7 @@ impl DiskBlobs {
         self.place(temporary, digest)
     }
 
-    fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
+    pub(crate) fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
         let Some(keeper) = &self.keeper else {
             return temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size());
         };
@@ -213,7 +251,8 @@ impl DiskBlobs {
 
 impl BlobStore for DiskBlobs {
     fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
-        let missing = |digest: &BlobDigest| match self.is_there(*digest) {
+        let (noted, replaced) = (self.noted_since(), OnceLock::new());
+        let missing = |digest: &BlobDigest| match self.is_found(*digest, noted, &replaced) {
             Ok(true) => None,
             Ok(false) => Some(Ok(*digest)),
             Err(error) => Some(Err(error)),
@@ -254,13 +293,26 @@ impl BlobStore for DiskBlobs {
     }
 
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.open_from(digest, 0)
+    }
+
+    fn open_from(
+        &self,
+        digest: BlobDigest,
+        offset: u64,
+    ) -> Result<Box<dyn Read + Send>, StoreError> {
         if digest.is_of_nothing() {
             return Ok(Box::new(io::empty()));
         }
         if !self.is_there(digest)? {
             return Err(self.absent(digest));
         }
-        Ok(Box::new(self.open_file(digest)?))
+        let mut file = self.open_file(digest)?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset))
+                .map_err(|error| StoreError::io(self.path(digest), error))?;
+        }
+        Ok(Box::new(file))
     }
 
     fn write(&self, content: Bytes) -> Result<BlobDigest, StoreError> {
@@ -290,11 +342,8 @@ impl BlobStore for DiskBlobs {
     }
 
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
-        Ok(Box::new(DiskWriter {
-            store: self.clone(),
-            temporary: Temporary::create(&self.temporary)?,
-            hasher: Hasher::default(),
-        }))
+        let temporary = Temporary::create(&self.temporary)?;
+        Ok(Box::new(DiskWriter::new(self.clone(), temporary)))
     }
 }
 
@@ -413,35 +462,4 @@ fn is_ready(path: &Path, digest: BlobDigest, noted: SystemTime) -> Result<bool, 
 fn set_modified(path: &Path, file: &File) -> Result<(), StoreError> {
     file.set_modified(UNIX_EPOCH + MODIFIED)
         .map_err(|error| StoreError::io(path, error))
-}
-
-struct DiskWriter {
-    store: DiskBlobs,
-    temporary: Temporary,
-    hasher: Hasher,
-}
-
-impl Write for DiskWriter {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let written = self.temporary.file().write(piece)?;
-        self.hasher.update(&piece[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.temporary.file().flush()
-    }
-}
-
-impl BlobWriter for DiskWriter {
-    fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
-        let actual = self.hasher.finish();
-        match expected {
-            Some(expected) if expected != actual => Err(StoreError::Mismatch { expected, actual }),
-            _ => {
-                self.store.place(self.temporary, actual)?;
-                Ok(actual)
-            }
-        }
-    }
 }

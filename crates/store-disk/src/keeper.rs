@@ -6,6 +6,7 @@
 
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,9 +84,9 @@ impl Keeper {
         self.limits
     }
 
-    /// When this process began to use the store.
-    pub(crate) fn started(&self) -> SystemTime {
-        self.started
+    /// The time since when what is stored or used stays, if it does.
+    pub(crate) fn protected(&self) -> Option<SystemTime> {
+        self.limits.protect_session.then_some(self.started)
     }
 
     /// Makes room if there is too little, for what others have stored too.
@@ -224,8 +225,13 @@ fn remove_older(results: &Path, than: SystemTime) {
 
 /// Notes that an object is used now.
 pub(crate) fn note_use(path: &Path) {
+    note_use_at(CWD, path);
+}
+
+/// The same for one below an open folder.
+pub(crate) fn note_use_at(folder: impl AsFd, path: &Path) {
     // Whoever can't write to the store can use it all the same.
-    let _ = set_used(path, SystemTime::now());
+    let _ = set_used(folder, path, SystemTime::now());
 }
 
 /// Says that an object that was made after `since` was not used for long: nobody is known to need it.
@@ -237,11 +243,11 @@ pub(crate) fn forget_use(path: &Path, since: SystemTime) {
     });
     if made.is_some_and(|made| made >= since) {
         // It is kept longer then than it need be.
-        let _ = set_used(path, UNIX_EPOCH);
+        let _ = set_used(CWD, path, UNIX_EPOCH);
     }
 }
 
-fn set_used(path: &Path, time: SystemTime) -> io::Result<()> {
+fn set_used(folder: impl AsFd, path: &Path, time: SystemTime) -> io::Result<()> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let times = Timestamps {
         last_access: Timespec {
@@ -253,5 +259,5 @@ fn set_used(path: &Path, time: SystemTime) -> io::Result<()> {
             tv_nsec: UTIME_OMIT,
         },
     };
-    Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
+    Ok(utimensat(folder, path, &times, AtFlags::empty())?)
 }

@@ -1,5 +1,7 @@
 //! Where things lie in the cache directory.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use headstart_merkle::Digest;
@@ -68,8 +70,19 @@ pub(crate) fn sharded<K>(folder: &Path, digest: Digest<K>) -> PathBuf {
 }
 
 /// Where the file of a digest is in its folder: two digits of the hash, a slash, and the rest.
-pub(crate) fn shard_and_name<K>(digest: Digest<K>) -> String {
-    let mut path = digest.hex();
-    path.insert(2, '/');
-    path
+pub(crate) fn shard_and_name<K>(digest: Digest<K>) -> ShardAndName {
+    let mut path = [b'/'; 65];
+    // Both are as long as what is encoded, so nothing can fail.
+    let _ = const_hex::encode_to_slice(&digest.hash()[..1], &mut path[..2]);
+    let _ = const_hex::encode_to_slice(&digest.hash()[1..], &mut path[3..]);
+    ShardAndName(path)
+}
+
+/// A path that takes no allocation: whole trees are looked for by it.
+pub(crate) struct ShardAndName([u8; 65]);
+
+impl AsRef<Path> for ShardAndName {
+    fn as_ref(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
 }

@@ -3,7 +3,7 @@
 //! Objects lie where `buildbox-casd` keeps them, as plain files named by their hash, so that both
 //! programs can use one cache directory. What is only ours lies below `headstart/`.
 //!
-//! Promises: an object is written under a temporary name, checked, and then renamed, so that
+//! Promises: an object is written without a name, checked, and then given its own, so that
 //! nothing half-written is ever seen, whenever the process is killed. A blob that `write` or
 //! `finish` has acknowledged survives `kill -9`. Power loss may cost the blobs of the last seconds:
 //! a file that came out of it with a wrong size is not taken for the object, and one with wrong
@@ -16,6 +16,7 @@ mod guesses;
 mod keeper;
 mod layout;
 mod temporary;
+mod writer;
 
 pub use action_cache::DiskActionCache;
 pub use assets::DiskAssets;

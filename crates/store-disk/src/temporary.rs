@@ -1,56 +1,48 @@
-//! Files that are being written: under a name of their own until they are whole.
+//! Files that are being written: without a name, or under one of their own, until they are whole.
+//!
+//! Where the file system can (`O_TMPFILE`, open(2)), a file has no name until it is put in its place:
+//! nothing of it is left when the process is killed, and no folder that all writers share is changed twice
+//! for each.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use headstart_store::StoreError;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fstat, linkat, open, renameat_with};
 use rustix::io::Errno;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A file under a temporary name; removed when dropped, unless it was put in its place.
+/// A file that nobody sees yet; removed when dropped, unless it was put in its place.
 pub(crate) struct Temporary {
-    path: PathBuf,
+    /// Where it has its temporary name, if it needs one.
+    folder: PathBuf,
+    name: Option<PathBuf>,
     file: File,
-    placed: bool,
 }
 
 impl Temporary {
-    /// A new file in `folder`, which is made if it is not there. The name holds the process's id,
-    /// so that what a killed process left behind can be told from what is in use.
+    /// A new file in `folder`, which is made if it is not there.
     pub(crate) fn create(folder: &Path) -> Result<Self, StoreError> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("headstart-{}-{number}", process::id()));
-        let open = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(&path)
-        };
-        let file = match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-                open()
-            }
-            // Left behind by a killed process that had the same id.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
-                open()
-            }
-            other => other,
-        };
-        let file = file.map_err(|error| StoreError::io(&path, error))?;
-        Ok(Self {
-            path,
+        let created = |name, file| Self {
+            folder: folder.to_owned(),
+            name,
             file,
-            placed: false,
-        })
+        };
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if can_be_named()
+            && let Ok(file) = open(folder, flags, Mode::from_raw_mode(0o644))
+        {
+            return Ok(created(None, file.into()));
+        }
+        let (name, file) = create_named(folder)?;
+        Ok(created(Some(name), file))
     }
 
     pub(crate) fn file(&mut self) -> &mut File {
@@ -60,68 +52,129 @@ impl Temporary {
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file
             .write_all(bytes)
-            .map_err(|error| StoreError::io(&self.path, error))
+            .map_err(|error| StoreError::io(&self.folder, error))
     }
 
     /// Gives the file its mode and its place, in one step, unless a file of this size is there
     /// already. That one stays: others may just be making links to it.
     pub(crate) fn place_new(self, path: &Path, mode: u32, size: u64) -> Result<(), StoreError> {
-        let there = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
         self.set_mode(mode)?;
-        let rename = || renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE);
-        let renamed = match rename() {
-            Err(Errno::NOENT) => {
-                let folder = path.parent().unwrap_or(path);
-                fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-                rename()
-            }
-            other => other,
-        };
-        match renamed {
+        let there = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
+        match in_made_folder(path, || self.appear(path)) {
             Ok(()) => {
                 self.forget();
                 Ok(())
             }
             Err(Errno::EXIST) if there() => Ok(()),
-            // A damaged file, or a file system without this kind of rename.
+            // A damaged file, or a file system without this kind of rename or link.
             Err(_) => self.place(path, mode),
         }
-    }
-
-    fn set_mode(&self, mode: u32) -> Result<(), StoreError> {
-        let permissions = Permissions::from_mode(mode);
-        self.file
-            .set_permissions(permissions)
-            .map_err(|error| StoreError::io(&self.path, error))
-    }
-
-    /// Notes that the temporary name is no more.
-    fn forget(mut self) {
-        self.placed = true;
     }
 
     /// Gives the file its mode and its place, in one step; what stood there is replaced.
     pub(crate) fn place(mut self, path: &Path, mode: u32) -> Result<(), StoreError> {
         self.set_mode(mode)?;
-        match fs::rename(&self.path, path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let folder = path.parent().unwrap_or(path);
-                fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-                fs::rename(&self.path, path)
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => {
+                let name = temporary_name(&self.folder);
+                let named = self.appear(&name);
+                named.map_err(|error| StoreError::io(&name, error.into()))?;
+                self.name.insert(name).clone()
             }
-            other => other,
-        }
-        .map_err(|error| StoreError::io(path, error))?;
-        self.placed = true;
+        };
+        let rename = || renameat_with(CWD, &name, CWD, path, RenameFlags::empty());
+        let renamed = in_made_folder(path, rename);
+        renamed.map_err(|error| StoreError::io(path, error.into()))?;
+        self.forget();
         Ok(())
+    }
+
+    /// Gives the file a name that nothing has yet.
+    fn appear(&self, path: &Path) -> Result<(), Errno> {
+        match &self.name {
+            Some(name) => renameat_with(CWD, name, CWD, path, RenameFlags::NOREPLACE),
+            None => {
+                let number = self.file.as_raw_fd();
+                let own = format!("/proc/self/fd/{number}");
+                linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)
+            }
+        }
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<(), StoreError> {
+        // Asking costs a tenth of setting it.
+        if fstat(&self.file).is_ok_and(|stat| stat.st_mode & 0o7777 == mode) {
+            return Ok(());
+        }
+        let permissions = Permissions::from_mode(mode);
+        self.file
+            .set_permissions(permissions)
+            .map_err(|error| StoreError::io(&self.folder, error))
+    }
+
+    /// Notes that the temporary name is no more.
+    fn forget(mut self) {
+        self.name = None;
+    }
+}
+
+/// A file with a name that holds the process's id, so that what a killed process left behind can be told
+/// from what is in use.
+fn create_named(folder: &Path) -> Result<(PathBuf, File), StoreError> {
+    let path = temporary_name(folder);
+    let open = || {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)
+    };
+    let file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+            open()
+        }
+        // Left behind by a killed process that had the same id.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&path).map_err(|error| StoreError::io(&path, error))?;
+            open()
+        }
+        other => other,
+    };
+    let file = file.map_err(|error| StoreError::io(&path, error))?;
+    Ok((path, file))
+}
+
+/// Whether a file without a name can be given one.
+fn can_be_named() -> bool {
+    static PROC: OnceLock<bool> = OnceLock::new();
+    *PROC.get_or_init(|| Path::new("/proc/self/fd").exists())
+}
+
+fn temporary_name(folder: &Path) -> PathBuf {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("headstart-{}-{number}", process::id()))
+}
+
+/// Does something at `path`, again when the folder that it lies in has been made.
+fn in_made_folder(path: &Path, act: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    match act() {
+        Err(Errno::NOENT) => {
+            let folder = path.parent().unwrap_or(path);
+            fs::create_dir_all(folder)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            act()
+        }
+        other => other,
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.placed {
+        if let Some(name) = &self.name {
             // Nothing depends on it; what can't be removed now is swept at the next start.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(name);
         }
     }
 }
@@ -140,5 +193,54 @@ pub(crate) fn sweep(folder: &Path) {
         if !alive {
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a name, and with one as where the file system knows nothing else.
+    fn both(folder: &Path) -> [Temporary; 2] {
+        let (name, file) = create_named(folder).unwrap();
+        let named = Temporary {
+            folder: folder.to_owned(),
+            name: Some(name),
+            file,
+        };
+        [Temporary::create(folder).unwrap(), named]
+    }
+
+    #[test]
+    fn files_appear_whole_and_nothing_else_does() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("tmp");
+        fs::create_dir(&folder).unwrap();
+        for (number, mut temporary) in both(&folder).into_iter().enumerate() {
+            let path = root.path().join(format!("{number}/made/file"));
+            temporary.write_all(b"first").unwrap();
+            temporary.place_new(&path, 0o600, 5).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"first");
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+            for mut second in both(&folder) {
+                second.write_all(b"again").unwrap();
+                second.place_new(&path, 0o644, 5).unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"first", "one of this size stays");
+            }
+            for mut third in both(&folder) {
+                fs::write(&path, "damaged").unwrap();
+                third.write_all(b"third").unwrap();
+                third.place_new(&path, 0o644, 5).unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"third");
+            }
+            for mut fourth in both(&folder) {
+                fourth.write_all(b"fourth").unwrap();
+                fourth.place(&path, 0o644).unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"fourth");
+            }
+        }
+        drop(both(&folder));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     }
 }

@@ -217,3 +217,38 @@ fn a_killed_writer_loses_nothing_it_acknowledged_and_leaves_nothing_broken() {
         "leftovers are swept"
     );
 }
+
+#[test]
+fn long_blobs_come_in_pieces_of_any_kind() {
+    let (_folder, layout, store) = open();
+    let content: Vec<u8> = (0..12_000_000_u32).map(|n| (n / 1000 * 7) as u8).collect();
+    let expected = BlobDigest::of(&content);
+    let write = |copied: bool| {
+        let mut writer = store.writer().unwrap();
+        for piece in content.chunks(700_001) {
+            match copied {
+                true => writer.write_all(piece).unwrap(),
+                false => writer.write_piece(Bytes::copy_from_slice(piece)).unwrap(),
+            }
+        }
+        // A short one in between, after a thread of its own has begun to hash.
+        writer.write_all(b"end").unwrap();
+        writer
+    };
+    for copied in [true, false] {
+        let refused = write(copied).finish(Some(expected));
+        assert!(matches!(refused, Err(StoreError::Mismatch { .. })));
+        let digest = write(copied).finish(None).unwrap();
+        let stored = store.read(digest).unwrap();
+        assert_eq!(
+            (&stored[..content.len()], &stored[content.len()..]),
+            (&*content, &b"end"[..])
+        );
+        let mut rest = Vec::new();
+        let mut reader = store.open_from(digest, content.len() as u64 - 1).unwrap();
+        std::io::Read::read_to_end(&mut reader, &mut rest).unwrap();
+        assert_eq!(rest[1..], *b"end");
+    }
+    drop(write(false));
+    assert_eq!(fs::read_dir(layout.temporary()).unwrap().count(), 0);
+}

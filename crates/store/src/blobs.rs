@@ -91,6 +91,18 @@ pub trait BlobStore: Send + Sync {
     /// A blob as a stream. The digest is checked by whoever reads it to its end.
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError>;
 
+    /// The same, from `offset` on, which is not behind its end.
+    fn open_from(
+        &self,
+        digest: BlobDigest,
+        offset: u64,
+    ) -> Result<Box<dyn Read + Send>, StoreError> {
+        let mut reader = self.open(digest)?;
+        io::copy(&mut reader.by_ref().take(offset), &mut io::sink())
+            .map_err(|error| StoreError::io("a blob being read", error))?;
+        Ok(reader)
+    }
+
     /// Keeps `content` and gives its digest.
     fn write(&self, content: Bytes) -> Result<BlobDigest, StoreError>;
 
@@ -157,6 +169,11 @@ pub trait BlobStore: Send + Sync {
 
 /// A blob being written; dropped without [`BlobWriter::finish`], nothing of it stays.
 pub trait BlobWriter: Write + Send {
+    /// Writes all of a piece, without copying it where that can be avoided.
+    fn write_piece(&mut self, piece: Bytes) -> io::Result<()> {
+        self.write_all(&piece)
+    }
+
     /// Makes the blob visible, if it is `expected` or nothing was.
     ///
     /// # Errors
