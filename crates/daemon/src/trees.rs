@@ -1,8 +1,14 @@
 //! Whole trees in the store: what of them is missing, and their Tree messages.
 
-use headstart_merkle::{BlobDigest, DirectoryDigest, TreeError, each_directory, tree_blobs};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use headstart_merkle::{
+    BlobDigest, Directory, DirectoryDigest, DirectoryReader, Node, TreeError, each_directory,
+};
 use headstart_reapi::{Message, reapi};
 use headstart_store::{BlobStore, Directories};
+use rayon::prelude::*;
 
 /// Something of a tree that is not in the store, if anything is not: a Directory, or with `files` any
 /// content.
@@ -15,7 +21,7 @@ pub(crate) fn missing<S: BlobStore + ?Sized + 'static>(
         return Ok(Some(nowhere));
     }
     // What was remembered is asked for too: it may have gone since.
-    let wanted = match tree_blobs(directories, root, files) {
+    let wanted = match blobs(root, files, directories) {
         Err(TreeError::Missing(digest)) => return Ok(Some(digest)),
         wanted => wanted?,
     };
@@ -26,6 +32,42 @@ pub(crate) fn missing<S: BlobStore + ?Sized + 'static>(
     };
     let missing = missing.map_err(|error| TreeError::Backend(Box::new(error)))?;
     Ok(missing.first().copied())
+}
+
+/// The blobs that a tree consists of, each once: its Directories, and with `files` what is in its files.
+/// Directories that are equally deep are read at a time.
+pub(crate) fn blobs<S: BlobStore + ?Sized + 'static>(
+    root: DirectoryDigest,
+    files: bool,
+    directories: &Directories<S>,
+) -> Result<Vec<BlobDigest>, TreeError> {
+    let mut seen = HashSet::from([root.blob()]);
+    let mut blobs = vec![root.blob()];
+    let mut level = vec![root];
+    while !level.is_empty() {
+        let read: Result<Vec<Arc<Directory>>, TreeError> = level
+            .par_iter()
+            .map(|digest| directories.read_directory(*digest))
+            .collect();
+        level.clear();
+        for node in read?
+            .iter()
+            .flat_map(|directory| directory.entries.values())
+        {
+            let blob = match node {
+                Node::Directory(child) => child.blob(),
+                Node::File(file) if files => file.digest,
+                _ => continue,
+            };
+            if seen.insert(blob) {
+                blobs.push(blob);
+                if let Node::Directory(child) = node {
+                    level.push(*child);
+                }
+            }
+        }
+    }
+    Ok(blobs)
 }
 
 /// Brings a tree here, if the store has another behind it. Gives what is nowhere.

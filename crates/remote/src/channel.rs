@@ -18,6 +18,8 @@ pub(crate) type Channel = InterceptedService<Transport, Authorize>;
 const CONNECT: Duration = Duration::from_secs(10);
 /// What may be on its way on one connection and one stream, in bytes.
 const WINDOW: u32 = 16 * 1024 * 1024;
+/// How long one frame that comes may be, in bytes.
+const FRAME: u32 = 256 * 1024;
 /// After how much silence the kernel asks a peer whether it is there. Unlike probes of the protocol
 /// itself, no server minds.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -31,6 +33,7 @@ pub(crate) fn open(settings: &RemoteSettings) -> Result<Channel, RemoteError> {
         .connect_timeout(CONNECT)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(TCP_KEEPALIVE))
         .tcp_keepalive_interval(Some(TCP_KEEPALIVE / 4))

@@ -13,6 +13,7 @@ use headstart_reapi::bytestream::{
 use headstart_reapi::resource::{InvalidResourceName, ResourceName};
 use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,6 +25,11 @@ use crate::tenant::Tenant;
 
 /// How much of a blob one message holds, in bytes.
 const PIECE: usize = 1024 * 1024;
+
+/// How much of a blob is at least written by a thread of its own, in bytes.
+const LONG: u64 = 1024 * 1024;
+/// How many pieces may wait for that.
+const WAITING: usize = 2;
 
 pub(crate) struct ByteStreamService {
     instances: Instances,
@@ -78,7 +84,7 @@ impl ByteStreamService {
         stream: &mut Streaming<WriteRequest>,
     ) -> Result<(), Status> {
         let name = first.resource_name.clone();
-        let mut upload = match first.write_offset {
+        let upload = match first.write_offset {
             0 => resource.begin()?,
             offset => {
                 let kept = self.uploads.take(&name);
@@ -90,26 +96,29 @@ impl ByteStreamService {
                 })?
             }
         };
+        let mut writing = match resource.digest.size() > LONG {
+            true => Writing::beside(upload, resource.digest),
+            false => Writing::Here(upload),
+        };
         let mut next = first;
         loop {
-            upload.add(&next, resource.digest)?;
-            if next.finish_write {
+            let last = next.finish_write;
+            writing = writing.add(next, resource.digest).await?;
+            if last {
                 break;
             }
             next = match stream.message().await {
                 Ok(Some(message)) => message,
-                Ok(None) => {
-                    self.uploads.keep(name, upload);
+                broken => {
+                    self.uploads.keep(name, writing.end().await?);
+                    broken?;
                     return Err(Status::invalid_argument(
                         "the stream ended before finish_write was set",
                     ));
                 }
-                Err(error) => {
-                    self.uploads.keep(name, upload);
-                    return Err(error);
-                }
             };
         }
+        let upload = writing.end().await?;
         let finished = upload.writer.finish(Some(resource.digest));
         finished.map_err(|error| status::of_store(&error))?;
         Ok(())
@@ -149,9 +158,53 @@ impl Resource {
     }
 }
 
+/// Who writes what comes. A long blob is received, written and hashed at a time.
+enum Writing {
+    Here(Upload),
+    Beside {
+        pieces: mpsc::Sender<WriteRequest>,
+        thread: JoinHandle<Result<Upload, Status>>,
+    },
+}
+
+impl Writing {
+    fn beside(mut upload: Upload, digest: BlobDigest) -> Self {
+        let (pieces, mut waiting) = mpsc::channel(WAITING);
+        let thread = tokio::task::spawn_blocking(move || {
+            while let Some(piece) = waiting.blocking_recv() {
+                upload.add(piece, digest)?;
+            }
+            Ok(upload)
+        });
+        Self::Beside { pieces, thread }
+    }
+
+    async fn add(mut self, piece: WriteRequest, digest: BlobDigest) -> Result<Self, Status> {
+        match &mut self {
+            Self::Here(upload) => upload.add(piece, digest)?,
+            // Why nobody takes it is known at the end.
+            Self::Beside { pieces, .. } if pieces.send(piece).await.is_ok() => {}
+            Self::Beside { .. } => return Ok(Self::Here(self.end().await?)),
+        }
+        Ok(self)
+    }
+
+    /// What was written, once all that came is.
+    async fn end(self) -> Result<Upload, Status> {
+        match self {
+            Self::Here(upload) => Ok(upload),
+            Self::Beside { pieces, thread } => {
+                drop(pieces);
+                let failed = |error| Status::internal(format!("the call failed inside: {error}"));
+                thread.await.map_err(failed)?
+            }
+        }
+    }
+}
+
 impl Upload {
     #[allow(clippy::result_large_err)]
-    fn add(&mut self, request: &WriteRequest, digest: BlobDigest) -> Result<(), Status> {
+    fn add(&mut self, request: WriteRequest, digest: BlobDigest) -> Result<(), Status> {
         if request.write_offset.unsigned_abs() != self.written {
             return Err(Status::invalid_argument(format!(
                 "write_offset is {}: expected {}",
@@ -165,7 +218,7 @@ impl Upload {
                 "more was written than {digest}"
             )));
         }
-        self.writer.write_all(&request.data).map_err(|error| {
+        self.writer.write_piece(request.data).map_err(|error| {
             if error.kind() == std::io::ErrorKind::InvalidData {
                 return Status::invalid_argument(format!("{digest}: {error}"));
             }
@@ -210,15 +263,14 @@ impl ByteStream for ByteStreamService {
         };
         let reader = resource
             .store()
-            .open(digest)
+            .open_from(digest, offset)
             .map_err(|error| status::of_store(&error))?;
         let (sender, receiver) = mpsc::channel(4);
         tokio::task::spawn_blocking(move || {
             let sent = match resource.compressed {
-                false => send_blob(reader, offset, limit, &sender),
-                true => skip(reader, offset)
-                    .and_then(|rest| zstd::stream::read::Encoder::new(rest, 0))
-                    .and_then(|compressed| send_blob(Box::new(compressed), 0, limit, &sender)),
+                false => send_blob(reader, limit, &sender),
+                true => zstd::stream::read::Encoder::new(reader, 0)
+                    .and_then(|compressed| send_blob(Box::new(compressed), limit, &sender)),
             };
             if let Err(error) = sent {
                 // The client may have gone; nothing is left to do for it then.
@@ -262,19 +314,13 @@ impl ByteStream for ByteStreamService {
     }
 }
 
-fn skip(mut reader: Box<dyn Read + Send>, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-    io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
-    Ok(reader)
-}
-
-/// Sends what comes from `offset` on, `limit` bytes at most; stops when the client has gone.
+/// Sends what comes, `limit` bytes at most; stops when the client has gone.
 fn send_blob(
     reader: Box<dyn Read + Send>,
-    offset: u64,
     limit: u64,
     sender: &mpsc::Sender<Result<ReadResponse, Status>>,
 ) -> io::Result<()> {
-    let mut reader = skip(reader, offset)?.take(limit);
+    let mut reader = reader.take(limit);
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         reader.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headstart_hostfs::{Capture, HostError, Place, Wanted};
-use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode, tree_blobs};
-use headstart_reapi::localcas;
+use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode};
 use headstart_reapi::localcas::local_content_addressable_storage_server::LocalContentAddressableStorage;
 use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
+use headstart_reapi::{localcas, reapi, rpc};
+use headstart_store::{BlobStore, StoreError};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -111,26 +112,37 @@ fn wanted(properties: &[String], mask: Option<u32>) -> Wanted {
 }
 
 #[allow(clippy::result_large_err)]
-fn digests(blobs: &[headstart_reapi::reapi::Digest]) -> Result<Vec<BlobDigest>, Status> {
+fn digests(blobs: &[reapi::Digest]) -> Result<Vec<BlobDigest>, Status> {
     let digests = blobs.iter().map(|blob| digest(Some(blob), "blob_digests"));
     digests.collect()
 }
 
-/// Brings blobs here from where they are. Gives those that are nowhere.
-async fn bring(tenant: &Tenant, wanted: Vec<BlobDigest>) -> Result<Vec<BlobDigest>, Status> {
+/// Does something with the blobs of a request in a tenant's store, as [`BlobStore::bring`] and
+/// [`BlobStore::hand_over`] do. Gives those that are nowhere, each with its status.
+async fn move_blobs(
+    tenant: &Tenant,
+    blobs: Vec<BlobDigest>,
+    act: impl FnOnce(&dyn BlobStore, &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError>
+    + Send
+    + 'static,
+) -> Result<Vec<BlobDigest>, Status> {
     let store = Arc::clone(tenant.executor().store());
-    let missing = blocking(move || store.bring(&wanted)).await?;
+    let missing = blocking(move || act(&*store, &blobs)).await?;
     missing.map_err(|error| status::of_store(&error))
 }
 
-/// Hands blobs over to where they belong. Gives those that are not here.
-async fn hand_over(tenant: &Tenant, wanted: Vec<BlobDigest>) -> Result<Vec<BlobDigest>, Status> {
-    let store = Arc::clone(tenant.executor().store());
-    let missing = blocking(move || store.hand_over(&wanted)).await?;
-    missing.map_err(|error| status::of_store(&error))
+/// What a response tells of each blob that is nowhere, in its own type.
+fn failures<T>(
+    missing: Vec<BlobDigest>,
+    failure: impl Fn(Option<reapi::Digest>, Option<rpc::Status>) -> T,
+) -> Vec<T> {
+    let missing = missing.into_iter();
+    missing
+        .map(|digest| failure(Some(digest.into()), Some(not_here(digest))))
+        .collect()
 }
 
-fn not_here(digest: BlobDigest) -> headstart_reapi::rpc::Status {
+fn not_here(digest: BlobDigest) -> rpc::Status {
     status::message(&Status::not_found(format!("{digest} is not here")))
 }
 
@@ -173,13 +185,11 @@ impl LocalContentAddressableStorage for LocalCasService {
         use localcas::fetch_missing_blobs_response::Response as Failed;
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
-        let missing = bring(&tenant, digests(&request.blob_digests)?).await?;
-        let failed = missing.into_iter().map(|digest| Failed {
-            digest: Some(digest.into()),
-            status: Some(not_here(digest)),
-        });
+        let wanted = digests(&request.blob_digests)?;
+        let missing = move_blobs(&tenant, wanted, |store, blobs| store.bring(blobs)).await?;
+        let responses = failures(missing, |digest, status| Failed { digest, status });
         Ok(Response::new(localcas::FetchMissingBlobsResponse {
-            responses: failed.collect(),
+            responses,
         }))
     }
 
@@ -190,13 +200,11 @@ impl LocalContentAddressableStorage for LocalCasService {
         use localcas::upload_missing_blobs_response::Response as Failed;
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
-        let missing = hand_over(&tenant, digests(&request.blob_digests)?).await?;
-        let failed = missing.into_iter().map(|digest| Failed {
-            digest: Some(digest.into()),
-            status: Some(not_here(digest)),
-        });
+        let wanted = digests(&request.blob_digests)?;
+        let missing = move_blobs(&tenant, wanted, |store, blobs| store.hand_over(blobs)).await?;
+        let responses = failures(missing, |digest, status| Failed { digest, status });
         Ok(Response::new(localcas::UploadMissingBlobsResponse {
-            responses: failed.collect(),
+            responses,
         }))
     }
 
@@ -223,9 +231,10 @@ impl LocalContentAddressableStorage for LocalCasService {
             return Ok(Response::new(localcas::UploadTreeResponse {}));
         }
         let executor = tenant.executor().clone();
-        let blobs = blocking(move || tree_blobs(executor.directories(), root, true)).await?;
+        let blobs = blocking(move || trees::blobs(root, true, executor.directories())).await?;
         let blobs = blobs.map_err(|error| status::of_tree(&error))?;
-        match hand_over(&tenant, blobs).await?.first() {
+        let missing = move_blobs(&tenant, blobs, |store, blobs| store.hand_over(blobs)).await?;
+        match missing.first() {
             None => Ok(Response::new(localcas::UploadTreeResponse {})),
             Some(missing) => Err(Status::not_found(format!(
                 "the tree {root} is not complete: {missing} is not here"
@@ -385,7 +394,7 @@ fn capture_tree(
             Ok(())
         });
     response.status = Some(match captured {
-        Ok(()) => headstart_reapi::rpc::Status::default(),
+        Ok(()) => rpc::Status::default(),
         Err(error) => status::message(&error),
     });
     response
@@ -415,7 +424,7 @@ fn capture_file(
             response.digest = Some(digest.into());
             response.is_executable = executable;
             response.node_properties = properties.to_message();
-            headstart_reapi::rpc::Status::default()
+            rpc::Status::default()
         }
         Err(error) => status::message(&of_host(&error)),
     };
