@@ -212,12 +212,14 @@ impl<T> Named<T> {
         let before = beyond / 2;
         let between = &ahead[before..beyond.min(ahead.len())];
         finger.0 += before + between.partition_point(|one| *one < wanted);
-        if self.all.get(finger.0).is_some_and(|(one, _)| one < name) {
-            // It begins alike.
-            finger.0 += self.all[finger.0..].partition_point(|(one, _)| one < name);
+        let (one, thing) = self.all.get(finger.0)?;
+        if one == name {
+            return Some(thing);
         }
-        let (_, found) = self.all.get(finger.0).filter(|(one, _)| one == name)?;
-        Some(found)
+        // Others begin alike.
+        finger.0 += self.all[finger.0..].partition_point(|(one, _)| one < name);
+        let (_, thing) = self.all.get(finger.0).filter(|(one, _)| one == name)?;
+        Some(thing)
     }
 
     /// Inserts what was not found, where it should be.

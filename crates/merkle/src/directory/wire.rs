@@ -287,6 +287,11 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, InvalidDirectory> {
+        // Nearly all are of one byte.
+        if let [byte @ ..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];

@@ -18,13 +18,18 @@ use crate::table::{Candidate, DirId, Finger, Kind, RuleId, Table, TableBuilder};
 /// How many directories the input trees of one element may have, each path counted.
 const MAX_DIRECTORIES: usize = 4_000_000;
 
+/// A summary's place among those that are kept.
+type SummaryId = u32;
+/// Of a tree of which there is nothing to say.
+const PLAIN: SummaryId = 0;
+
 /// What an action needs to know of a tree: of one Directory at one path, and all below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// Places of the actions whose outputs are among the files, in order.
-    pub(crate) needs: Rc<[u32]>,
+    pub(crate) needs: Vec<u32>,
     /// Places of the actions whose outputs went into static libraries, in order.
-    pub(crate) guards: Rc<[u32]>,
+    pub(crate) guards: Vec<u32>,
     /// Whether any action before may have had a part in some file: an object that was compiled in
     /// the sandbox itself, or a library that can't be read.
     pub(crate) follows_all: bool,
@@ -40,9 +45,10 @@ pub(crate) struct Inputs<'a, 'b> {
     table: TableBuilder,
     /// For each directory of the table, its path and what the sandbox had there.
     places: Vec<(TreePath, Rc<Place>)>,
-    known: HashMap<(DirectoryDigest, DirId), Summary>,
-    libraries: HashMap<BlobDigest, Option<Rc<[u32]>>>,
-    nothing: Rc<[u32]>,
+    known: HashMap<(DirectoryDigest, DirId), SummaryId>,
+    /// The first is that of trees of which there is nothing to say.
+    summaries: Vec<Summary>,
+    libraries: HashMap<BlobDigest, Option<Rc<Vec<u32>>>>,
     /// Where the last file came from, and the rule that follows from that alone.
     last: Option<(Alike, Option<RuleId>)>,
 }
@@ -66,8 +72,8 @@ impl<'a, 'b> Inputs<'a, 'b> {
             table: TableBuilder::new(),
             places: Vec::new(),
             known: HashMap::new(),
+            summaries: vec![Summary::plain()],
             libraries: HashMap::new(),
-            nothing: [].into(),
             last: None,
         }
     }
@@ -88,7 +94,9 @@ impl<'a, 'b> Inputs<'a, 'b> {
             return Summary::unusable();
         };
         match self.summarize_root(spec.input_root) {
-            Ok(summary) if summary.comes_before(place) => summary,
+            Ok(summary) if self.summaries[summary as usize].comes_before(place) => {
+                self.summaries[summary as usize].clone()
+            }
             Ok(_) => Summary::unusable(),
             Err(error) => {
                 problems.push(format!("the action {}: {error}", recorded.digest));
@@ -97,7 +105,7 @@ impl<'a, 'b> Inputs<'a, 'b> {
         }
     }
 
-    fn summarize_root(&mut self, root: DirectoryDigest) -> Result<Summary, SpeculationError> {
+    fn summarize_root(&mut self, root: DirectoryDigest) -> Result<SummaryId, SpeculationError> {
         if self.places.is_empty() {
             self.places.push((TreePath::root(), self.view.root()?));
         }
@@ -109,9 +117,9 @@ impl<'a, 'b> Inputs<'a, 'b> {
         digest: DirectoryDigest,
         at: DirId,
         depth: usize,
-    ) -> Result<Summary, SpeculationError> {
+    ) -> Result<SummaryId, SpeculationError> {
         if let Some(known) = self.known.get(&(digest, at)) {
-            return Ok(known.clone());
+            return Ok(*known);
         }
         if depth > MAX_DEPTH {
             return Err(SpeculationError::TooDeep(self.path(at).clone()));
@@ -131,6 +139,10 @@ impl<'a, 'b> Inputs<'a, 'b> {
             if let Node::Directory(child) = node {
                 let below = self.child(at, &mut folder, name)?;
                 let summary = self.summarize(*child, below, depth + 1)?;
+                if summary == PLAIN {
+                    continue;
+                }
+                let summary = &self.summaries[summary as usize];
                 needs.extend(summary.needs.iter());
                 guards.extend(summary.guards.iter());
                 follows_all |= summary.follows_all;
@@ -159,34 +171,34 @@ impl<'a, 'b> Inputs<'a, 'b> {
         }
         self.table.add(at, decided);
         let summary = Summary {
-            needs: self.list(needs),
-            guards: self.list(guards),
+            needs: in_order(needs),
+            guards: in_order(guards),
             follows_all,
             usable,
         };
-        self.known.insert((digest, at), summary.clone());
-        Ok(summary)
+        let id = self.summary(summary);
+        self.known.insert((digest, at), id);
+        Ok(id)
+    }
+
+    fn summary(&mut self, summary: Summary) -> SummaryId {
+        if summary == self.summaries[PLAIN as usize] {
+            return PLAIN;
+        }
+        self.summaries.push(summary);
+        self.summaries.len() as SummaryId - 1
     }
 
     /// The actions that made what a static library consists of; `None` if it can't be read.
-    fn makers(&mut self, library: BlobDigest) -> Option<Rc<[u32]>> {
+    fn makers(&mut self, library: BlobDigest) -> Option<Rc<Vec<u32>>> {
         if let Some(known) = self.libraries.get(&library) {
             return known.clone();
         }
         let content = self.view.store.blobs().read(library).ok();
         let members = content.and_then(|content| archive::members(&content));
-        let makers = members.map(|members| in_order(self.outputs.makers(&members)));
+        let makers = members.map(|members| in_order(self.outputs.makers(&members)).into());
         self.libraries.insert(library, makers.clone());
         makers
-    }
-
-    /// The places in order. Most lists are empty, and share one.
-    fn list(&self, places: Vec<u32>) -> Rc<[u32]> {
-        if places.is_empty() {
-            Rc::clone(&self.nothing)
-        } else {
-            in_order(places)
-        }
     }
 
     fn path(&self, at: DirId) -> &TreePath {
@@ -317,12 +329,19 @@ enum Fate {
 }
 
 impl Summary {
+    fn plain() -> Self {
+        Self {
+            needs: Vec::new(),
+            guards: Vec::new(),
+            follows_all: false,
+            usable: true,
+        }
+    }
+
     fn unusable() -> Self {
         Self {
-            needs: [].into(),
-            guards: [].into(),
-            follows_all: false,
             usable: false,
+            ..Self::plain()
         }
     }
 
@@ -333,10 +352,10 @@ impl Summary {
     }
 }
 
-fn in_order(mut places: Vec<u32>) -> Rc<[u32]> {
+fn in_order(mut places: Vec<u32>) -> Vec<u32> {
     places.sort_unstable();
     places.dedup();
-    places.into()
+    places
 }
 
 fn ends_in(name: &Name, node: &Node, ending: &str) -> bool {
