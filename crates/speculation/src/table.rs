@@ -212,11 +212,14 @@ impl<T> Named<T> {
         let before = beyond / 2;
         let between = &ahead[before..beyond.min(ahead.len())];
         finger.0 += before + between.partition_point(|one| *one < wanted);
+        if self.beginnings.get(finger.0) != Some(&wanted) {
+            return None;
+        }
         let (one, thing) = self.all.get(finger.0)?;
-        if one == name {
+        // What begins alike and ends within that is the same.
+        if wanted & 0xff == 0 || one == name {
             return Some(thing);
         }
-        // Others begin alike.
         finger.0 += self.all[finger.0..].partition_point(|(one, _)| one < name);
         let (_, thing) = self.all.get(finger.0).filter(|(one, _)| one == name)?;
         Some(thing)
