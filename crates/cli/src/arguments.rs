@@ -1,5 +1,6 @@
 //! The command line: BuildStream's commands and options where they mean the same.
 pub(crate) mod artifact;
+pub(crate) mod cache;
 pub(crate) mod remotes;
 pub(crate) mod shell;
 pub(crate) mod source;
@@ -119,6 +120,9 @@ pub(crate) enum Command {
     /// Look at artifacts: what building an element gave
     #[command(subcommand)]
     Artifact(ArtifactCommand),
+    /// Look after the cache directory
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Tell why compiler calls of a build were not foreseen, and why predictions were not asked for
     Explain(ExplainArguments),
     /// Look at what is stored for speculation

@@ -63,6 +63,14 @@ impl Failure {
         failure
     }
 
+    /// Something that was stored was damaged, of which people have been told.
+    pub(crate) fn damage() -> Self {
+        Self {
+            code: 1,
+            ..Self::shown()
+        }
+    }
+
     fn in_domain(mut self, domain: &'static str, reason: Option<&'static str>) -> Self {
         self.record.domain = Some(domain);
         self.record.reason = reason;

@@ -6,6 +6,7 @@ mod arguments;
 mod artifact;
 mod ask;
 mod build;
+mod cache;
 mod casd;
 mod demo;
 mod error;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use arguments::cache::CacheCommand;
 use arguments::source::SourceCommand;
 use arguments::{Arguments, ArtifactCommand, Command, SpeculationCommand};
 
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Artifact(ArtifactCommand::Pull(ref pull)) => transfer::pull(main, pull),
         Command::Artifact(ArtifactCommand::Push(ref push)) => transfer::push(main, push),
         Command::Artifact(ArtifactCommand::Log(ref log)) => artifact::log(main, log),
+        Command::Cache(CacheCommand::Scrub(ref arguments)) => cache::scrub(main, arguments),
         Command::Explain(ref explain) => explain::run(main, explain),
         Command::Speculation(SpeculationCommand::Show(ref show)) => speculation::show(main, show),
         Command::Demo(ref demo) => demo::run(demo),

@@ -31,9 +31,6 @@ pub(crate) fn config(main: &MainOptions) -> Result<UserConfig, Failure> {
         Some(KeepArgument::Auto) => KeepSandbox::Auto,
         Some(KeepArgument::Never) => KeepSandbox::Never,
     };
-    for key in &config.unused {
-        tracing::warn!("`{key}` in the user's configuration has no effect yet");
-    }
     Ok(config)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use headstart_execution::CancellationToken;
 use headstart_pipeline::{Decision, Graph, OnError};
@@ -142,7 +142,7 @@ impl Session {
         watcher: &dyn Watcher,
         interrupt: CancellationToken,
     ) -> Result<BuildReport, SessionError> {
-        let begun = Instant::now();
+        let (begun, since) = (Instant::now(), SystemTime::now());
         let (executor, slots) = self.executor()?;
         let thread = SpeculatorThread::start(Equipment {
             mode: request.mode,
@@ -176,7 +176,13 @@ impl Session {
         drop(driver);
         let wall = seconds(begun.elapsed());
         let audit = request.audit;
-        let balance = tokio::task::spawn_blocking(move || thread.finish(audit)).await;
+        let session = Arc::clone(self);
+        let balance = tokio::task::spawn_blocking(move || {
+            let balance = thread.finish(audit);
+            session.keep_within_limits(since);
+            balance
+        });
+        let balance = balance.await;
         let balance = balance.map_err(|error| SessionError::Io {
             path: "primer".into(),
             source: std::io::Error::other(error),

@@ -1,12 +1,12 @@
 //! The user's configuration: `buildstream.conf`, as BuildStream reads it, and `headstart.conf`.
 //!
-//! What this program does not act on is accepted, because the file is shared with BuildStream;
-//! [`UserConfig::unused`] names it, so that nobody waits for its effects in vain.
+//! All keys of BuildStream's are accepted, because the file is shared with it.
 
 mod caches;
 mod farm;
 mod servers;
 mod speculation;
+mod storage;
 
 use std::env;
 use std::fs;
@@ -25,6 +25,7 @@ pub use farm::FarmConfig;
 pub use servers::{InvalidServer, Server, Servers};
 pub use speculation::SpeculationConfig;
 pub(crate) use speculation::mode_of;
+pub use storage::{Amount, StorageConfig};
 
 /// The user's configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct UserConfig {
     pub source_dir: PathBuf,
     /// Where logs of elements are kept.
     pub log_dir: PathBuf,
+    /// How much may be stored.
+    pub storage: StorageConfig,
     /// Where workspaces are opened.
     pub workspace_dir: PathBuf,
     /// Elements fetched at a time.
@@ -63,8 +66,6 @@ pub struct UserConfig {
     pub projects: Mapping,
     /// What the user's `headstart.conf` says.
     pub speculation: SpeculationConfig,
-    /// Keys that BuildStream acts on and this program does not.
-    pub unused: Vec<String>,
 }
 
 /// A configuration that can't be used.
@@ -86,8 +87,6 @@ pub enum ConfigError {
     NoHome,
 }
 
-/// The keys of `buildstream.conf` that have no effect here.
-const UNUSED: &[&str] = &[];
 /// All keys of `buildstream.conf`.
 const KEYS: &[&str] = &[
     "artifacts",
@@ -175,6 +174,7 @@ impl UserConfig {
         Ok(Self {
             source_dir,
             log_dir,
+            storage: StorageConfig::read(cache)?,
             workspace_dir: mapping.string("workspacedir")?.map_or(".".into(), expand),
             fetchers: count(scheduler, "fetchers", 10)?,
             builders: count(scheduler, "builders", 4)?,
@@ -199,11 +199,6 @@ impl UserConfig {
             farm: FarmConfig::read(mapping)?,
             projects: projects(mapping)?,
             speculation: SpeculationConfig::default(),
-            unused: UNUSED
-                .iter()
-                .filter(|key| mapping.contains(key))
-                .map(|key| (*key).into())
-                .collect(),
             cache_dir,
         })
     }
@@ -324,7 +319,6 @@ mod tests {
         let demo = config.projects.mapping("demo").unwrap().unwrap();
         let options = demo.mapping("options").unwrap().unwrap();
         assert_eq!(options.string("recc").unwrap(), Some("false"));
-        assert_eq!(config.unused, [""; 0]);
     }
 
     #[test]

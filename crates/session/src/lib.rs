@@ -31,6 +31,7 @@ mod record;
 mod records;
 mod remotes;
 mod report;
+mod room;
 mod session;
 mod shared_records;
 mod shell;
@@ -46,7 +47,8 @@ pub use artifacts::{ContentEntry, ContentKind, NamedArtifact};
 pub use build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget};
 pub use config::{
-    Caches, ConfigError, FarmConfig, InvalidServer, Server, Servers, SpeculationConfig, UserConfig,
+    Amount, Caches, ConfigError, FarmConfig, InvalidServer, Server, Servers, SpeculationConfig,
+    StorageConfig, UserConfig,
 };
 pub use explain::{
     BuildState, Call, DifferenceData, ElementExplanation, ExplainError, Hindsight, InputData,
@@ -58,6 +60,7 @@ pub use headstart_assemble::KeepSandbox;
 pub use headstart_pipeline::{Decision, OnError};
 pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
+pub use headstart_store_disk::{Finding, Layout, ScrubWatcher, Scrubbed, scrub};
 pub use history::Header;
 pub use latency::{Latencies, Latency};
 pub use load::LoadLimits;

@@ -64,20 +64,26 @@ impl DiskBlobs {
             fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         }
         sweep(&temporary);
-        let opened = File::open(&objects).map_err(|error| StoreError::io(&objects, error))?;
-        let store = Self {
-            layout: layout.clone(),
-            objects_folder: Arc::new(opened),
-            objects,
-            temporary,
-            executables,
-            checked: Arc::default(),
-            aside: Arc::default(),
-            keeper: None,
-        };
+        let store = Self::open_as_is(layout)?;
         // Always here for us; BuildStream looks for the file.
         store.keep_empty()?;
         Ok(store)
+    }
+
+    /// Opens the store, and changes nothing.
+    pub(crate) fn open_as_is(layout: &Layout) -> Result<Self, StoreError> {
+        let objects = layout.objects();
+        let opened = File::open(&objects).map_err(|error| StoreError::io(&objects, error))?;
+        Ok(Self {
+            layout: layout.clone(),
+            objects_folder: Arc::new(opened),
+            objects,
+            temporary: layout.temporary(),
+            executables: layout.executables(),
+            checked: Arc::default(),
+            aside: Arc::default(),
+            keeper: None,
+        })
     }
 
     /// The same within limits: what was not used for longest goes when there is no room.

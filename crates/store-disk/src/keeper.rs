@@ -65,14 +65,53 @@ struct Candidate {
     path: PathBuf,
 }
 
+/// Makes room in a cache directory that no daemon keeps within limits: if more is stored than may be, what
+/// was not used for longest goes. With `protect_session` what was used since `since` stays.
+///
+/// # Errors
+/// [`StoreError::Full`] if nothing more can go, and there is still too much.
+pub fn make_room(layout: &Layout, limits: Limits, since: SystemTime) -> Result<(), StoreError> {
+    let objects = layout.objects();
+    let has_room = || {
+        let free = free(&objects).unwrap_or(u64::MAX);
+        limits.high.is_none() && free >= limits.reserved
+    };
+    // Counting takes a look at every object.
+    if has_room() {
+        return Ok(());
+    }
+    // What was used shortly before is not noted again.
+    let started = since.checked_sub(NOTED).unwrap_or(since);
+    let keeper = Keeper::since(layout, limits, started);
+    let fits = || keeper.used() <= keeper.room();
+    if !fits() {
+        keeper.clean();
+    }
+    match fits() {
+        true => Ok(()),
+        false => Err(StoreError::Full(objects)),
+    }
+}
+
+/// How many bytes the disk that has `folder` can still take.
+fn free(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 impl Keeper {
     /// Counts what is stored.
     pub(crate) fn new(layout: &Layout, limits: Limits) -> Self {
+        Self::since(layout, limits, SystemTime::now())
+    }
+
+    /// The same for a process that began to use the store at `started`.
+    fn since(layout: &Layout, limits: Limits, started: SystemTime) -> Self {
         let keeper = Self {
             limits,
             folders: [layout.objects(), layout.executables()],
             results: layout.action_results(),
-            started: SystemTime::now(),
+            started,
             used: AtomicU64::new(0),
             cleaning: Mutex::new(()),
         };
@@ -112,8 +151,7 @@ impl Keeper {
     /// How many bytes may be stored now: the quota, or less if the disk has not that much room.
     pub(crate) fn room(&self) -> u64 {
         let quota = self.limits.high.unwrap_or(u64::MAX);
-        let free = rustix::fs::statvfs(&self.folders[0]).map(|disk| {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = free(&self.folders[0]).map(|free| {
             self.used()
                 .saturating_add(free)
                 .saturating_sub(self.limits.reserved)

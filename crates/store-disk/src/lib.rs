@@ -15,6 +15,7 @@ mod blobs;
 mod guesses;
 mod keeper;
 mod layout;
+mod scrub;
 mod temporary;
 mod writer;
 
@@ -22,5 +23,6 @@ pub use action_cache::DiskActionCache;
 pub use assets::DiskAssets;
 pub use blobs::DiskBlobs;
 pub use guesses::{Guess, Guesses};
-pub use keeper::Limits;
+pub use keeper::{Limits, make_room};
 pub use layout::Layout;
+pub use scrub::{Finding, ScrubWatcher, Scrubbed, scrub};

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use headstart_store::StoreError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fstat, linkat, open, renameat_with};
@@ -181,19 +182,29 @@ impl Drop for Temporary {
 
 /// Removes what processes that no longer run left in `folder`.
 pub(crate) fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
+    for path in left_behind(folder, Duration::MAX) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// What processes that no longer run left in `folder`, and what others have not written to for so long.
+pub(crate) fn left_behind(folder: &Path, abandoned: Duration) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| {
         let name = entry.file_name();
         let owner = name
             .to_str()
             .and_then(|name| name.strip_prefix("headstart-")?.split('-').next());
-        let alive = owner.is_none_or(|owner| Path::new("/proc").join(owner).exists());
-        if !alive {
-            let _ = fs::remove_file(entry.path());
+        match owner {
+            Some(owner) => !Path::new("/proc").join(owner).exists(),
+            None => {
+                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file);
+                let written = metadata.and_then(|metadata| metadata.modified().ok());
+                written.is_some_and(|at| at.elapsed().is_ok_and(|since| since > abandoned))
+            }
         }
-    }
+    });
+    left.map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]
