@@ -1,9 +1,10 @@
 //! Clients whose gRPC names the path of a unix socket as the authority of their requests.
 //!
-//! gRPC's C core, and with it Python's and recc's, sends `:authority: run%2Fserver.sock`. That is not a
-//! valid authority, and the HTTP/2 implementation below tonic refuses such requests before anybody can
-//! look at them. So the header is mended on its way in: each `%` in it becomes a `-`. As lengths stay
-//! the same, nothing else of the stream changes, and neither do the tables of HPACK (RFC 7541).
+//! gRPC's C core, and with it Python's and recc's, sends `:authority: run%2Fserver.sock`; programs in Go
+//! send `run/server.sock`, in Huffman's code. That is not a valid authority, and the HTTP/2
+//! implementation below tonic refuses such requests before anybody can look at them. So the header is
+//! mended on its way in: each `%` and `/` in it becomes a `-`. As lengths stay the same, nothing else of
+//! the stream changes, and neither do the tables of HPACK (RFC 7541).
 
 use std::io;
 use std::pin::Pin;
@@ -168,13 +169,70 @@ fn mend_block(block: &mut [u8]) -> Option<()> {
             is_authority = block[name] == *b":authority";
         }
         let (huffman, value) = string(block, &mut at)?;
-        if is_authority && !huffman {
-            for byte in block[value].iter_mut().filter(|byte| **byte == b'%') {
-                *byte = b'-';
+        match (is_authority, huffman) {
+            (false, _) => {}
+            (true, true) => mend_code(&mut block[value]),
+            (true, false) => {
+                let text = block[value].iter_mut();
+                for byte in text.filter(|byte| matches!(**byte, b'%' | b'/')) {
+                    *byte = b'-';
+                }
             }
         }
     }
     Some(())
+}
+
+/// How many of the codes in RFC 7541, appendix B, have each length in bits. They are consecutive numbers
+/// within a length, so that this is enough to tell where each ends.
+const CODES: [u32; 31] = [
+    0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19,
+    29, 0, 4,
+];
+/// The codes of `%`, `/` and `-`, and the length of all three in bits.
+const PERCENT: u8 = 0x15;
+const SLASH: u8 = 0x18;
+const MINUS: u8 = 0x16;
+const LENGTH: usize = 6;
+
+/// Mends a text in Huffman's code.
+fn mend_code(text: &mut [u8]) {
+    let mut at = 0;
+    while let Some(length) = code_length(text, at) {
+        let bits = at..at + LENGTH;
+        let code = |text: &[u8]| bits.clone().fold(0, |code, at| code << 1 | bit(text, at));
+        if length == LENGTH && matches!(code(text), PERCENT | SLASH) {
+            for (place, at) in bits.rev().enumerate() {
+                let mask = 0x80 >> (at % 8);
+                match MINUS >> place & 1 {
+                    0 => text[at / 8] &= !mask,
+                    _ => text[at / 8] |= mask,
+                }
+            }
+        }
+        at += length;
+    }
+}
+
+/// How many bits the code that begins at a bit has; `None` if the text ends within it.
+fn code_length(text: &[u8], at: usize) -> Option<usize> {
+    let (mut code, mut first) = (0_u32, 0_u32);
+    for (length, count) in CODES.iter().enumerate().skip(1) {
+        let at = at + length - 1;
+        if at >= text.len() * 8 {
+            return None;
+        }
+        code = code << 1 | u32::from(bit(text, at));
+        first = (first + CODES[length - 1]) << 1;
+        if code - first < *count {
+            return Some(length);
+        }
+    }
+    None
+}
+
+fn bit(text: &[u8], at: usize) -> u8 {
+    text[at / 8] >> (7 - at % 8) & 1
 }
 
 /// A string: whether it is in Huffman's code, and where it is.
@@ -343,6 +401,42 @@ mod tests {
             mend(0x28, &mut changed);
             assert_eq!(changed, payload);
         }
+    }
+
+    #[test]
+    fn codes_are_mended_where_they_are() {
+        // `www.example.com` as RFC 7541, C.4.1 has it.
+        let example = [
+            0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
+        ];
+        let mut text = example;
+        mend_code(&mut text);
+        assert_eq!(text, example);
+        // `a/b%c`, `a-b-c`, and a longer code before them: `a` 00011, `b` 100011, `c` 00100, `!` 10 bits.
+        for (before, after) in [
+            (
+                "00011 011000 100011 010101 00100",
+                "00011 010110 100011 010110 00100",
+            ),
+            ("1111111000 011000 00011", "1111111000 010110 00011"),
+            // Across two codes the bits of one mean nothing.
+            ("00101 010110", "00101 010110"),
+        ] {
+            let mut text = bytes(before);
+            mend_code(&mut text);
+            assert_eq!(text, bytes(after), "{before}");
+        }
+    }
+
+    /// Bits as bytes, filled with ones as RFC 7541 has it.
+    fn bytes(bits: &str) -> Vec<u8> {
+        let bits: Vec<_> = bits.bytes().filter(|bit| *bit != b' ').collect();
+        let byte = |bits: &[u8]| {
+            (0..8).fold(0, |byte, at| {
+                byte << 1 | u8::from(bits.get(at).is_none_or(|bit| *bit == b'1'))
+            })
+        };
+        bits.chunks(8).map(byte).collect()
     }
 
     #[tokio::test]

