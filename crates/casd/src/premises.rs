@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use headstart_daemon::{DiskUsage, Premises, StageWanted, StagedTree, Tenant};
 use headstart_execution::{BoxFuture, SandboxError};
 use headstart_hostfs::{HostError, write_out};
+use headstart_merkle::extent;
 use headstart_reapi::localcas::GetInstanceNameForRemotesRequest;
 use headstart_sandbox::NativeSandbox;
 use headstart_store::{Directories, LocalBlobs};
@@ -59,6 +60,18 @@ impl Home {
         };
         let failed =
             |error: std::io::Error| Status::internal(format!("{}: {error}", folder.display()));
+        if folder.is_relative() {
+            return Err(Status::invalid_argument(format!(
+                "{} is relative: expected an absolute path to stage to",
+                folder.display()
+            )));
+        }
+        let extent = extent(&self.directories, wanted.root);
+        let extent = extent.map_err(|error| of_host(&error.into()))?;
+        if !extent.is_usable() {
+            let root = wanted.root;
+            return Err(of_sandbox(&SandboxError::TooLarge { root, extent }));
+        }
         fs::create_dir_all(&folder).map_err(failed)?;
         if fs::read_dir(&folder).map_err(failed)?.next().is_some() {
             return Err(Status::invalid_argument(format!(
@@ -76,6 +89,17 @@ impl Home {
             give(&folder, user, group).map_err(failed)?;
         }
         Ok(tree)
+    }
+}
+
+fn of_sandbox(error: &SandboxError) -> Status {
+    use headstart_store::StoreError;
+    let message = error.to_string();
+    match error {
+        SandboxError::Store(StoreError::Missing(_)) => Status::not_found(message),
+        SandboxError::Store(StoreError::Full(_)) => Status::resource_exhausted(message),
+        SandboxError::TooLarge { .. } => Status::invalid_argument(message),
+        _ => Status::internal(message),
     }
 }
 
@@ -119,15 +143,8 @@ impl Premises for Home {
 
     fn stage(&self, wanted: &StageWanted) -> Result<Box<dyn StagedTree>, Status> {
         if wanted.read_only && wanted.path.is_none() {
-            let tree = self
-                .sandbox
-                .stage(wanted.root)
-                .map_err(|error| match error {
-                    SandboxError::Store(headstart_store::StoreError::Missing(_)) => {
-                        Status::not_found(error.to_string())
-                    }
-                    error => Status::internal(error.to_string()),
-                })?;
+            let tree = self.sandbox.stage(wanted.root);
+            let tree = tree.map_err(|error| of_sandbox(&error))?;
             return Ok(Box::new(SharedTree(tree)));
         }
         Ok(Box::new(self.write_out(wanted)?))

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use headstart_hostfs::Place;
 use headstart_merkle::TreePath;
 use thiserror::Error;
 use tokio::net::UnixListener;
@@ -59,17 +60,21 @@ impl Endpoint {
 
     /// Serves `tenant` on a new socket at `inside` in a staged tree.
     pub fn open_in(tenant: Tenant, tree: &Path, inside: &TreePath) -> Result<Self, EndpointError> {
-        let socket = tree.join(inside.as_str());
-        let folder = socket.parent().unwrap_or(tree).to_owned();
         let open = || {
-            std::fs::create_dir_all(&folder)?;
-            let open = std::fs::File::open(&folder)?;
-            let name = socket.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            let (parent, name) = inside.split().ok_or(io::ErrorKind::InvalidInput)?;
+            // Links of the tree lead to where they would if it was the root.
+            let folder = Place::below(tree)
+                .and_then(|place| place.make_folder(Path::new(parent.as_str())))
+                .map_err(io::Error::other)?;
             // By descriptor, which is short.
-            let short = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
-            UnixListener::bind(short.join(name))
+            let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+            let listener = UnixListener::bind(short.join(name.as_str()))?;
+            Ok((listener, std::fs::read_link(short)?.join(name.as_str())))
         };
-        let listener = open().map_err(|source| EndpointError { folder, source })?;
+        let (listener, socket) = open().map_err(|source| EndpointError {
+            folder: tree.to_owned(),
+            source,
+        })?;
         Ok(Self::start(tenant, listener, socket, inside, None))
     }
 

@@ -19,10 +19,13 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Status {
             Code::FailedPrecondition
         }
         ExecutionError::Invalid(InvalidAction::Field { .. })
-        | ExecutionError::Sandbox(SandboxError::NoProgram { .. }) => Code::InvalidArgument,
+        | ExecutionError::Sandbox(SandboxError::NoProgram { .. } | SandboxError::TooLarge { .. }) => {
+            Code::InvalidArgument
+        }
         ExecutionError::Invalid(InvalidAction::Store(error)) | ExecutionError::Store(error) => {
             return of_store(error);
         }
+        ExecutionError::Sandbox(SandboxError::Store(error)) => return of_store(error),
         ExecutionError::Sandbox(SandboxError::TooMuchOutput { .. }) => Code::ResourceExhausted,
         ExecutionError::Sandbox(_) => Code::Internal,
         ExecutionError::TimedOut { .. } => Code::DeadlineExceeded,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headstart_merkle::{DirectoryDigest, Node, TreePath};
+use headstart_merkle::{DirectoryDigest, Extent, MAX_DEPTH, MAX_ENTRIES, Node, TreePath};
 use headstart_store::StoreError;
 use thiserror::Error;
 
@@ -148,6 +148,17 @@ pub enum SandboxError {
         path: TreePath,
         /// Why.
         reason: String,
+    },
+    /// An input has more than any machine should be asked for.
+    #[error(
+        "the tree {root} has {} entries and directories {} deep in each other: expected {MAX_ENTRIES} and \
+         {MAX_DEPTH} at most", extent.entries, extent.depth
+    )]
+    TooLarge {
+        /// Which.
+        root: DirectoryDigest,
+        /// What it has.
+        extent: Extent,
     },
     /// It wrote more than it may.
     #[error("the command wrote more than {limit} bytes to standard output or standard error")]

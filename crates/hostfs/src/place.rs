@@ -1,10 +1,11 @@
 //! Paths that a client names, looked up where the client may look.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 
 use crate::error::HostError;
 
@@ -46,6 +47,25 @@ impl Place {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let stat = rustix::fs::fstat(self.open(path, flags).ok()?).ok()?;
         Some((stat.st_dev, stat.st_ino))
+    }
+
+    /// Opens the folder at `path`, a path of plain names; what is not there of it is made.
+    pub fn make_folder(&self, path: &Path) -> Result<OwnedFd, HostError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut so_far = PathBuf::new();
+        let mut folder = self.open(&so_far, flags)?;
+        for name in path.components() {
+            so_far.push(name);
+            folder = match self.open(&so_far, flags) {
+                Err(HostError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                    mkdirat(&folder, name.as_os_str(), Mode::from_raw_mode(0o755))
+                        .map_err(|error| HostError::os(self.shown.join(&so_far), error))?;
+                    self.open(&so_far, flags)?
+                }
+                opened => opened?,
+            };
+        }
+        Ok(folder)
     }
 
     /// The folder that holds the last component of `path`, and that component; an absolute path

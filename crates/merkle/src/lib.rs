@@ -7,6 +7,7 @@
 
 pub mod digest;
 pub mod directory;
+mod extent;
 pub mod path;
 pub mod tree;
 mod walk;
@@ -15,6 +16,7 @@ pub use digest::{ActionDigest, BlobDigest, CommandDigest, Digest, DirectoryDiges
 pub use directory::{
     Directory, Entries, FileNode, InvalidDirectory, Node, Properties, SymlinkNode,
 };
+pub use extent::{Extent, MAX_DEPTH, MAX_ENTRIES, extent};
 pub use path::{Name, TreePath};
 pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Merged, Tree, TreeError};
 pub use walk::{Difference, Visit, diff, each_directory, tree_blobs, walk};

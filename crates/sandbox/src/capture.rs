@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use headstart_execution::{CapturedProperties, SandboxError};
 use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Entries, FileNode,
-    Name, Node, Properties, SymlinkNode, Tree, TreeError, TreePath,
+    MAX_DEPTH, Name, Node, Properties, SymlinkNode, Tree, TreeError, TreePath,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
 
@@ -95,6 +95,12 @@ impl Layers<'_> {
                 path: folder,
                 opaque,
             } => {
+                if path.components().count() >= MAX_DEPTH {
+                    return Err(SandboxError::Output {
+                        path: path.clone(),
+                        reason: format!("expected directories {MAX_DEPTH} deep at most"),
+                    });
+                }
                 let lower = if opaque {
                     Vec::new()
                 } else {

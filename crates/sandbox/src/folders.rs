@@ -1,9 +1,18 @@
 //! Folders of a process's own below the cache directory, and removing what others left.
 
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, unlinkat};
+use rustix::io::Errno;
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// A name that no other process has or had: its id and when it started.
 pub(crate) fn process_name() -> String {
@@ -44,19 +53,114 @@ pub fn remove(path: &Path) {
     }
 }
 
+/// A folder on the way down, of which some folders are still to be removed.
+struct Level {
+    name: CString,
+    folders: Vec<CString>,
+}
+
+/// However deep it is: a command may have made more folders in each other than paths can be long,
+/// descriptors open or calls nested. So one folder is open at a time, and left by its `..`.
 fn try_remove(path: &Path) -> io::Result<()> {
-    if fs::remove_dir_all(path).is_ok() {
-        return Ok(());
-    }
-    let mut pending: Vec<PathBuf> = vec![path.to_owned()];
-    while let Some(folder) = pending.pop() {
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mut open = rustix::fs::open(parent, FOLDER, Mode::empty())?;
+    let mut levels: Vec<Level> = Vec::new();
+    let mut next = Some(CString::new(name.as_bytes())?);
+    loop {
+        if let Some(name) = next {
+            open = enter(&open, &name)?;
+            let folders = empty(&open)?;
+            levels.push(Level { name, folders });
+        } else if let Some(Level { name, .. }) = levels.pop() {
+            open = openat(&open, c"..", FOLDER, Mode::empty())?;
+            unlinkat(&open, &name, AtFlags::REMOVEDIR)?;
+        }
+        match levels.last_mut() {
+            None => return Ok(()),
+            Some(level) => next = level.folders.pop(),
         }
     }
-    fs::remove_dir_all(path)
+}
+
+/// Opens a folder, whose mode may have to be changed for that.
+fn enter(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+    let open = || openat(at, name, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+    let folder = match open() {
+        Err(Errno::ACCESS) => {
+            chmodat(at, name, Mode::RWXU, AtFlags::empty())?;
+            open()?
+        }
+        opened => opened?,
+    };
+    Ok(folder)
+}
+
+/// Removes all that is no folder from an open one; gives the names of the folders.
+fn empty(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut folders = Vec::new();
+    let mut may_write = false;
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if !may_write {
+            // What the command took away is needed to remove anything from it.
+            rustix::fs::fchmod(folder, Mode::RWXU)?;
+            may_write = true;
+        }
+        let is_folder = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            }
+            known => known == FileType::Directory,
+        };
+        match is_folder {
+            true => folders.push(name.to_owned()),
+            false => unlinkat(folder, name, AtFlags::empty())?,
+        }
+    }
+    Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_removed_however_deep_they_are() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        let mut open = rustix::fs::open(&path, FOLDER, Mode::empty()).unwrap();
+        for level in 0..20_000 {
+            rustix::fs::mkdirat(&open, "d", Mode::RWXU).unwrap();
+            if level % 1000 == 0 {
+                rustix::fs::symlinkat("/", &open, "link").unwrap();
+            }
+            open = openat(&open, "d", FOLDER, Mode::empty()).unwrap();
+        }
+        remove(&path);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_links_lead_to_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::create_dir(parent.path().join("other")).unwrap();
+        fs::write(parent.path().join("other/file"), "").unwrap();
+        let path = parent.path().join("folder");
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        fs::create_dir_all(path.join("c")).unwrap();
+        std::os::unix::fs::symlink("../../other", path.join("a/link")).unwrap();
+        fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
+        remove(&path);
+        assert!(!path.exists());
+        assert!(parent.path().join("other/file").exists());
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use headstart_execution::SandboxError;
 use headstart_merkle::{
-    Directory, DirectoryDigest, DirectoryReader, Name, Node, Properties, TreeError,
+    Directory, DirectoryDigest, DirectoryReader, Name, Node, Properties, TreeError, extent,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
@@ -66,11 +66,19 @@ impl Links<'_> {
         Some(bound - left.0)
     }
 
-    /// How many entries there are below a Directory, if it can be read.
-    pub(crate) fn size(&self, root: DirectoryDigest) -> Option<usize> {
-        let mut left = Budget(usize::MAX);
-        self.count_entries(root, &mut left)?;
-        Some(usize::MAX - left.0)
+    /// How many entries there are below a Directory.
+    ///
+    /// # Errors
+    /// [`SandboxError::TooLarge`] if it has more than anybody should make.
+    pub(crate) fn size(&self, root: DirectoryDigest) -> Result<usize, SandboxError> {
+        let extent = extent(self.0, root).map_err(|error| match error {
+            TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
+            error => failed(Path::new("a tree"), &error.to_string()),
+        })?;
+        match usize::try_from(extent.entries) {
+            Ok(entries) if extent.is_usable() => Ok(entries),
+            _ => Err(SandboxError::TooLarge { root, extent }),
+        }
     }
 
     fn count_changes(

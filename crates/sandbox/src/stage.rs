@@ -197,7 +197,7 @@ impl Stager {
     /// A folder of a tree: one of a similar tree made into it, or else a new one.
     fn fill(&self, root: DirectoryDigest) -> Result<Folder, SandboxError> {
         let links = Links(&self.store);
-        let entries = links.size(root).unwrap_or_default();
+        let entries = links.size(root)?;
         if let Some(Folder {
             path, root: old, ..
         }) = self.similar(&links, root, entries)

@@ -30,6 +30,9 @@ const READ_TOGETHER: usize = 8;
 /// So many objects are looked for on all processors.
 const MANY: usize = 256;
 
+/// How much room is made at least on a full disk, in bytes.
+const ROOM: u64 = 1 << 20;
+
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
 
@@ -239,9 +242,22 @@ impl DiskBlobs {
         if digest.is_of_nothing() || self.is_in_folder(digest, self.noted_since())? == Some(true) {
             return Ok(());
         }
-        let mut temporary = Temporary::create(&self.temporary)?;
-        temporary.write_all(content)?;
+        let write = || {
+            let mut temporary = Temporary::create(&self.temporary)?;
+            temporary.write_all(content)?;
+            Ok(temporary)
+        };
+        let temporary = match write() {
+            Err(StoreError::Full(_)) if self.made_room() => write()?,
+            written => written?,
+        };
         self.place(temporary, digest)
+    }
+
+    /// Makes room on a disk that has turned out to be full; whether there is some now.
+    pub(crate) fn made_room(&self) -> bool {
+        let keeper = self.keeper.as_ref();
+        keeper.is_some_and(|keeper| keeper.admit(ROOM).is_ok())
     }
 
     pub(crate) fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
@@ -314,6 +330,18 @@ impl BlobStore for DiskBlobs {
             return Err(self.absent(digest));
         }
         let mut file = self.open_file(digest)?;
+        if offset == 0 && !self.is_checked(digest, false) {
+            return Ok(Box::new(Checking {
+                store: self.clone(),
+                file,
+                expected: digest,
+                hasher: Hasher::default(),
+                left: digest.size(),
+            }));
+        }
+        if let Some(actual) = self.check(&self.path(digest), digest, false)? {
+            return Err(self.damaged(digest, actual));
+        }
         if offset > 0 {
             file.seek(SeekFrom::Start(offset))
                 .map_err(|error| StoreError::io(self.path(digest), error))?;
@@ -402,8 +430,7 @@ impl DiskBlobs {
         digest: BlobDigest,
         executable: bool,
     ) -> Result<Option<BlobDigest>, StoreError> {
-        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if checked().contains(&(digest, executable)) {
+        if self.is_checked(digest, executable) {
             return Ok(None);
         }
         let failed = |error| StoreError::io(path, error);
@@ -412,8 +439,47 @@ impl DiskBlobs {
         if actual != digest {
             return Ok(Some(actual));
         }
-        checked().insert((digest, executable));
+        self.note_checked(digest, executable);
         Ok(None)
+    }
+
+    fn is_checked(&self, digest: BlobDigest, executable: bool) -> bool {
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.contains(&(digest, executable))
+    }
+
+    pub(crate) fn note_checked(&self, digest: BlobDigest, executable: bool) {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.insert((digest, executable));
+    }
+}
+
+/// An object that is checked while it is read for the first time: its last bytes come only if all were
+/// right.
+struct Checking {
+    store: DiskBlobs,
+    file: File,
+    expected: BlobDigest,
+    hasher: Hasher,
+    left: u64,
+}
+
+impl Read for Checking {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(piece)?;
+        self.hasher.update(&piece[..read]);
+        let before = self.left;
+        self.left = self.left.saturating_sub(read as u64);
+        let ends = read == 0 || self.left == 0;
+        if before > 0 && ends && !piece.is_empty() {
+            let actual = std::mem::take(&mut self.hasher).finish();
+            if actual != self.expected {
+                let error = self.store.damaged(self.expected, actual);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            self.store.note_checked(self.expected, false);
+        }
+        Ok(read)
     }
 }
 

@@ -71,11 +71,21 @@ impl DiskWriter {
             written: 0,
         }
     }
+
+    /// Writes to the disk; if that is full, room is made once.
+    fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
+        match self.temporary.file().write(piece) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && self.store.made_room() => {
+                self.temporary.file().write(piece)
+            }
+            written => written,
+        }
+    }
 }
 
 impl Write for DiskWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let written = self.temporary.file().write(piece)?;
+        let written = self.put(piece)?;
         let piece = &piece[..written];
         match &mut self.hashing {
             Hashing::Here(hasher) => hasher.update(piece),
@@ -105,7 +115,13 @@ impl BlobWriter for DiskWriter {
         };
         let sent = pieces.send(piece.clone());
         sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
-        self.temporary.file().write_all(&piece)?;
+        let mut left = &piece[..];
+        while !left.is_empty() {
+            match self.put(left)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => left = &left[written..],
+            }
+        }
         self.written += piece.len() as u64;
         Ok(())
     }
@@ -117,6 +133,8 @@ impl BlobWriter for DiskWriter {
             Some(expected) if expected != actual => Err(StoreError::Mismatch { expected, actual }),
             _ => {
                 self.store.place(self.temporary, actual)?;
+                // It was, on the way.
+                self.store.note_checked(actual, false);
                 Ok(actual)
             }
         }

@@ -273,8 +273,13 @@ impl ByteStream for ByteStreamService {
                     .and_then(|compressed| send_blob(Box::new(compressed), limit, &sender)),
             };
             if let Err(error) = sent {
+                let status = match error.kind() {
+                    // The store gives nothing that is not what it should be.
+                    io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
+                    _ => Status::internal(error.to_string()),
+                };
                 // The client may have gone; nothing is left to do for it then.
-                let _ = sender.blocking_send(Err(Status::internal(error.to_string())));
+                let _ = sender.blocking_send(Err(status));
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))

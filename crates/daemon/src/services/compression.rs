@@ -7,6 +7,8 @@ use headstart_merkle::BlobDigest;
 use headstart_reapi::reapi::compressor::Value as Compressor;
 use tonic::Status;
 
+use super::MAX_BATCH;
+
 /// What can be taken and given besides plain content.
 pub(crate) const SUPPORTED: [i32; 1] = [Compressor::Zstd as i32];
 
@@ -20,6 +22,12 @@ pub(crate) fn expanded(
     match Compressor::try_from(compressor) {
         Ok(Compressor::Identity) => Ok(data),
         Ok(Compressor::Zstd) => {
+            if expected.size() > MAX_BATCH {
+                return Err(Status::invalid_argument(format!(
+                    "{expected} is too large for a batch: expected {MAX_BATCH} bytes at most; use \
+                     ByteStream"
+                )));
+            }
             // One byte more than expected is enough to tell that it is wrong.
             let mut content = Vec::new();
             let limit = expected.size().saturating_add(1);

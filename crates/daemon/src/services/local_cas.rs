@@ -16,7 +16,8 @@ use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
 use headstart_reapi::{localcas, reapi, rpc};
 use headstart_store::{BlobStore, StoreError};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::{blocking, digest};
 use crate::inside::Inside;
@@ -48,9 +49,9 @@ impl LocalCasService {
     }
 
     #[allow(clippy::result_large_err)]
-    fn premises(&self) -> Result<&Arc<dyn Premises>, Status> {
+    fn premises(&self, client: &Extensions) -> Result<&Arc<dyn Premises>, Status> {
         match &self.clients {
-            Clients::OnTheMachine(premises) => Ok(premises),
+            Clients::OnTheMachine(premises) => same_user(client).map(|()| premises),
             Clients::Inside(_) => Err(Status::permission_denied(
                 "this is not offered inside a sandbox",
             )),
@@ -62,13 +63,30 @@ impl LocalCasService {
     #[allow(clippy::result_large_err)]
     fn place<T>(&self, request: &Request<T>, tenant: &Tenant) -> Result<Place, Status> {
         match (&self.clients, tenant.root()) {
-            (Clients::OnTheMachine(_), None) => Ok(Place::host()),
+            (Clients::OnTheMachine(_), None) => {
+                same_user(request.extensions()).map(|()| Place::host())
+            }
             (Clients::OnTheMachine(_), Some(root)) => {
+                same_user(request.extensions())?;
                 Place::below(root).map_err(|error| of_host(&error))
             }
             (Clients::Inside(inside), _) => inside.place(request.extensions()),
             (Clients::Anywhere, _) => Err(elsewhere()),
         }
+    }
+}
+
+/// Whoever names paths must be who this process is, or the administrator: it would read and write for
+/// others what they can't themselves.
+#[allow(clippy::result_large_err)]
+fn same_user(client: &Extensions) -> Result<(), Status> {
+    let client = client.get::<UdsConnectInfo>();
+    let user = client.and_then(|client| Some(client.peer_cred?.uid()));
+    match user {
+        Some(user) if user == 0 || user == rustix::process::geteuid().as_raw() => Ok(()),
+        _ => Err(Status::permission_denied(
+            "paths are taken from processes of this server's own user only",
+        )),
     }
 }
 
@@ -167,7 +185,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         request: Request<localcas::GetLocalServerDetailsRequest>,
     ) -> Result<Response<localcas::LocalServerDetails>, Status> {
         self.instances.find(&request.get_ref().instance_name)?;
-        let root = self.premises()?.storage_root();
+        let root = self.premises(request.extensions())?.storage_root();
         Ok(Response::new(localcas::LocalServerDetails {
             hostname: rustix::system::uname()
                 .nodename()
@@ -246,7 +264,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         &self,
         request: Request<Streaming<localcas::StageTreeRequest>>,
     ) -> Result<Response<Self::StageTreeStream>, Status> {
-        let premises = Arc::clone(self.premises()?);
+        let premises = Arc::clone(self.premises(request.extensions())?);
         let stream = request.into_inner();
         Ok(Response::new(
             staging::serve(self.instances.clone(), premises, stream).await?,
@@ -293,6 +311,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         &self,
         request: Request<localcas::GetInstanceNameForRemoteRequest>,
     ) -> Result<Response<localcas::GetInstanceNameForRemoteResponse>, Status> {
+        let premises = Arc::clone(self.premises(request.extensions())?);
         let request = request.into_inner();
         let remote = localcas::Remote {
             url: request.url,
@@ -306,7 +325,7 @@ impl LocalContentAddressableStorage for LocalCasService {
             content_addressable_storage: Some(remote),
             ..Default::default()
         };
-        let (instance_name, tenant) = self.premises()?.remotes(&wanted).await?;
+        let (instance_name, tenant) = premises.remotes(&wanted).await?;
         self.instances.add(&instance_name, tenant);
         Ok(Response::new(localcas::GetInstanceNameForRemoteResponse {
             instance_name,
@@ -317,8 +336,9 @@ impl LocalContentAddressableStorage for LocalCasService {
         &self,
         request: Request<localcas::GetInstanceNameForRemotesRequest>,
     ) -> Result<Response<localcas::GetInstanceNameForRemotesResponse>, Status> {
+        let premises = Arc::clone(self.premises(request.extensions())?);
         let request = request.into_inner();
-        let (instance_name, tenant) = self.premises()?.remotes(&request).await?;
+        let (instance_name, tenant) = premises.remotes(&request).await?;
         self.instances.add(&instance_name, tenant);
         Ok(Response::new(localcas::GetInstanceNameForRemotesResponse {
             instance_name,
@@ -329,9 +349,9 @@ impl LocalContentAddressableStorage for LocalCasService {
         &self,
         request: Request<localcas::GetInstanceNameForNamespaceRequest>,
     ) -> Result<Response<localcas::GetInstanceNameForNamespaceResponse>, Status> {
+        self.premises(request.extensions())?;
         let request = request.into_inner();
         let tenant = self.instances.find(&request.instance_name)?;
-        self.premises()?;
         if tenant.root().is_some() {
             return Err(Status::permission_denied(
                 "an instance that is bound to a folder can't be bound to another",
@@ -352,9 +372,9 @@ impl LocalContentAddressableStorage for LocalCasService {
 
     async fn get_local_disk_usage(
         &self,
-        _: Request<localcas::GetLocalDiskUsageRequest>,
+        request: Request<localcas::GetLocalDiskUsageRequest>,
     ) -> Result<Response<localcas::GetLocalDiskUsageResponse>, Status> {
-        let usage = self.premises()?.usage();
+        let usage = self.premises(request.extensions())?.usage();
         let bytes = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
         Ok(Response::new(localcas::GetLocalDiskUsageResponse {
             size_bytes: bytes(usage.used),
