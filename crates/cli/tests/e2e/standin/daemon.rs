@@ -1,6 +1,7 @@
 //! A daemon in a process of its own, ours or the real one, and connections to it.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub(crate) fn real() -> PathBuf {
 /// A running daemon; ends with the test.
 pub(crate) struct Daemon {
     pub(crate) folder: TempDir,
+    command: Command,
     child: Child,
 }
 
@@ -51,23 +53,68 @@ impl Daemon {
     /// A daemon with a cache in `folder` and further arguments, on a socket there.
     pub(crate) fn start(mut command: Command, folder: TempDir, arguments: &[&str]) -> Self {
         let socket = folder.path().join("socket");
-        let child = command
+        command
             .arg(format!("--bind=unix:{}", socket.display()))
             .arg("--log-level=warning")
             .args(arguments)
-            .arg(folder.path().join("cache"))
-            .spawn()
-            .unwrap();
-        let daemon = Self { folder, child };
+            .arg(folder.path().join("cache"));
+        let child = command.spawn().unwrap();
+        let daemon = Self {
+            folder,
+            command,
+            child,
+        };
+        daemon.wait();
+        daemon
+    }
+
+    /// A daemon that a command starts, with a cache where the command finds `cache`; its socket lies in
+    /// `folder`.
+    pub(crate) fn start_as_told(mut command: Command, folder: TempDir, cache: &str) -> Self {
+        let child = command.arg(cache).spawn().unwrap();
+        let daemon = Self {
+            folder,
+            command,
+            child,
+        };
+        daemon.wait();
+        daemon
+    }
+
+    /// Ours in `folder`, with a variable that all it starts inherit.
+    pub(crate) fn start_marked(
+        folder: TempDir,
+        arguments: &[&str],
+        (name, value): (&str, PathBuf),
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headstart"));
+        command.arg("casd").env(name, value);
+        Self::start(command, folder, arguments)
+    }
+
+    /// Starts it again as it was.
+    pub(crate) fn start_again(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.wait();
+    }
+
+    /// Waits until it takes connections.
+    fn wait(&self) {
+        let socket = self.folder.path().join("socket");
         let start = Instant::now();
-        while !socket.exists() {
+        while UnixStream::connect(&socket).is_err() {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
                 "the daemon does not start"
             );
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        daemon
+    }
+
+    /// Ends it with no chance to do anything about it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Where build tools find it.
