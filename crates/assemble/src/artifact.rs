@@ -51,6 +51,10 @@ pub fn artifact_message(
                     .map(|command| command.as_str().into())
                     .collect()
             });
+    let public_data = match &parts.assembled.public_data {
+        Some(public_data) => public_data.clone(),
+        None => element.public_data(integration.as_deref()),
+    };
     let (success, error, files) = match &parts.assembled.verdict {
         Verdict::Success(files) => (true, "succeeded".to_owned(), *files),
         Verdict::Failure(description) => (false, description.clone(), None),
@@ -75,7 +79,7 @@ pub fn artifact_message(
         was_workspaced: element.workspace().is_some(),
         files: files.map(Into::into),
         build_deps: build_deps.collect(),
-        public_data: Some(write(element.public_data(integration.as_deref()))?.into()),
+        public_data: Some(write(public_data)?.into()),
         logs: vec![artifact::LogFile {
             name: parts.log.0.clone(),
             digest: Some(parts.log.1.into()),

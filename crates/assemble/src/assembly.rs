@@ -1,16 +1,21 @@
 //! One element, from its inputs to what it gives.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use headstart_execution::{BoxFuture, ExecutionError};
 use headstart_merkle::{
     ActionDigest, Directory, DirectoryDigest, DirectoryWriter, Node, Tree, TreeError, TreePath,
 };
-use headstart_project::{Build, Config, Element, ElementGraph, ElementId, Import, Script};
+use headstart_plugins::Hosts;
+use headstart_project::{
+    Build, Config, Element, ElementGraph, ElementId, Import, PluginError, Public, Script,
+};
 use headstart_reapi::reapi;
 use headstart_store::StoreError;
 use thiserror::Error;
 
+use crate::hosted::{BuiltDependency, assemble_hosted};
 use crate::prepare::{Prepared, prepare};
 use crate::script::Step;
 use crate::staging::{StagedArtifact, Staging, Store, is_empty, place_path};
@@ -33,8 +38,25 @@ pub struct Trees<'a> {
     pub graph: &'a ElementGraph,
     /// The files of an element's artifact; `None` if it has none.
     pub artifact: &'a (dyn Fn(ElementId) -> Option<DirectoryDigest> + Send + Sync),
+    /// What an element has been built to; `None` if it has no artifact. Asked only of elements whose
+    /// kinds are plugins, and for those.
+    pub built: &'a (dyn Fn(ElementId) -> Option<BuiltDependency> + Send + Sync),
     /// Where trees are kept.
     pub directories: &'a Store,
+}
+
+impl Trees<'_> {
+    /// What an element makes public: as its plugin has left it, if its kind is one, else as it is
+    /// written.
+    pub(crate) fn public(&self, id: ElementId) -> Arc<Public> {
+        let element = &self.graph[id];
+        let changed = match &element.config {
+            Config::Hosted(_) | Config::CollectManifest(_) => (self.built)(id),
+            _ => None,
+        };
+        let changed = changed.and_then(|built| Public::from_yaml(&built.public_data).ok());
+        changed.map_or_else(|| Arc::clone(&element.public), Arc::new)
+    }
 }
 
 /// What an element is assembled from.
@@ -54,6 +76,8 @@ pub struct Inputs<'a> {
     pub log: &'a Path,
     /// When its sandbox is kept.
     pub keep: KeepSandbox,
+    /// Who runs its kind, if that is a plugin.
+    pub hosts: &'a Hosts,
 }
 
 impl Inputs<'_> {
@@ -128,6 +152,8 @@ pub struct Assembled {
     pub named_trees: Vec<(String, DirectoryDigest)>,
     /// Its integration commands, if they are not those that its file gives.
     pub integration_commands: Option<Vec<String>>,
+    /// What it says is public, as YAML, if something may have changed that.
+    pub public_data: Option<String>,
 }
 
 /// Why an element could not be assembled, other than by its own commands failing.
@@ -144,6 +170,16 @@ pub enum AssembleError {
     /// The element can't be assembled as it is.
     #[error("{0}")]
     Element(String),
+    /// Its plugin failed, or can't be run.
+    #[error("the element plugin '{kind}' of {origin}: {error}")]
+    Plugin {
+        /// Its kind.
+        kind: String,
+        /// Where it comes from.
+        origin: String,
+        /// How it fails.
+        error: Box<PluginError>,
+    },
     /// An action could not be run.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
@@ -158,6 +194,12 @@ pub enum AssembleError {
 /// Assembles an element.
 pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
     let element = inputs.own();
+    match &element.config {
+        Config::Hosted(hosted) => return assemble_hosted(inputs, &hosted.dependencies).await,
+        // Only its key is made here.
+        Config::CollectManifest(_) => return assemble_hosted(inputs, &[]).await,
+        _ => {}
+    }
     let prepared = prepare(inputs).await?;
     if !prepared.integrated {
         return prepared.failed(inputs, "the integration commands failed");
@@ -188,9 +230,8 @@ pub async fn assemble(inputs: &Inputs<'_>) -> Result<Assembled, AssembleError> {
             written::check_forbidden(inputs, check)?;
             prepared.finished(inputs, Some(empty(inputs)?))
         }
-        Config::CollectManifest(_) => Err(AssembleError::Element(
-            "elements of kind 'collect_manifest' can't be built by this version".to_owned(),
-        )),
+        // Assembled by whoever hosts its plugin, above.
+        Config::Hosted(_) | Config::CollectManifest(_) => prepared.finished(inputs, None),
         Config::Junction(_) => Err(AssembleError::Element(
             "a junction can't be built: build elements of the project behind it".to_owned(),
         )),

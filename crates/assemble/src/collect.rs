@@ -45,7 +45,7 @@ pub(crate) fn stage_filtered(
     filter: &Filter,
     staging: &mut Staging<'_>,
 ) -> Result<(), AssembleError> {
-    let splits = Splits::new(&inputs.trees.graph[filter.filtered].public);
+    let splits = Splits::new(&inputs.trees.public(filter.filtered));
     for (domains, at) in [
         (&filter.include, &filter.include_at),
         (&filter.exclude, &filter.exclude_at),
@@ -100,7 +100,7 @@ fn composed(
         let Some(files) = (inputs.trees.artifact)(id) else {
             continue;
         };
-        let splits = Splits::new(&inputs.trees.graph[id].public);
+        let splits = Splits::new(&inputs.trees.public(id));
         let split = splits.filter(&compose.include, &compose.exclude, compose.include_orphans);
         paths.extend(manifest(files, split.as_ref(), store)?);
     }

@@ -41,7 +41,7 @@ pub(crate) fn stage(
             continue;
         }
         for id in graph.run_scope_of(&elements) {
-            let splits = Splits::new(&graph[id].public);
+            let splits = Splits::new(&inputs.trees.public(id));
             let split = splits.filter(&image.include, &image.exclude, true);
             staging.stage_one(id, place, split.as_ref())?;
         }

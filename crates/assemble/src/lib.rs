@@ -10,6 +10,7 @@ mod artifact;
 mod assembly;
 mod collect;
 mod flatpak;
+mod hosted;
 mod prepare;
 mod script;
 mod shell;
@@ -21,5 +22,7 @@ pub use assembly::{
     AssembleError, Assembled, Inputs, KeepSandbox, KeptSandbox, RunAction, Trees, Verdict,
     assemble, digest_tree,
 };
+pub use hosted::BuiltDependency;
+pub use prepare::stage_artifacts;
 pub use shell::ShellSandbox;
 pub use staging::StagedArtifact;

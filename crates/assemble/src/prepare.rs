@@ -150,6 +150,32 @@ pub(crate) async fn prepare_to_run<'a>(
     Ok(prepared)
 }
 
+/// The artifacts of just these elements laid over each other, on which their integration commands
+/// have been run; they must succeed.
+pub async fn stage_artifacts(
+    inputs: &Inputs<'_>,
+    elements: &[ElementId],
+) -> Result<DirectoryDigest, AssembleError> {
+    let mut prepared = Prepared {
+        setting: Setting::plain(),
+        staging: Staging::new(&inputs.trees),
+        warnings: Vec::new(),
+        integrated: true,
+    };
+    for id in elements {
+        prepared.staging.stage_one(*id, "/", None)?;
+    }
+    prepared.staging.finish_warnings(inputs.element)?;
+    if !prepared.integrate_only(inputs, elements.to_vec()).await? {
+        let text = format!(
+            "the integration commands failed (log: {})",
+            inputs.log.display()
+        );
+        return Err(AssembleError::Element(text));
+    }
+    write_unmarked(&mut prepared.staging.tree, inputs.trees.directories)
+}
+
 impl Prepared<'_> {
     /// Stages dependencies, and gives those whose integration commands are to be run.
     fn stage(
@@ -191,14 +217,24 @@ impl Prepared<'_> {
         }
     }
 
-    /// Runs the integration commands of `elements` as one action on the whole tree; says whether
-    /// they succeeded.
+    /// Runs the integration commands of `elements`, and of all that they need to run, as one action
+    /// on the whole tree; says whether they succeeded.
     pub(crate) async fn integrate(
         &mut self,
         inputs: &Inputs<'_>,
         elements: &[ElementId],
     ) -> Result<bool, AssembleError> {
-        let commands = integration_commands(inputs.trees.graph, elements).into_iter();
+        let scope = inputs.trees.graph.run_scope_of(elements);
+        self.integrate_only(inputs, scope).await
+    }
+
+    /// The same of just these elements.
+    async fn integrate_only(
+        &mut self,
+        inputs: &Inputs<'_>,
+        elements: Vec<ElementId>,
+    ) -> Result<bool, AssembleError> {
+        let commands = integration_commands(&inputs.trees, elements).into_iter();
         let commands: Vec<_> = commands
             .map(|(id, command)| {
                 let mut environment = environment_of(&inputs.trees.graph[id]);
@@ -254,7 +290,7 @@ impl Prepared<'_> {
         files: Option<DirectoryDigest>,
     ) -> Result<Assembled, AssembleError> {
         let own = inputs.own().public.integration_commands.len();
-        let effective = effective_integration(inputs.trees.graph, inputs.element);
+        let effective = effective_integration(&inputs.trees, inputs.element);
         Ok(Assembled {
             integration_commands: (effective.len() != own).then_some(effective),
             ..self.ended(inputs, Verdict::Success(files))?
@@ -283,6 +319,7 @@ impl Prepared<'_> {
             warnings: self.warnings,
             named_trees: self.setting.named_trees,
             integration_commands: None,
+            public_data: None,
         })
     }
 

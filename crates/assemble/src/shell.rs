@@ -1,11 +1,12 @@
 //! Sandboxes for people to work in: as an element is built, as it is used, or as a build left it.
 
 use headstart_merkle::{ActionDigest, Digest, Tree};
-use headstart_project::Element;
+use headstart_project::{Config, Element};
 use headstart_reapi::buildstream::Artifact;
 
 use crate::action::{Invocation, Permissions, write_action};
 use crate::assembly::{AssembleError, Inputs};
+use crate::hosted::stage_hosted;
 use crate::prepare::{Prepared, environment_of, prepare, prepare_to_run};
 use crate::script::Environment;
 use crate::staging::Store;
@@ -22,7 +23,16 @@ pub struct ShellSandbox {
 impl ShellSandbox {
     /// As the element's commands find it: what it is built with, integrated, and its sources.
     pub async fn to_build(inputs: &Inputs<'_>) -> Result<Self, AssembleError> {
-        Self::of(prepare(inputs).await?, inputs.own())
+        let Config::Hosted(hosted) = &inputs.own().config else {
+            return Self::of(prepare(inputs).await?, inputs.own());
+        };
+        let staged = stage_hosted(inputs, &hosted.dependencies).await?;
+        Ok(Self {
+            tree: Tree::stored(staged.root),
+            environment: staged.environment.into_iter().collect(),
+            directory: staged.directory,
+            marked: staged.marked,
+        })
     }
 
     /// With what the element needs to run, and itself, integrated.

@@ -1,7 +1,7 @@
 //! Laying the artifacts of dependencies over each other.
 
 use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Tree, TreePath, Visit, walk};
-use headstart_project::{Element, ElementGraph, ElementId, Pattern, SplitFilter};
+use headstart_project::{ElementId, Pattern, SplitFilter};
 use headstart_store::{BlobStore, Directories};
 
 use crate::assembly::{AssembleError, Trees};
@@ -70,16 +70,15 @@ impl<'a> Staging<'a> {
             tree,
             at: at.clone(),
         });
-        let element = &self.trees.graph[id];
         self.warn(
-            element,
+            id,
             "overlaps",
             "hides files of elements staged before it",
             merged.overwritten,
             &at,
         );
         self.warn(
-            element,
+            id,
             "unstaged-files",
             "could not put files where directories are",
             merged.ignored,
@@ -90,13 +89,14 @@ impl<'a> Staging<'a> {
 
     fn warn(
         &mut self,
-        element: &Element,
+        id: ElementId,
         name: &'static str,
         what: &str,
         paths: Vec<TreePath>,
         at: &TreePath,
     ) {
-        let whitelist = element.public.whitelist();
+        let whitelist = self.trees.public(id).whitelist();
+        let element = &self.trees.graph[id];
         let counts = |path: &TreePath| {
             let inside = path.strip_prefix(at).unwrap_or_else(|| path.clone());
             name != "overlaps" || !is_listed(&whitelist, &inside)
@@ -195,30 +195,26 @@ pub(crate) fn is_empty(tree: DirectoryDigest, store: &Store) -> Result<bool, Ass
     Ok(store.read_directory(tree)?.entries.is_empty())
 }
 
-/// The commands that integrate what is staged of `elements`, each with the element it comes from.
+/// The integration commands of `elements`, each with the element it comes from.
 pub(crate) fn integration_commands(
-    graph: &ElementGraph,
-    elements: &[ElementId],
+    trees: &Trees<'_>,
+    elements: Vec<ElementId>,
 ) -> Vec<(ElementId, String)> {
-    let scope = graph.run_scope_of(elements);
-    let each = scope.into_iter().map(|id| {
-        let commands = effective_integration(graph, id);
+    let each = elements.into_iter().map(|id| {
+        let commands = effective_integration(trees, id);
         commands.into_iter().map(move |command| (id, command))
     });
     each.flatten().collect()
 }
 
 /// An element's integration commands; a filter may take over those of what it filters.
-pub(crate) fn effective_integration(graph: &ElementGraph, id: ElementId) -> Vec<String> {
-    let element = &graph[id];
-    let own = element
-        .public
-        .integration_commands
-        .iter()
-        .map(|command| command.to_string());
-    match &element.config {
+pub(crate) fn effective_integration(trees: &Trees<'_>, id: ElementId) -> Vec<String> {
+    let public = trees.public(id);
+    let own = public.integration_commands.iter();
+    let own = own.map(|command| command.to_string());
+    match &trees.graph[id].config {
         headstart_project::Config::Filter(filter) if filter.pass_integration => {
-            effective_integration(graph, filter.filtered)
+            effective_integration(trees, filter.filtered)
                 .into_iter()
                 .chain(own)
                 .collect()

@@ -40,9 +40,9 @@ pub(crate) fn integration(
     let mut text = String::from("#!/bin/sh\nset -e\n\n");
     for id in scope {
         let element = &graph[id];
-        let commands = effective_integration(graph, id);
+        let commands = effective_integration(&inputs.trees, id);
         let ignored = collect.ignore.contains(&element.name);
-        if ignored || commands.is_empty() && !element.public.lists_integration_commands() {
+        if ignored || commands.is_empty() && !inputs.trees.public(id).lists_integration_commands() {
             continue;
         }
         // Writing to a string can't fail.
@@ -70,7 +70,8 @@ pub(crate) fn initial_scripts(
     let mut count = 0;
     for id in graph.build_scope(inputs.element) {
         let element = &graph[id];
-        let Some(script) = element.public.initial_script() else {
+        let public = inputs.trees.public(id);
+        let Some(script) = public.initial_script() else {
             continue;
         };
         count += 1;

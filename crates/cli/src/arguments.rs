@@ -220,7 +220,7 @@ pub(crate) struct ShowArguments {
     pub(crate) order: Order,
     /// What to print of each element: text with %{name}, %{kind}, %{config}, %{key}, %{full-key}, %{state}, %{vars},
     /// %{env}, %{public}, %{workspaced}, %{deps}, %{build-deps}, %{runtime-deps}, %{description},
-    /// %{artifact-cas-digest}; a width may be given as in %{state: >12}
+    /// %{artifact-cas-digest}, %{source-info}; a width may be given as in %{state: >12}
     #[arg(
         short,
         long,
@@ -278,6 +278,12 @@ pub(crate) struct CheckoutArguments {
     /// Make files hard links to the cache where possible: they must not be changed then
     #[arg(long)]
     pub(crate) hardlinks: bool,
+    /// Run integration commands on what is checked out, if there are any [default]
+    #[arg(long, overrides_with = "no_integrate")]
+    pub(crate) integrate: bool,
+    /// Leave artifacts as they are
+    #[arg(long, overrides_with = "integrate")]
+    pub(crate) no_integrate: bool,
 }
 
 /// Options of `artifact log`.

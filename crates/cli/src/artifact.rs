@@ -9,26 +9,27 @@ use headstart_session::{CheckoutTarget, ContentEntry, ContentKind, NamedArtifact
 use crate::arguments::artifact::{DeleteArguments, ListContentsArguments, ShowStateArguments};
 use crate::arguments::{CheckoutArguments, LogArguments, MainOptions};
 use crate::error::{Failure, io as io_failure};
-use crate::open;
 use crate::selection::{Deps, Except, Selection, scope};
+use crate::{open, terminal};
 
 pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
     let loaded = session.load(std::slice::from_ref(&arguments.element))?;
     let target = loaded.graph.targets()[0];
-    let dependencies = scope(&loaded.graph, &[target], arguments.deps);
+    let elements = scope(&loaded.graph, &[target], arguments.deps);
+    let tree = match !arguments.no_integrate && session.is_integrated(&loaded, &elements) {
+        true => {
+            terminal::lend(|cancel| session.integrated_tree(&loaded, &elements, target, cancel))??
+        }
+        false => session.checkout_tree(&loaded, &elements)?,
+    };
     if let Some(path) = &arguments.tar {
         let mut writer: Box<dyn Write> = if path.as_os_str() == "-" {
             Box::new(BufWriter::new(io::stdout()))
         } else {
             Box::new(BufWriter::new(create(path, arguments.force)?))
         };
-        session.checkout(
-            &loaded,
-            &dependencies,
-            target,
-            CheckoutTarget::Tar(&mut writer),
-        )?;
+        session.check_out_to(tree, CheckoutTarget::Tar(&mut writer))?;
         return writer.flush().map_err(|error| io_failure(path, &error));
     }
     let path = match &arguments.directory {
@@ -40,7 +41,7 @@ pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Res
         hardlinks: arguments.hardlinks,
         force: arguments.force,
     };
-    session.checkout(&loaded, &dependencies, target, to)?;
+    session.check_out_to(tree, to)?;
     println!("checked out {} to {}", arguments.element, path.display());
     Ok(())
 }

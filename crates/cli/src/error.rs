@@ -24,9 +24,9 @@ pub(crate) struct Failure {
 #[derive(Debug, Default, serde::Serialize)]
 struct Record {
     /// A member of BuildStream's `ErrorDomain`.
-    domain: Option<&'static str>,
+    domain: Option<String>,
     /// A member of its `LoadErrorReason`, or a plugin's word for the reason.
-    reason: Option<&'static str>,
+    reason: Option<String>,
     /// The same for the job of an element that failed.
     task_domain: Option<&'static str>,
     task_reason: Option<&'static str>,
@@ -44,7 +44,7 @@ impl Failure {
         let message = message.into();
         Self {
             record: Box::new(Record {
-                domain: Some("APP"),
+                domain: Some("APP".to_owned()),
                 message: message.clone(),
                 ..Record::default()
             }),
@@ -71,9 +71,9 @@ impl Failure {
         }
     }
 
-    fn in_domain(mut self, domain: &'static str, reason: Option<&'static str>) -> Self {
-        self.record.domain = Some(domain);
-        self.record.reason = reason;
+    fn in_domain(mut self, domain: &str, reason: Option<&str>) -> Self {
+        self.record.domain = Some(domain.to_owned());
+        self.record.reason = reason.map(str::to_owned);
         self
     }
 

@@ -129,6 +129,7 @@ impl Shown<'_> {
             "workspace-dirs" => element
                 .workspace()
                 .map_or_else(String::new, |it| format!("Workspace: {}", it.path)),
+            "source-info" => self.session.source_info(self.loaded, self.id)?,
             other => {
                 return Err(Failure::new(format!(
                     "%{{{other}}} is not known: `headstart show --help` lists what can be shown"

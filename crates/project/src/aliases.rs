@@ -6,6 +6,7 @@ use headstart_yaml::{Mapping, Provenance, Scalar, Sequence};
 use indexmap::IndexMap;
 
 use crate::error::{LoadError, Problem};
+use crate::hosted::AliasAddresses;
 use crate::variables::Variables;
 
 /// Beginnings of addresses that are not taken for aliases.
@@ -129,6 +130,19 @@ impl Aliases {
             Err(problem) => problem,
         };
         Err(LoadError::at(&url.at, problem))
+    }
+
+    /// What an alias stands for; none if neither the project nor its parent has it.
+    pub fn of_alias(&self, alias: &str) -> Option<AliasAddresses> {
+        if !self.knows(alias).ok()? {
+            return None;
+        }
+        let url = format!("{alias}:");
+        Some(AliasAddresses {
+            translated: self.translate(&url),
+            fetch: self.addresses(&url),
+            track: self.tracking_addresses(&url),
+        })
     }
 
     /// Whether the alias is the project's own, or what it is mapped to is the parent's.

@@ -36,7 +36,7 @@ impl Defaults {
     /// Those of a kind whose plugin has the defaults `kind_node`.
     pub(crate) fn new(
         project: &Project,
-        kind: ElementKind,
+        kind: &ElementKind,
         mut kind_node: Mapping,
     ) -> Result<Self, LoadError> {
         let public = kind_node.mapping_or_insert("public")?;

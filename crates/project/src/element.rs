@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use crate::error::{LoadError, Problem};
 use crate::host::{Host, canonical_arch};
+use crate::hosted::PluginId;
 use crate::kinds::{Config, ElementKind};
 use crate::project::ProjectId;
 use crate::source::{Source, SourceConfig, Workspace};
@@ -42,6 +43,8 @@ pub struct Element {
     pub full_name: Arc<str>,
     /// Its kind.
     pub kind: ElementKind,
+    /// Where its project takes that from.
+    pub plugin: Arc<PluginId>,
     /// What its kind makes of its `config`.
     pub config: Config,
     /// Its `config` with the defaults of its kind, expanded.
@@ -214,6 +217,11 @@ impl Public {
     pub fn initial_script(&self) -> Option<&str> {
         let initial = self.data.mapping("initial-script").ok()??;
         initial.string("script").ok()?
+    }
+
+    /// What an artifact says is public, as YAML.
+    pub fn from_yaml(text: &str) -> Result<Self, LoadError> {
+        Self::load(headstart_yaml::parse("public data", text)?)
     }
 
     pub(crate) fn load(data: Mapping) -> Result<Self, LoadError> {

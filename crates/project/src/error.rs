@@ -6,6 +6,7 @@ use headstart_yaml::{self as yaml, Provenance};
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::hosted::{PluginError, PluginOrigin};
 use crate::nearest::nearest;
 use crate::outside::OutsideError;
 
@@ -328,7 +329,7 @@ pub enum Problem {
     RuntimeOnly(&'static str),
     /// `config` on a dependency of a kind that reads none.
     #[error("elements of kind '{0}' take no 'config' for their dependencies")]
-    NoDependencyConfig(&'static str),
+    NoDependencyConfig(String),
     /// Elements that depend on each other.
     #[error("the element '{name}' depends on itself: {chain}")]
     CircularDependency {
@@ -341,7 +342,7 @@ pub enum Problem {
     #[error("elements of kind '{kind}' can't have {what}")]
     Forbidden {
         /// The kind.
-        kind: &'static str,
+        kind: String,
         /// What they can't have.
         what: &'static str,
     },
@@ -459,10 +460,22 @@ pub enum Problem {
     },
     /// A patch with nothing to apply it to.
     #[error("a source of kind '{0}' can't be the first: it changes the sources before it")]
-    FirstSource(&'static str),
+    FirstSource(String),
     /// A source from which neither a commit nor a way to one is given.
     #[error("the source needs a 'ref', or a 'track' to find one by")]
     NeitherRefNorTrack,
+    /// A plugin that can't be run, or that fails.
+    #[error("the {what} plugin '{kind}' of {origin}: {error}")]
+    Plugin {
+        /// Element or source.
+        what: &'static str,
+        /// Its kind.
+        kind: String,
+        /// Where it comes from.
+        origin: PluginOrigin,
+        /// How it fails.
+        error: Box<PluginError>,
+    },
     /// A name that a tool would take for an option.
     #[error("'{0}' can't begin with '-'")]
     LooksLikeOption(String),

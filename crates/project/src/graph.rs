@@ -79,6 +79,11 @@ impl ElementGraph {
         self.projects.get(&self.get(id)?.project_id)
     }
 
+    /// The project of an element.
+    pub fn project_of(&self, element: &Element) -> Option<&Arc<Project>> {
+        self.projects.get(&element.project_id)
+    }
+
     /// The projects of all elements.
     pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.values()

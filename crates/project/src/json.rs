@@ -25,6 +25,8 @@ pub enum Json {
     List(Vec<Json>),
     /// An object, sorted by key.
     Map(BTreeMap<Arc<str>, Json>),
+    /// A value whose text somebody else has written, by the same rules.
+    Written(Arc<str>),
 }
 
 impl Json {
@@ -49,6 +51,7 @@ impl Json {
                 let _ = write!(out, "{number}");
             }
             Self::Str(text) => write_string(text, out),
+            Self::Written(text) => out.push_str(text),
             Self::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {

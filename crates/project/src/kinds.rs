@@ -32,6 +32,7 @@ pub use script::Script;
 
 use crate::element::{Element, ElementId};
 use crate::error::{LoadError, Problem};
+use crate::hosted::{HostedDependency, HostedElement};
 use crate::json::Json;
 use crate::variables::Variables;
 
@@ -60,12 +61,14 @@ pub enum Config {
     CollectManifest(CollectManifest),
     /// Fails if something is depended on.
     CheckForbidden(CheckForbidden),
+    /// What a plugin does.
+    Hosted(HostedElement),
     /// Leads into another project.
     Junction(Junction),
 }
 
 impl Config {
-    pub(crate) fn load(kind: ElementKind, input: &Input<'_>) -> Result<Self, LoadError> {
+    pub(crate) fn load(kind: &ElementKind, input: &Input<'_>) -> Result<Self, LoadError> {
         Ok(match kind {
             ElementKind::Import => Self::Import(Import::load(input)?),
             ElementKind::Stack => {
@@ -98,6 +101,12 @@ impl Config {
             | ElementKind::Pyproject
             | ElementKind::Qmake
             | ElementKind::Setuptools => Self::Build(Build::load(input)?),
+            ElementKind::Hosted(class) => Self::Hosted(HostedElement {
+                class: class.clone(),
+                dependencies: input.written(),
+                // Whoever hosts the plugin is asked for it once the element is complete.
+                unique_key: Json::Null,
+            }),
         })
     }
 
@@ -106,6 +115,7 @@ impl Config {
         match self {
             Self::Compose(compose) => compose.integrate,
             Self::Import(_) | Self::Stack | Self::Filter(_) | Self::CollectManifest(_) => false,
+            Self::Hosted(hosted) => hosted.class.runs_commands,
             // Some of these run none, but their keys are made as if they did.
             Self::Build(_)
             | Self::Script(_)
@@ -131,6 +141,7 @@ impl Config {
             Self::CollectInitialScripts(collect) => collect.unique_key(),
             Self::CollectManifest(collect) => collect.unique_key(),
             Self::CheckForbidden(check) => check.unique_key(),
+            Self::Hosted(hosted) => hosted.unique_key.clone(),
         }
     }
 }
@@ -154,7 +165,7 @@ pub(crate) struct InputDependency<'a> {
     pub(crate) element: ElementId,
     /// As the dependency was written.
     pub(crate) path: &'a Arc<str>,
-    pub(crate) kind: ElementKind,
+    pub(crate) kind: &'a ElementKind,
     pub(crate) build: bool,
     pub(crate) runtime: bool,
     /// Its `config`s, expanded.
@@ -163,6 +174,17 @@ pub(crate) struct InputDependency<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// The build dependencies with their `config`s.
+    fn written(&self) -> Vec<HostedDependency> {
+        let build = self.dependencies.iter().filter(|it| it.build);
+        let written = build.map(|dependency| HostedDependency {
+            element: dependency.element,
+            path: dependency.path.clone(),
+            configs: dependency.config.to_vec(),
+        });
+        written.collect()
+    }
+
     /// Each build dependency with each of its `config`s, or once with none.
     fn configured(&self) -> impl Iterator<Item = (StagedDependency, Option<&'a Mapping>)> {
         let build = self
@@ -212,21 +234,24 @@ fn location(config: Option<&Mapping>) -> Result<Arc<str>, LoadError> {
 }
 
 /// Checks the rules that hold for a kind whatever its configuration.
-pub(crate) fn check(kind: ElementKind, input: &Input<'_>) -> Result<(), LoadError> {
+pub(crate) fn check(kind: &ElementKind, input: &Input<'_>) -> Result<(), LoadError> {
     let rules = kind.rules();
     let forbidden = |at: &Provenance, what| {
-        let kind = kind.name();
+        let kind = kind.name().to_owned();
         LoadError::at(at, Problem::Forbidden { kind, what })
     };
     if rules.no_sources && input.sources > 0 {
         return Err(forbidden(input.at, "sources"));
     }
     for dependency in input.dependencies {
+        if dependency.build && rules.no_build_dependencies {
+            return Err(forbidden(dependency.at, "build dependencies"));
+        }
         if dependency.runtime && rules.no_runtime_dependencies {
             return Err(forbidden(dependency.at, "runtime dependencies"));
         }
         if let (false, [config, ..]) = (rules.dependency_config, dependency.config) {
-            let problem = Problem::NoDependencyConfig(kind.name());
+            let problem = Problem::NoDependencyConfig(kind.name().to_owned());
             return Err(LoadError::at(&config.at, problem));
         }
     }

@@ -22,6 +22,7 @@ mod expression;
 mod files;
 mod graph;
 mod host;
+mod hosted;
 mod include;
 mod json;
 mod junctions;
@@ -52,6 +53,10 @@ pub use error::{LoadError, Problem, Warning};
 pub use files::{FileError, Files, MemoryFiles, Stat};
 pub use graph::ElementGraph;
 pub use host::{Host, canonical_arch};
+pub use hosted::{
+    AliasAddresses, ElementClass, HostedDependency, HostedElement, HostedSource, PluginDefaults,
+    PluginError, PluginHost, PluginId, PluginOrigin, SourceClass, SourceFacts,
+};
 pub use json::Json;
 pub use keys::{CacheKey, Content, Contents, ElementKeys, Keys};
 pub use kinds::{
@@ -61,13 +66,14 @@ pub use kinds::{
 };
 pub use options::{OptionType, OptionValue, Options, ProjectOption};
 pub use outside::{Nothing, Outside, OutsideError};
+pub use plugins::PluginType;
 pub use project::{Project, ProjectId, Settings};
 pub use projects::Projects;
 pub use shell::{HostFile, ShellConfig};
 pub use source::{
     Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Download, GeneratedLock,
     Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue, PyPi, PyPiFile,
-    Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace,
+    Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace, WrittenSource,
 };
 pub use splits::{Pattern, SplitFilter, Splits};
 pub use variables::Variables;

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::graph::ElementGraph;
+use crate::hosted::PluginHost;
 
 /// Why something can't be had.
 pub type OutsideError = Box<dyn Error + Send + Sync>;
@@ -18,6 +19,11 @@ pub trait Outside: Send + Sync {
     fn package_file(&self, package: &str, file: &str) -> Option<String> {
         let _ = (package, file);
         None
+    }
+
+    /// Whoever runs the plugins that are not built in, or why nobody does.
+    fn plugins(&self) -> Result<&dyn PluginHost, OutsideError> {
+        Err("plugins can't be run here".into())
     }
 }
 

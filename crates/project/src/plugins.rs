@@ -1,8 +1,8 @@
 //! Where kinds come from: the plugin origins of project.conf.
 //!
-//! No plugin is ever run. The kinds of BuildStream itself and of well-known packages are built in; a
-//! project must name where it takes theirs from, as BuildStream demands: from the package, from a
-//! project that it is joined to, or from a directory of its own.
+//! The kinds of BuildStream itself and of well-known packages are built in; a project must name where
+//! it takes theirs from, as BuildStream demands: from the package, from a project that it is joined
+//! to, or from a directory of its own. Others are run by whoever hosts plugins ([`crate::hosted`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,15 +19,17 @@ pub(crate) struct Plugins {
 }
 
 /// What plugins there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum PluginType {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PluginType {
+    /// Those of elements.
     Element,
+    /// Those of sources.
     Source,
 }
 
 impl PluginType {
     /// Its word in messages.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Element => "element",
             Self::Source => "source",
@@ -38,8 +40,11 @@ impl PluginType {
 /// Where a kind comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A Python package, by its name without a version.
-    Package(Arc<str>),
+    /// A Python package, by its name without a version, and as it is written.
+    Package {
+        name: Arc<str>,
+        requirement: Arc<str>,
+    },
     /// A directory of the project.
     Local(Arc<str>),
     /// Wherever the project behind a junction takes it from.
@@ -93,7 +98,10 @@ fn origin(node: &Mapping) -> Result<Origin, LoadError> {
             let name = &package[..end.unwrap_or(package.len())];
             // Names of Python packages are compared like this.
             let name = name.to_lowercase().replace(['_', '.'], "-");
-            Ok(Origin::Package(name.into()))
+            Ok(Origin::Package {
+                name: name.into(),
+                requirement: package.into(),
+            })
         }
         "local" => {
             expect("path")?;

@@ -341,7 +341,8 @@ impl Project {
         &self.parts.source_changes
     }
 
-    pub(crate) fn provenance_attributes(&self) -> impl Iterator<Item = &str> {
+    /// The names of what sources may say of where they come from.
+    pub fn provenance_attributes(&self) -> impl Iterator<Item = &str> {
         let attributes = self.parts.provenance_attributes.iter();
         attributes.map(|(key, _)| &*key.text)
     }

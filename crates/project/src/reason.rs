@@ -7,25 +7,25 @@ use crate::error::{LoadError, Problem};
 use crate::files::FileError;
 
 /// A domain and, where BuildStream has one, a reason.
-type Named = (&'static str, Option<&'static str>);
+type Named<'a> = (&'a str, Option<&'a str>);
 
 impl LoadError {
     /// The member of BuildStream's `ErrorDomain`.
-    pub fn domain(&self) -> &'static str {
+    pub fn domain(&self) -> &str {
         named(self.problem()).0
     }
 
     /// The member of its `LoadErrorReason`, or a plugin's word for the reason, if there is one.
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<&str> {
         named(self.problem()).1
     }
 }
 
-fn load(reason: &'static str) -> Named {
+fn load(reason: &str) -> Named<'_> {
     ("LOAD", Some(reason))
 }
 
-fn named(problem: &Problem) -> Named {
+fn named(problem: &Problem) -> Named<'_> {
     match problem {
         Problem::Yaml(problem) => load(of_yaml(problem)),
         Problem::Read { error, .. } => load(match error {
@@ -103,9 +103,13 @@ fn of_path(problem: &str) -> &'static str {
 }
 
 /// What is no matter of loading in BuildStream: its plugins find it out.
-fn of_plugins(problem: &Problem) -> Option<Named> {
+fn of_plugins(problem: &Problem) -> Option<Named<'_>> {
     Some(match problem {
         Problem::Unsupported(_) => ("IMPL", None),
+        Problem::Plugin { error, .. } => (
+            error.domain.as_deref().unwrap_or("PLUGIN"),
+            error.reason.as_deref(),
+        ),
         Problem::UnknownKind { .. } | Problem::NotRegistered { .. } => {
             ("PLUGIN", Some("plugin-not-found"))
         }
@@ -113,6 +117,9 @@ fn of_plugins(problem: &Problem) -> Option<Named> {
         Problem::Unaliased(_) => ("PLUGIN", Some("unaliased-url")),
         Problem::Forbidden { what, .. } if *what == "sources" => {
             ("ELEMENT", Some("element-forbidden-sources"))
+        }
+        Problem::Forbidden { what, .. } if *what == "build dependencies" => {
+            ("ELEMENT", Some("element-forbidden-bdepends"))
         }
         Problem::Forbidden { .. } => ("ELEMENT", Some("element-forbidden-rdepends")),
         Problem::OverrideWithSelf(_) => ("ELEMENT", Some("override-junction-with-self")),

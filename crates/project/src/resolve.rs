@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
-use self::origin::KindDefaults;
+use self::origin::{FoundKind, KindDefaults};
 use crate::defaults::{Defaults, over};
 use crate::element::{Element, ElementId, Sandbox};
 use crate::error::{LoadError, Problem, Warning};
 use crate::graph::ElementGraph;
+use crate::hosted::PluginId;
+use crate::json::Json;
 use crate::kinds::{self, Config, ElementKind, Input, InputDependency};
 use crate::loader::{LoadedDependency, LoadedElement};
 use crate::project::{Project, ProjectId};
@@ -61,7 +63,7 @@ pub(crate) fn link_target(
     node: &Mapping,
 ) -> Result<Scalar, LoadError> {
     if let Some(at) = node.key_at("sources") {
-        let (kind, what) = ("link", "sources");
+        let (kind, what) = ("link".to_owned(), "sources");
         return Err(LoadError::at(at, Problem::Forbidden { kind, what }));
     }
     let mut raw = over(node, "variables", project.variables())?;
@@ -118,10 +120,10 @@ fn pipeline_order(loaded: &[LoadedElement], targets: &[usize]) -> Vec<usize> {
 struct Resolver<'a> {
     universe: &'a mut Universe,
     /// What elements of each kind begin with, by project.
-    defaults: HashMap<(ProjectId, ElementKind), Defaults>,
+    defaults: HashMap<(ProjectId, Arc<str>), Defaults>,
     /// What names of kinds mean, by project.
-    kinds: HashMap<(ProjectId, Arc<str>), (ElementKind, KindDefaults)>,
-    source_kinds: HashMap<(ProjectId, Arc<str>), SourceKind>,
+    kinds: HashMap<(ProjectId, Arc<str>), FoundKind>,
+    source_kinds: HashMap<(ProjectId, Arc<str>), (SourceKind, Arc<PluginId>)>,
     /// For each loaded element its place among the resolved.
     ids: Vec<Option<ElementId>>,
     elements: Vec<Element>,
@@ -199,15 +201,20 @@ impl Resolver<'_> {
             let loaded = &self.universe.elements[index];
             (loaded.name.clone(), loaded.full_name.clone())
         };
-        let (kind, text) = self.element_kind(project.id(), node.required_scalar("kind")?)?;
-        let layer = &self.defaults(project, kind, &text)?.variables;
+        let kind_name = node.required_scalar("kind")?;
+        let FoundKind {
+            kind,
+            defaults: text,
+            plugin,
+        } = self.element_kind(project.id(), kind_name)?;
+        let layer = &self.defaults(project, &kind, &text)?.variables;
         let variables = layer.resolve(node, &name, kind == ElementKind::Junction)?;
         let sources = match self.universe.workspace(&full_name) {
             Some(workspace) => vec![Source::workspace(workspace.clone(), &node.at)],
-            None => self.sources(project, &name, node, &variables, kind)?,
+            None => self.sources(project, &name, node, &variables, &kind)?,
         };
         let expanded_configs = expand_dependencies(dependencies, &variables)?;
-        let defaults = self.defaults(project, kind, &text)?;
+        let defaults = self.defaults(project, &kind, &text)?;
         let expanded = |key: &str, base: &Mapping| {
             let mut result = over(node, key, base)?;
             variables.expand(&mut result)?;
@@ -228,20 +235,21 @@ impl Resolver<'_> {
                 elements: &self.elements,
                 at: &node.at,
             };
-            kinds::check(kind, &input)?;
-            Config::load(kind, &input)?
+            kinds::check(&kind, &input)?;
+            Config::load(&kind, &input)?
         };
         let [
             build_dependencies,
             runtime_dependencies,
             strict_dependencies,
         ] = self.ids_by_use(dependencies);
-        Ok(Element {
+        let mut element = Element {
             project: project.name().clone(),
             project_id: project.id(),
             name,
             full_name,
             kind,
+            plugin,
             config,
             config_data: config_node,
             description: node.string("description")?.unwrap_or_default().into(),
@@ -255,16 +263,25 @@ impl Resolver<'_> {
             build_dependencies,
             runtime_dependencies,
             strict_dependencies,
-        })
+        };
+        if let Config::Hosted(hosted) = &element.config {
+            let failed = origin::failed(&hosted.class.plugin, kind_name);
+            let host = self.host().map_err(&failed)?;
+            let key = host.element_key(&element, hosted, project, &self.elements);
+            let mut hosted = hosted.clone();
+            hosted.unique_key = Json::Written(key.map_err(&failed)?.into());
+            element.config = Config::Hosted(hosted);
+        }
+        Ok(element)
     }
 
     fn defaults(
         &mut self,
         project: &Project,
-        kind: ElementKind,
+        kind: &ElementKind,
         text: &KindDefaults,
     ) -> Result<&mut Defaults, LoadError> {
-        match self.defaults.entry((project.id(), kind)) {
+        match self.defaults.entry((project.id(), kind.name().into())) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let own = headstart_yaml::parse(&text.name, &text.text)?;
@@ -274,7 +291,7 @@ impl Resolver<'_> {
     }
 
     fn input<'b>(
-        &self,
+        &'b self,
         dependencies: &'b [LoadedDependency],
         configs: &'b [Vec<Mapping>],
     ) -> Vec<InputDependency<'b>> {
@@ -287,7 +304,7 @@ impl Resolver<'_> {
                 Some(InputDependency {
                     element,
                     path: &dependency.written.path,
-                    kind: self.elements[element.index()].kind,
+                    kind: &self.elements[element.index()].kind,
                     build: dependency.written.build,
                     runtime: dependency.written.runtime,
                     config,

@@ -39,6 +39,7 @@ pub use workspace::Workspace;
 use crate::aliases::Aliases;
 use crate::error::{LoadError, Problem, Warning};
 use crate::files::{Below, Files as _};
+use crate::hosted::{HostedSource, PluginId, SourceClass};
 use crate::json::Json;
 use crate::keys::{Content, Contents};
 use crate::kinds::{COMMUNITY_PACKAGE, PLUGINS_PACKAGE};
@@ -48,7 +49,7 @@ use crate::path::{self, Expect};
 const COMMON_KEYS: [&str; 3] = ["kind", "directory", "provenance"];
 
 /// The kind of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// Files of the project.
     Local,
@@ -82,6 +83,8 @@ pub enum SourceKind {
     OsTree,
     /// An open workspace, in place of all sources of an element.
     Workspace,
+    /// One that is not built in.
+    Hosted(Arc<SourceClass>),
 }
 
 impl SourceKind {
@@ -110,11 +113,18 @@ impl SourceKind {
 
     /// The names of all kinds.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().map(Self::name)
+        Self::ALL.into_iter().map(|kind| kind.built_in_name())
     }
 
     /// Its name in element files, keys and caches.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hosted(class) => &class.plugin.kind,
+            built_in => built_in.built_in_name(),
+        }
+    }
+
+    fn built_in_name(&self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Tar => "tar",
@@ -132,11 +142,12 @@ impl SourceKind {
             Self::Bazaar => "bzr",
             Self::OsTree => "ostree",
             Self::Workspace => "workspace",
+            Self::Hosted(_) => "",
         }
     }
 
     /// The package that BuildStream takes it from, or none if it is its own.
-    pub(crate) fn package(self) -> Option<&'static str> {
+    pub(crate) fn package(&self) -> Option<&'static str> {
         match self {
             Self::Local | Self::Tar | Self::Remote | Self::Workspace => None,
             Self::Patch | Self::Git | Self::Bazaar => Some(PLUGINS_PACKAGE),
@@ -155,8 +166,21 @@ pub struct Source {
     pub directory: Option<Arc<str>>,
     /// What its kind says.
     pub config: SourceConfig,
+    /// That as it is written, expanded, and where its project takes the kind from; none of a workspace.
+    pub written: Option<WrittenSource>,
     /// Where it is in the element's file.
     pub at: Provenance,
+}
+
+/// A source as its plugin would read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenSource {
+    /// Where its project takes its kind from.
+    pub plugin: Arc<PluginId>,
+    /// Its configuration, expanded, without the keys that every source may have.
+    pub config: Mapping,
+    /// What is said of where it comes from.
+    pub provenance: Option<Mapping>,
 }
 
 /// What a source is, by its kind.
@@ -194,10 +218,12 @@ pub enum SourceConfig {
     OsTree(OsTree),
     /// An open workspace.
     Workspace(Workspace),
+    /// Whatever a plugin makes of it.
+    Hosted(Box<HostedSource>),
 }
 
 /// What each kind of source says of itself.
-trait Behaviour {
+pub(crate) trait Behaviour {
     /// What it puts into keys; none as long as it has no `ref`, or its content is not digested.
     fn unique_key(&self, contents: &Contents) -> Option<Json>;
 
@@ -261,14 +287,14 @@ impl Source {
     pub(crate) fn load(
         kind: SourceKind,
         directory: Option<Arc<str>>,
-        config: &Mapping,
+        written: WrittenSource,
         at: &Provenance,
         context: &SourceContext<'_>,
     ) -> Result<Self, LoadError> {
         use SourceConfig as Loaded;
         use SourceKind as Kind;
+        let config = &written.config;
         Ok(Self {
-            kind,
             directory,
             at: at.clone(),
             config: match kind {
@@ -287,8 +313,13 @@ impl Source {
                 Kind::PyPi => Loaded::PyPi(PyPi::load(config, context)?),
                 Kind::Bazaar => Loaded::Bazaar(Bazaar::load(config, context)?),
                 Kind::OsTree => Loaded::OsTree(OsTree::load(config, context)?),
-                Kind::Workspace => return Err(LoadError::at(at, Problem::WorkspaceSource)),
+                // The one is none that a file can have, the others are made by their plugins.
+                Kind::Workspace | Kind::Hosted(_) => {
+                    return Err(LoadError::at(at, Problem::WorkspaceSource));
+                }
             },
+            kind,
+            written: Some(written),
         })
     }
 
@@ -298,6 +329,7 @@ impl Source {
             kind: SourceKind::Workspace,
             directory: None,
             config: SourceConfig::Workspace(workspace),
+            written: None,
             at: at.clone(),
         }
     }
@@ -319,6 +351,7 @@ impl Source {
             SourceConfig::Bazaar(bazaar) => bazaar,
             SourceConfig::OsTree(ostree) => ostree,
             SourceConfig::Workspace(workspace) => workspace,
+            SourceConfig::Hosted(hosted) => &**hosted,
         }
     }
 
@@ -334,16 +367,24 @@ impl Source {
 
     /// Whether it can only be staged onto the sources before it; such a source is not cached alone.
     pub fn needs_previous(&self) -> bool {
-        let config = &self.config;
-        matches!(config, SourceConfig::Patch(_) | SourceConfig::PatchQueue(_))
+        match &self.config {
+            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => true,
+            SourceConfig::Hosted(hosted) => {
+                hosted.class.previous_to_stage || hosted.class.previous_to_fetch
+            }
+            _ => false,
+        }
     }
 
     /// Whether it can only be tracked when the sources before it are staged.
     pub fn tracks_previous(&self) -> bool {
-        matches!(
-            self.config,
-            SourceConfig::GitModule(_) | SourceConfig::Crates(_) | SourceConfig::GeneratedLock(_)
-        )
+        match &self.config {
+            SourceConfig::GitModule(_)
+            | SourceConfig::Crates(_)
+            | SourceConfig::GeneratedLock(_) => true,
+            SourceConfig::Hosted(hosted) => hosted.class.previous_to_track,
+            _ => false,
+        }
     }
 
     /// What of the project's files must be digested for its key.
@@ -364,7 +405,7 @@ impl Source {
 pub(crate) fn check(sources: &[Source]) -> Result<(), LoadError> {
     match sources.first() {
         Some(first) if first.needs_previous() || first.tracks_previous() => {
-            let problem = Problem::FirstSource(first.kind.name());
+            let problem = Problem::FirstSource(first.kind.name().to_owned());
             Err(LoadError::at(&first.at, problem))
         }
         _ => Ok(()),

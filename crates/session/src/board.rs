@@ -1,11 +1,12 @@
 //! What is known of the elements of a build, for all who work on it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headstart_artifacts::Artifact;
 use headstart_merkle::{BlobDigest, DirectoryDigest};
-use headstart_project::{CacheKey, Config, ElementGraph, ElementId};
+use headstart_project::{CacheKey, Config, ElementGraph, ElementId, HostedDependency};
 use headstart_speculation::ElementId as Subject;
 use headstart_store::{BlobStore, Directories};
 
@@ -85,8 +86,10 @@ pub(crate) fn digest_variables(
     graph: &ElementGraph,
     id: ElementId,
 ) -> Vec<(Arc<str>, Vec<ElementId>)> {
-    let Config::Build(build) = &graph[id].config else {
-        return Vec::new();
+    let build = match &graph[id].config {
+        Config::Build(build) => build,
+        Config::Hosted(hosted) => return written_variables(&hosted.dependencies),
+        _ => return Vec::new(),
     };
     let variables = build.digest_environment.iter();
     variables
@@ -97,4 +100,19 @@ pub(crate) fn digest_variables(
             )
         })
         .collect()
+}
+
+/// The same of an element whose kind is a plugin: as its dependencies are written, by which
+/// BuildStream's own build elements go too.
+fn written_variables(dependencies: &[HostedDependency]) -> Vec<(Arc<str>, Vec<ElementId>)> {
+    let mut variables: BTreeMap<Arc<str>, Vec<ElementId>> = BTreeMap::new();
+    for dependency in dependencies {
+        for config in &dependency.configs {
+            if let Ok(Some(variable)) = config.scalar("digest-environment") {
+                let list = variables.entry(variable.value.clone());
+                list.or_default().push(dependency.element);
+            }
+        }
+    }
+    variables.into_iter().collect()
 }

@@ -55,15 +55,12 @@ pub enum CheckoutError {
 }
 
 impl Session {
-    /// Writes the files of an element, with those of `dependencies` below them, to `target`.
-    pub fn checkout(
+    /// Writes a tree to `target`.
+    pub fn check_out_to(
         &self,
-        loaded: &Loaded,
-        dependencies: &[ElementId],
-        id: ElementId,
+        tree: DirectoryDigest,
         target: CheckoutTarget<'_>,
     ) -> Result<(), CheckoutError> {
-        let tree = self.checkout_tree(loaded, dependencies, id)?;
         match target {
             CheckoutTarget::Directory {
                 path,
@@ -93,20 +90,15 @@ impl Session {
         self.write_directory(tree, path, hardlinks)
     }
 
-    fn checkout_tree(
+    /// The artifacts of `elements` laid over each other.
+    pub fn checkout_tree(
         &self,
         loaded: &Loaded,
-        dependencies: &[ElementId],
-        id: ElementId,
+        elements: &[ElementId],
     ) -> Result<DirectoryDigest, CheckoutError> {
         let mut tree = Tree::empty();
-        for id in dependencies
-            .iter()
-            .copied()
-            .filter(|other| *other != id)
-            .chain([id])
-        {
-            let cached = self.required_artifact(loaded, id)?;
+        for id in elements {
+            let cached = self.required_artifact(loaded, *id)?;
             if let Some(files) = cached.artifact().files() {
                 tree.merge(&TreePath::root(), files, &*self.directories)?;
             }

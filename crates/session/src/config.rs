@@ -4,6 +4,7 @@
 
 mod caches;
 mod farm;
+mod own;
 mod servers;
 mod speculation;
 mod storage;
@@ -22,6 +23,7 @@ use headstart_project::{AddressPolicies, AddressPolicy};
 
 pub use caches::Caches;
 pub use farm::FarmConfig;
+use own::OwnConfig;
 pub use servers::{InvalidServer, Server, Servers};
 pub use speculation::SpeculationConfig;
 pub(crate) use speculation::mode_of;
@@ -66,6 +68,8 @@ pub struct UserConfig {
     pub projects: Mapping,
     /// What the user's `headstart.conf` says.
     pub speculation: SpeculationConfig,
+    /// The Python that has the BuildStream which runs other people's plugins, if the user names one.
+    pub python: Option<PathBuf>,
 }
 
 /// A configuration that can't be used.
@@ -120,8 +124,10 @@ impl UserConfig {
     /// The configuration in `file`, or else in the user's `buildstream2.conf` or
     /// `buildstream.conf`, or else the defaults; and what the user's `headstart.conf` says.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let own = OwnConfig::load()?;
         Ok(Self {
-            speculation: SpeculationConfig::load()?,
+            speculation: own.speculation,
+            python: own.python,
             ..Self::load_buildstreams(file)?
         })
     }
@@ -199,6 +205,7 @@ impl UserConfig {
             farm: FarmConfig::read(mapping)?,
             projects: projects(mapping)?,
             speculation: SpeculationConfig::default(),
+            python: None,
             cache_dir,
         })
     }

@@ -93,9 +93,11 @@ impl Workshop {
         let sources = self.board.get(id).sources;
         let sources = sources.ok_or_else(|| SessionError::NoKey(element.full_name.to_string()))?;
         let files = |id| self.board.files(id);
+        let built = |id| self.session.built(self.board.get(id).artifact.as_ref()?);
         let trees = Trees {
             graph: &self.loaded.graph,
             artifact: &files,
+            built: &built,
             directories: &self.session.directories,
         };
         let inputs = Inputs {
@@ -106,6 +108,7 @@ impl Workshop {
             log: &log,
             keep: self.session.config.keep_sandboxes,
             begin: self.left_in_workspace(id, sources)?,
+            hosts: &self.session.hosts,
         };
         let assembled = assemble(&inputs).await?;
         let record = self.record(id, &assembled, sources, recorder.take());

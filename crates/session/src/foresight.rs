@@ -82,6 +82,7 @@ impl NamedTree {
         let trees = Trees {
             graph: &loaded.graph,
             artifact: &files,
+            built: &|id| session.built(board.get(id).artifact.as_ref()?),
             directories: &session.directories,
         };
         match digest_tree(&trees, &self.of) {

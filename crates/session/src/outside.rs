@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, OnceLock};
 
-use headstart_project::{ElementGraph, Keys, Outside, OutsideError};
+use headstart_plugins::Hosts;
+use headstart_project::{ElementGraph, Keys, Outside, OutsideError, PluginHost};
 use headstart_sources::{SourceError, Sources, write_out};
 use headstart_store::{BlobStore, Directories};
 
@@ -19,6 +20,7 @@ pub(crate) struct SessionOutside {
     root: PathBuf,
     sources: Arc<Sources>,
     directories: Arc<Directories<dyn BlobStore>>,
+    hosts: Arc<Hosts>,
     /// Where installed Python packages are, once somebody has asked.
     packages: OnceLock<Option<PathBuf>>,
 }
@@ -29,11 +31,13 @@ impl SessionOutside {
         root: PathBuf,
         sources: Arc<Sources>,
         directories: Arc<Directories<dyn BlobStore>>,
+        hosts: Arc<Hosts>,
     ) -> Self {
         Self {
             root,
             sources,
             directories,
+            hosts,
             packages: OnceLock::new(),
         }
     }
@@ -65,6 +69,13 @@ impl Outside for SessionOutside {
         let module = package.replace('-', "_");
         let packages = self.packages.get_or_init(installed_packages);
         fs::read_to_string(packages.as_ref()?.join(module).join(file)).ok()
+    }
+
+    fn plugins(&self) -> Result<&dyn PluginHost, OutsideError> {
+        match self.hosts.available() {
+            Ok(hosts) => Ok(hosts),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
 use headstart_artifacts::{
-    Ancestor, ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
+    Ancestor, Artifact, ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
 };
-use headstart_assemble::AssembleError;
+use headstart_assemble::{AssembleError, BuiltDependency};
 use headstart_daemon::{LocalExecutor, Resources};
 use headstart_execution::ExecutionError;
+use headstart_merkle::BlobDigest;
+use headstart_plugins::Hosts;
 use headstart_project::{
     Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, ProjectId,
     Projects, Settings,
@@ -116,6 +118,14 @@ pub enum SessionError {
         /// Why.
         text: String,
     },
+    /// Sources can't be asked what they are.
+    #[error("the sources of {element} can't be asked what they are: {error}")]
+    SourceInfo {
+        /// Whose.
+        element: String,
+        /// Why not.
+        error: Box<headstart_project::PluginError>,
+    },
     /// Sources are not there.
     #[error("the sources of {0} are not in the cache: fetch them first")]
     NotFetched(String),
@@ -153,6 +163,7 @@ pub struct Session {
     pub(crate) lineages: LineageCache,
     pub(crate) source_cache: SourceCache,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) workspaces: Mutex<Workspaces>,
     /// The element in whose workspace it was opened.
     workspace_of: Option<String>,
@@ -184,15 +195,27 @@ impl Session {
         let shared: Arc<dyn BlobStore> = store.clone();
         let directories = Arc::new(Directories::new(shared));
         let source_cache = SourceCache::new(&config.cache_dir);
+        let hosts = Arc::new(Hosts::new(headstart_plugins::Settings {
+            root: root.clone(),
+            store: layout.root().join("cas"),
+            temporary: layout.temporary(),
+            source_directory: config.source_dir.clone(),
+            python: config.python.clone(),
+        }));
         let sources = Arc::new(Sources::new(
             &root,
             &config.source_dir,
             source_cache.clone(),
             StatCache::new(layout.own().join("stats")),
             Arc::clone(&directories),
+            Arc::clone(&hosts),
         ));
-        let outside =
-            SessionOutside::new(root.clone(), Arc::clone(&sources), Arc::clone(&directories));
+        let outside = SessionOutside::new(
+            root.clone(),
+            Arc::clone(&sources),
+            Arc::clone(&directories),
+            Arc::clone(&hosts),
+        );
         let settings = Settings {
             options,
             user: config.projects.clone(),
@@ -223,6 +246,7 @@ impl Session {
             lineages,
             source_cache,
             sources,
+            hosts,
             workspaces: Mutex::new(workspaces),
             workspace_of,
             remotes: Remotes::default(),
@@ -374,6 +398,17 @@ impl Session {
         }))
     }
 
+    /// What an artifact says to plugins of elements that are built with it.
+    pub(crate) fn built(&self, artifact: &Artifact) -> Option<BuiltDependency> {
+        let message = artifact.message();
+        let public = BlobDigest::required(message.public_data.as_ref()).ok()?;
+        let public = self.store.read(public).ok()?;
+        Some(BuiltDependency {
+            key: message.strong_key.clone(),
+            public_data: String::from_utf8(public.into()).ok()?,
+        })
+    }
+
     /// The same; that it is not here is an error.
     pub(crate) fn required_artifact(
         &self,
@@ -467,7 +502,7 @@ impl Session {
         let cached = self.required_artifact(loaded, id)?;
         let logs = cached.artifact().message().logs.iter();
         let logs = logs.filter_map(|log| {
-            let digest = headstart_merkle::BlobDigest::required(log.digest.as_ref()).ok()?;
+            let digest = BlobDigest::required(log.digest.as_ref()).ok()?;
             Some((log.name.clone(), digest))
         });
         logs.map(|(name, digest)| Ok((name, self.store.read(digest)?)))

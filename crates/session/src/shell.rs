@@ -121,10 +121,12 @@ impl Session {
             _ => headstart_merkle::Directory::default().digest(),
         };
         let files = |id: ElementId| artifacts.get(&id).copied().flatten();
+        let built = |id: ElementId| self.built(self.artifact(loaded, id).ok()??.artifact());
         let inputs = Inputs {
             trees: Trees {
                 graph,
                 artifact: &files,
+                built: &built,
                 directories: &self.directories,
             },
             element: id,
@@ -133,6 +135,7 @@ impl Session {
             run,
             log,
             keep: KeepSandbox::Never,
+            hosts: &self.hosts,
         };
         let sandbox = match scene {
             ShellScene::Build => ShellSandbox::to_build(&inputs).await,
@@ -211,7 +214,7 @@ impl Session {
     }
 
     /// An element's strong key as people are shown it.
-    fn shown_key(&self, loaded: &Loaded, id: ElementId) -> Result<String, SessionError> {
+    pub(crate) fn shown_key(&self, loaded: &Loaded, id: ElementId) -> Result<String, SessionError> {
         let strong = self.standings(loaded, &[id], false)?.strong(id);
         Ok(strong.map_or_else(|| "?".repeat(64), |key| key.hex()))
     }

@@ -96,7 +96,7 @@ impl Session {
             // From the end on, so that the places of those before stay right.
             changes.sort_by_key(|change| (change.at.line(), change.at.column()));
             for change in changes.iter().rev() {
-                text = set_keys(&text, &change.at, &change.new.keys)?;
+                text = set_keys(&text, &change.at, &change.new.keys())?;
             }
             replace_file(&path, &text).map_err(io)?;
         }
@@ -114,7 +114,7 @@ impl Session {
             read => read.map_err(io)?,
         };
         for change in changes {
-            text = refs::set(&text, &change.place, change.index, &change.new.keys)?;
+            text = refs::set(&text, &change.place, change.index, &change.new.keys())?;
         }
         replace_file(&path, &text).map_err(io)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use headstart_artifacts::RefError;
 use headstart_merkle::TreeError;
-use headstart_project::Source;
+use headstart_project::{PluginError, Source};
 use headstart_store::StoreError;
 use thiserror::Error;
 
@@ -87,6 +87,16 @@ pub enum SourceError {
         /// What for.
         purpose: &'static str,
     },
+    /// A plugin failed, or can't be run.
+    #[error("the source plugin '{kind}' of {origin}: {error}")]
+    Plugin {
+        /// Its kind.
+        kind: String,
+        /// Where it comes from.
+        origin: String,
+        /// How it fails.
+        error: Box<PluginError>,
+    },
     /// A tree can't be made.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -109,6 +119,7 @@ impl SourceError {
             | Self::Tool { .. }
             | Self::NoCommit { .. }
             | Self::Unusable { .. }
+            | Self::Plugin { .. }
             | Self::Tree(TreeError::NotADirectory(_) | TreeError::IsADirectory(_)) => Self::At {
                 at: source.at.to_string(),
                 error: Box::new(self),

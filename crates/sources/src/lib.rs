@@ -10,6 +10,7 @@ mod download;
 mod error;
 mod git;
 mod glob;
+mod hosted;
 mod local;
 mod lock;
 mod patch;
@@ -30,6 +31,7 @@ use headstart_store::{BlobStore, Directories};
 
 pub use capture::{capture_directory, write_out};
 pub use error::SourceError;
+pub use hosted::{StoreAnswers, digest_of_host};
 pub use staging::Sources;
 pub use stats::StatCache;
 pub use tracking::NewRef;

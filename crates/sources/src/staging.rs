@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headstart_artifacts::{SourceCache, is_tree_complete};
 use headstart_merkle::{DirectoryDigest, Node, Tree, TreePath};
+use headstart_plugins::Hosts;
 use headstart_project::{
-    Archive, Content, Contents, Download, Element, ElementGraph, ElementId, Keys, Source,
-    SourceConfig, Submodules,
+    Archive, Content, Contents, Download, Element, ElementGraph, ElementId, HostedSource, Keys,
+    Source, SourceConfig, Submodules,
 };
 use headstart_store::{BlobStore, Directories};
 use rayon::prelude::*;
@@ -16,9 +17,13 @@ use rayon::prelude::*;
 use crate::capture::digest_of;
 use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
+use crate::hosted::Hosting;
 use crate::stats::StatCache;
+use crate::tar::Tar;
+use crate::unpacking::Format;
+use crate::zip::Zip;
 use crate::{
-    Store, crates, git, local, lock, patch, patch_queue, pypi, remote, tar, tools, tree_path, zip,
+    Store, crates, git, local, lock, patch, patch_queue, pypi, remote, tools, tree_path, unpacking,
 };
 
 /// Fetches and stages the sources of one project's elements.
@@ -30,17 +35,20 @@ pub struct Sources {
     directories: Arc<Directories<dyn BlobStore>>,
     /// The trees of open workspaces as they were when keys were computed: somebody works in them.
     workspaces: Mutex<HashMap<Arc<str>, DirectoryDigest>>,
+    hosts: Arc<Hosts>,
 }
 
 impl Sources {
     /// Sources of the project in the folder `project`. Downloads are kept in `source_dir`, staged
-    /// trees in `cache` and the store of `directories`, what is known of files in `stats`.
+    /// trees in `cache` and the store of `directories`, what is known of files in `stats`; `hosts`
+    /// run other people's plugins.
     pub fn new(
         project: &Path,
         source_dir: &Path,
         cache: SourceCache,
         stats: StatCache,
         directories: Arc<Directories<dyn BlobStore>>,
+        hosts: Arc<Hosts>,
     ) -> Self {
         Self {
             project: project.to_owned(),
@@ -49,6 +57,7 @@ impl Sources {
             stats,
             directories,
             workspaces: Mutex::default(),
+            hosts,
         }
     }
 
@@ -140,6 +149,9 @@ impl Sources {
             tree.merge(&at, staged, store)?;
             return Ok(());
         }
+        if matches!(source.config, SourceConfig::Hosted(_)) {
+            tree.make_directory(&at, store)?;
+        }
         let before = match tree.get(&at, store)? {
             Some(Node::Directory(digest)) => digest,
             _ => return Err(headstart_merkle::TreeError::NotADirectory(at).into()),
@@ -151,6 +163,11 @@ impl Sources {
             }
             SourceConfig::PatchQueue(queue) => {
                 patch_queue::apply(before, queue, &self.project, store)?
+            }
+            SourceConfig::Hosted(hosted) => {
+                let hosting = self.hosting(source, hosted);
+                hosting.fetch(Some(before))?;
+                hosting.stage(Some(before))?
             }
             // The others are staged alone.
             _ => before,
@@ -187,8 +204,8 @@ impl Sources {
                 let tree = self.workspaces().get(&workspace.path).copied();
                 tree.ok_or(SourceError::Unresolved)
             }
-            SourceConfig::Tar(archive) => stage_archive(archive, &folder, tar::stage, store),
-            SourceConfig::Zip(archive) => stage_archive(archive, &folder, zip::stage, store),
+            SourceConfig::Tar(archive) => stage_archive(archive, &folder, &Tar, store),
+            SourceConfig::Zip(archive) => stage_archive(archive, &folder, &Zip, store),
             SourceConfig::Remote(remote) => {
                 remote::stage(remote, &fetch_file(&remote.download, &folder)?, store)
             }
@@ -221,9 +238,41 @@ impl Sources {
             SourceConfig::OsTree(source) => {
                 tools::stage_ostree(source, &self.project, &folder, store)
             }
+            SourceConfig::Hosted(hosted) => {
+                let hosting = self.hosting(source, hosted);
+                hosting.fetch(None)?;
+                hosting.stage(None)
+            }
             // Staged by the caller, onto what comes before them.
             SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => Ok(Tree::empty().write(store)?),
         }
+    }
+
+    /// A source whose kind is a plugin.
+    pub(crate) fn hosting<'a>(
+        &'a self,
+        source: &'a Source,
+        hosted: &'a HostedSource,
+    ) -> Hosting<'a> {
+        Hosting {
+            hosts: &self.hosts,
+            store: &self.directories,
+            source,
+            hosted,
+        }
+    }
+
+    /// What of a tree of sources is in the directory of one of them.
+    pub(crate) fn below(
+        &self,
+        tree: DirectoryDigest,
+        source: &Source,
+    ) -> Result<Option<DirectoryDigest>, SourceError> {
+        let at = tree_path(source.directory.as_deref().unwrap_or_default())?;
+        Ok(match Tree::stored(tree).get(&at, &*self.directories)? {
+            Some(Node::Directory(below)) => Some(below),
+            _ => None,
+        })
     }
 
     /// Where the downloads of a source's kind are kept.
@@ -250,11 +299,12 @@ fn fetch_file(download: &Download, folder: &Path) -> Result<PathBuf, SourceError
 fn stage_archive(
     archive: &Archive,
     folder: &Path,
-    stage: fn(&Path, &str, &str, &Store) -> Result<DirectoryDigest, SourceError>,
+    format: &dyn Format,
     store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let file = fetch_file(&archive.download, folder)?;
-    stage(
+    unpacking::stage(
+        format,
         &file,
         &archive.base_dir,
         &archive.download.address.url,

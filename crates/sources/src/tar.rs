@@ -13,20 +13,25 @@ use tar::{Archive, Entry, EntryType};
 
 use crate::Store;
 use crate::error::SourceError;
-use crate::unpacking::{Base, Unpacking, archive_error, parents, unreadable};
+use crate::unpacking::{Base, Format, Unpacking, archive_error, parents, unreadable};
 
-/// The tree that the archive in `file` stages; `base_dir` is a pattern, `name` what errors call it.
-pub(crate) fn stage(
-    file: &Path,
-    base_dir: &str,
-    name: &str,
-    store: &Store,
-) -> Result<DirectoryDigest, SourceError> {
-    let base = match base_dir {
-        "" => Base::All,
-        pattern => Base::find(&directories(file, name)?, pattern, name)?,
-    };
-    unpack(file, &base, name, store)
+/// Archives that `tar` reads, compressed or not.
+pub(crate) struct Tar;
+
+impl Format for Tar {
+    fn directories(&self, file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
+        directories(file, name)
+    }
+
+    fn unpack(
+        &self,
+        file: &Path,
+        base: &Base,
+        name: &str,
+        store: &Store,
+    ) -> Result<DirectoryDigest, SourceError> {
+        unpack(file, base, name, store)
+    }
 }
 
 /// The tree of what is below `base` in the archive in `file`.

@@ -1,6 +1,7 @@
 //! Tracking: what the newest `ref` of a source is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use headstart_merkle::DirectoryDigest;
 use headstart_project::{Address, Crate, Source, SourceConfig, Tag};
@@ -14,13 +15,12 @@ use crate::{crates, git, lock, pypi, tools};
 /// What tracking gives a source: the values of keys, or none for those that go.
 #[derive(Debug, Clone)]
 pub struct NewRef {
-    /// The keys of the source, `ref` first, with their values.
-    pub keys: Vec<(&'static str, Option<Node>)>,
+    keys: Vec<(Arc<str>, Option<Node>)>,
 }
 
 impl NewRef {
     fn of(node: impl Into<Node>) -> Self {
-        let keys = vec![("ref", Some(node.into()))];
+        let keys = vec![(Arc::from("ref"), Some(node.into()))];
         Self { keys }
     }
 
@@ -42,8 +42,25 @@ impl NewRef {
         let tags = (!items.is_empty()).then(|| Sequence { at, items }.into());
         let reference = Scalar::synthetic(reference).into();
         Self {
-            keys: vec![("ref", Some(reference)), ("tags", tags)],
+            keys: vec![("ref".into(), Some(reference)), ("tags".into(), tags)],
         }
+    }
+
+    /// The keys that a plugin writes its reference to.
+    pub(crate) fn written(keys: &[(Arc<str>, Node)]) -> Self {
+        let keys = keys.iter();
+        Self {
+            keys: keys
+                .map(|(key, value)| (key.clone(), Some(value.clone())))
+                .collect(),
+        }
+    }
+
+    /// The keys of the source, that of the reference first, with their values, or none for those
+    /// that go.
+    pub fn keys(&self) -> Vec<(&str, Option<Node>)> {
+        let keys = self.keys.iter();
+        keys.map(|(key, value)| (&**key, value.clone())).collect()
     }
 
     /// What a source has now; none if it has no `ref`.
@@ -79,6 +96,7 @@ impl NewRef {
             }
             SourceConfig::Bazaar(bazaar) => bazaar.reference.as_deref().map(Self::text),
             SourceConfig::OsTree(ostree) => ostree.reference.as_deref().map(Self::text),
+            SourceConfig::Hosted(hosted) => hosted.facts.reference.as_deref().map(Self::written),
         }
     }
 }
@@ -90,7 +108,7 @@ impl PartialEq for NewRef {
             let mut mapping = Mapping::default();
             for (key, value) in &new.keys {
                 if let Some(value) = value {
-                    mapping.insert(*key, value.clone());
+                    mapping.insert(&**key, value.clone());
                 }
             }
             headstart_yaml::to_text(&mapping)
@@ -168,6 +186,13 @@ impl Sources {
             SourceConfig::Bazaar(bazaar) => text(Some(tools::track_bazaar(bazaar, &folder)?)),
             SourceConfig::OsTree(ostree) => {
                 text(tools::track_ostree(ostree, self.project(), &folder)?)
+            }
+            SourceConfig::Hosted(hosted) => {
+                let previous = match hosted.class.previous_to_track {
+                    true => self.below(previous()?, source)?,
+                    false => None,
+                };
+                self.hosting(source, hosted).track(previous)
             }
         }
     }

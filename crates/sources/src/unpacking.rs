@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::path::Path;
 
 use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreeError, TreePath};
 use headstart_project::Pattern;
@@ -10,6 +11,37 @@ use headstart_project::Pattern;
 use crate::Store;
 use crate::capture::keep;
 use crate::error::SourceError;
+
+/// A format of archives.
+pub(crate) trait Format {
+    /// All directories in the archive: those that it names, and those that others are in. `name` is
+    /// what errors call the archive.
+    fn directories(&self, file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError>;
+
+    /// The tree of what is below `base` in the archive in `file`.
+    fn unpack(
+        &self,
+        file: &Path,
+        base: &Base,
+        name: &str,
+        store: &Store,
+    ) -> Result<DirectoryDigest, SourceError>;
+}
+
+/// The tree that the archive in `file` stages; `base_dir` is a pattern, `name` what errors call it.
+pub(crate) fn stage(
+    format: &dyn Format,
+    file: &Path,
+    base_dir: &str,
+    name: &str,
+    store: &Store,
+) -> Result<DirectoryDigest, SourceError> {
+    let base = match base_dir {
+        "" => Base::All,
+        pattern => Base::find(&format.directories(file, name)?, pattern, name)?,
+    };
+    format.unpack(file, &base, name, store)
+}
 
 /// What of an archive is unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +200,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{tar, zip};
+    use crate::tar::Tar;
+    use crate::zip::Zip;
 
     fn store() -> Store {
         Store::new(Arc::new(MemoryBlobs::default()) as Arc<dyn BlobStore>)
@@ -222,8 +255,8 @@ mod tests {
         ["", "*"]
             .map(|base| {
                 [
-                    tar::stage(&file, base, "archive", &store()).is_ok(),
-                    zip::stage(&file, base, "archive", &store()).is_ok(),
+                    stage(&Tar, &file, base, "archive", &store()).is_ok(),
+                    stage(&Zip, &file, base, "archive", &store()).is_ok(),
                 ]
             })
             .concat()

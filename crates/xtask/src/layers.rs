@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("launcher-embed", &[]),
     ("yaml", &[]),
     ("project", &["yaml", "merkle"]),
+    ("plugins", &["yaml", "project"]),
     ("pipeline", &["project"]),
     (
         "simulator",
@@ -40,7 +41,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("artifacts", &["reapi", "merkle", "store", "store-disk"]),
     (
         "sources",
-        &["reapi", "merkle", "store", "artifacts", "project", "yaml"],
+        &[
+            "reapi",
+            "merkle",
+            "store",
+            "artifacts",
+            "project",
+            "plugins",
+            "yaml",
+        ],
     ),
     (
         "assemble",
@@ -52,6 +61,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "artifacts",
             "sources",
             "project",
+            "plugins",
             "yaml",
         ],
     ),
@@ -87,6 +97,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "sandbox",
             "speculation",
             "project",
+            "plugins",
             "yaml",
             "pipeline",
             "artifacts",

@@ -2,6 +2,9 @@
 //! hold for all elements of it.
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::hosted::ElementClass;
 
 /// The package that has most build systems' kinds.
 pub(crate) const PLUGINS_PACKAGE: &str = "buildstream-plugins";
@@ -10,7 +13,7 @@ pub(crate) const PLUGINS_PACKAGE: &str = "buildstream-plugins";
 pub(crate) const COMMUNITY_PACKAGE: &str = "buildstream-plugins-community";
 
 /// The kind of an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElementKind {
     /// Commands and nothing else.
     Manual,
@@ -60,6 +63,8 @@ pub enum ElementKind {
     CollectManifest,
     /// A check that something is not depended on.
     CheckForbidden,
+    /// One that is not built in.
+    Hosted(Arc<ElementClass>),
 }
 
 /// Where BuildStream takes a kind from.
@@ -78,6 +83,8 @@ pub(crate) enum Home {
 pub(crate) struct Rules {
     /// Whether there can be no sources.
     pub(crate) no_sources: bool,
+    /// Whether there can be no build dependencies.
+    pub(crate) no_build_dependencies: bool,
     /// Whether there can be no runtime dependencies.
     pub(crate) no_runtime_dependencies: bool,
     /// Whether dependencies can have a `config`.
@@ -91,6 +98,7 @@ pub(crate) struct Rules {
 impl Rules {
     const NONE: Self = Self {
         no_sources: false,
+        no_build_dependencies: false,
         no_runtime_dependencies: false,
         dependency_config: false,
         always_strict: false,
@@ -153,11 +161,18 @@ impl ElementKind {
 
     /// The names of all kinds.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().map(Self::name)
+        Self::ALL.into_iter().map(|kind| kind.built_in_name())
     }
 
     /// Its name in element files.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hosted(class) => &class.plugin.kind,
+            built_in => built_in.built_in_name(),
+        }
+    }
+
+    fn built_in_name(&self) -> &'static str {
         match self {
             Self::Manual => "manual",
             Self::Import => "import",
@@ -183,11 +198,12 @@ impl ElementKind {
             Self::CollectInitialScripts => "collect_initial_scripts",
             Self::CollectManifest => "collect_manifest",
             Self::CheckForbidden => "check_forbidden",
+            Self::Hosted(_) => "",
         }
     }
 
     /// Where BuildStream takes it from.
-    pub(crate) fn home(self) -> Home {
+    pub(crate) fn home(&self) -> Home {
         match self {
             Self::Manual
             | Self::Import
@@ -212,12 +228,12 @@ impl ElementKind {
             | Self::CollectIntegration
             | Self::CollectManifest
             | Self::CheckForbidden => Home::Package(COMMUNITY_PACKAGE),
-            Self::CollectInitialScripts => Home::Projects,
+            Self::CollectInitialScripts | Self::Hosted(_) => Home::Projects,
         }
     }
 
     /// Its defaults, as the text of a YAML file; empty if it has none.
-    pub(crate) fn defaults(self) -> &'static str {
+    pub(crate) fn defaults(&self) -> &'static str {
         match self {
             Self::Manual => include_str!("../../data/manual.yaml"),
             Self::Import => include_str!("../../data/import.yaml"),
@@ -242,12 +258,13 @@ impl ElementKind {
             | Self::CollectIntegration
             | Self::CollectInitialScripts
             | Self::CollectManifest
-            | Self::CheckForbidden => "",
+            | Self::CheckForbidden
+            | Self::Hosted(_) => "",
         }
     }
 
     /// The rules that hold for all its elements.
-    pub(crate) fn rules(self) -> Rules {
+    pub(crate) fn rules(&self) -> Rules {
         match self {
             Self::Manual
             | Self::Autotools
@@ -287,22 +304,34 @@ impl ElementKind {
                 version: 2,
                 ..COLLECT
             },
+            Self::Hosted(class) => Rules {
+                no_sources: class.no_sources,
+                no_build_dependencies: class.no_build_dependencies,
+                no_runtime_dependencies: class.no_runtime_dependencies,
+                dependency_config: class.dependency_config,
+                always_strict: class.always_strict,
+                version: class.version,
+            },
         }
     }
 
     /// The number in cache keys that the kind raises when it builds something else.
-    pub fn artifact_version(self) -> i64 {
+    pub fn artifact_version(&self) -> i64 {
         self.rules().version
     }
 
     /// Whether it is rebuilt when any dependency changes, however strict the build is.
-    pub fn is_always_strict(self) -> bool {
+    pub fn is_always_strict(&self) -> bool {
         self.rules().always_strict
     }
 
     /// Whether its artifact has files of its own.
-    pub fn has_artifact(self) -> bool {
-        !matches!(self, Self::Stack | Self::Junction)
+    pub fn has_artifact(&self) -> bool {
+        match self {
+            Self::Stack | Self::Junction => false,
+            Self::Hosted(class) => class.has_artifact,
+            _ => true,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Where a project takes a kind from, and so what that kind is.
 //!
-//! Kinds are built in, but their defaults belong to the plugin that the project has: it may be of
-//! another version. So they are read from there where it can be found: in the project, in one that
-//! it is joined to, or where the package is installed. A plugin whose code is not known to be that
-//! of the built-in kind is told of, since keys may differ then.
+//! Where a kind is built in, its defaults still belong to the plugin that the project has: it may be
+//! of another version. So they are read from there where it can be found: in the project, in one that
+//! it is joined to, or where the package is installed. A plugin that is not built in, or whose code is
+//! not known to be that of the built-in kind, is run by whoever hosts plugins. If nobody does, the
+//! built-in kind takes its place, and that keys may differ is told.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Resolver;
 use crate::error::{LoadError, Problem, Warning};
 use crate::files::{FileError, Files as _};
+use crate::hosted::{PluginError, PluginHost, PluginId, PluginOrigin};
 use crate::junctions::Follow;
 use crate::kinds::{ElementKind, Home};
 use crate::nearest::nearest;
@@ -56,14 +58,42 @@ pub(super) struct KindDefaults {
     pub(super) text: Arc<str>,
 }
 
+/// A kind of elements as a project has it.
+#[derive(Clone, Debug)]
+pub(super) struct FoundKind {
+    pub(super) kind: ElementKind,
+    pub(super) defaults: KindDefaults,
+    pub(super) plugin: Arc<PluginId>,
+}
+
+impl KindDefaults {
+    fn built_in(kind: &ElementKind) -> Self {
+        Self {
+            name: format!("{kind}.yaml").into(),
+            text: kind.defaults().into(),
+        }
+    }
+}
+
 /// Where a kind comes from.
 enum Found {
     /// BuildStream itself.
     Core,
-    /// A package, by its name.
-    Package(Arc<str>),
+    /// A package, by its name, and as the project writes it.
+    Package {
+        name: Arc<str>,
+        requirement: Arc<str>,
+    },
     /// A directory of a project.
     Directory { project: ProjectId, path: Arc<str> },
+}
+
+/// The files of a plugin.
+struct PluginFiles {
+    /// The directory or package that they are in, for messages.
+    place: String,
+    code: String,
+    defaults: KindDefaults,
 }
 
 impl Resolver<'_> {
@@ -72,44 +102,65 @@ impl Resolver<'_> {
         &mut self,
         project: ProjectId,
         name: &Scalar,
-    ) -> Result<(ElementKind, KindDefaults), LoadError> {
+    ) -> Result<FoundKind, LoadError> {
         let key = (project, name.value.clone());
         if let Some(known) = self.kinds.get(&key) {
             return Ok(known.clone());
         }
         let found = self.find(project, PluginType::Element, &name.value)?;
-        let kind = ElementKind::from_name(&name.value);
-        let home = kind.map(ElementKind::home);
-        check(PluginType::Element, name, &found, home)?;
-        let Some(kind) = kind else {
-            let suggestion = nearest(&name.value, ElementKind::names());
-            return Err(unknown(PluginType::Element, name, suggestion));
+        let built_in = ElementKind::from_name(&name.value);
+        let home = built_in.as_ref().map(ElementKind::home);
+        let is_at_home = check(PluginType::Element, name, &found, home)?;
+        let (kind, defaults) = match built_in {
+            Some(kind) if is_at_home => self.element_plugin(kind, name, &found)?,
+            None if matches!(found, Found::Core) => {
+                let suggestion = nearest(&name.value, ElementKind::names());
+                return Err(unknown(PluginType::Element, name, suggestion));
+            }
+            _ => self.hosted_kind(name, &found)?,
         };
-        let defaults = self.kind_defaults(kind, name, &found)?;
-        self.kinds.insert(key, (kind, defaults.clone()));
-        Ok((kind, defaults))
+        let found = FoundKind {
+            kind,
+            defaults,
+            plugin: Arc::new(self.plugin(PluginType::Element, name, &found)),
+        };
+        self.kinds.insert(key, found.clone());
+        Ok(found)
     }
 
-    /// The kind of sources that a name means in a project.
+    /// The kind of sources that a name means in a project, and its plugin.
     pub(super) fn source_kind(
         &mut self,
         project: ProjectId,
         name: &Scalar,
-    ) -> Result<SourceKind, LoadError> {
+    ) -> Result<(SourceKind, Arc<PluginId>), LoadError> {
         let key = (project, name.value.clone());
-        if let Some(&known) = self.source_kinds.get(&key) {
-            return Ok(known);
+        if let Some(known) = self.source_kinds.get(&key) {
+            return Ok(known.clone());
         }
         let found = self.find(project, PluginType::Source, &name.value)?;
-        let kind = SourceKind::from_name(&name.value);
-        let home = kind.map(|kind| kind.package().map_or(Home::Core, Home::Package));
-        check(PluginType::Source, name, &found, home)?;
-        let Some(kind) = kind else {
-            let suggestion = nearest(&name.value, SourceKind::names());
-            return Err(unknown(PluginType::Source, name, suggestion));
+        let built_in = SourceKind::from_name(&name.value);
+        let home = built_in
+            .as_ref()
+            .map(|kind| kind.package().map_or(Home::Core, Home::Package));
+        let is_at_home = check(PluginType::Source, name, &found, home)?;
+        let plugin = self.plugin(PluginType::Source, name, &found);
+        let kind = match built_in {
+            Some(kind) if is_at_home => kind,
+            None if matches!(found, Found::Core) => {
+                let suggestion = nearest(&name.value, SourceKind::names());
+                return Err(unknown(PluginType::Source, name, suggestion));
+            }
+            _ => {
+                let failed = failed(&plugin, name);
+                let host = self.host().map_err(&failed)?;
+                let class = host.source_class(&plugin).map_err(&failed)?;
+                SourceKind::Hosted(Arc::new(class))
+            }
         };
-        self.source_kinds.insert(key, kind);
-        Ok(kind)
+        let found = (kind, Arc::new(plugin));
+        self.source_kinds.insert(key, found.clone());
+        Ok(found)
     }
 
     /// Where a kind comes from in the end, however many projects hand it on.
@@ -123,7 +174,9 @@ impl Resolver<'_> {
             let origin = self.universe[project].plugins.origin(plugin_type, kind);
             match origin.cloned() {
                 None => return Ok(Found::Core),
-                Some(Origin::Package(package)) => return Ok(Found::Package(package)),
+                Some(Origin::Package { name, requirement }) => {
+                    return Ok(Found::Package { name, requirement });
+                }
                 Some(Origin::Local(path)) => return Ok(Found::Directory { project, path }),
                 Some(Origin::Junction { path, at }) => {
                     let universe = &mut *self.universe;
@@ -144,32 +197,58 @@ impl Resolver<'_> {
         }
     }
 
-    /// The defaults of a kind, from where the project has its plugin.
-    fn kind_defaults(
+    /// A kind that is built in, or the project's own plugin where that may be something else.
+    fn element_plugin(
         &self,
         kind: ElementKind,
         name: &Scalar,
         found: &Found,
-    ) -> Result<KindDefaults, LoadError> {
-        let built_in = || KindDefaults {
-            name: format!("{kind}.yaml").into(),
-            text: kind.defaults().into(),
+    ) -> Result<(ElementKind, KindDefaults), LoadError> {
+        let Some(files) = self.plugin_files(&kind, name, found)? else {
+            let defaults = KindDefaults::built_in(&kind);
+            return Ok((kind, defaults));
         };
+        if is_known(&kind, &files.code) {
+            return Ok((kind, files.defaults));
+        }
+        if self.host().is_ok() {
+            return self.hosted_kind(name, found);
+        }
+        let text = format!(
+            "the element kind '{kind}' is built in, and the plugin in '{}' is none of those that it \
+             is known to agree with: keys may differ from BuildStream's",
+            files.place
+        );
+        let at = name.at.clone();
+        self.warnings.borrow_mut().push(Warning { at, text });
+        Ok((kind, files.defaults))
+    }
+
+    /// The files of the plugin that a project has, if they can be found.
+    fn plugin_files(
+        &self,
+        kind: &ElementKind,
+        name: &Scalar,
+        found: &Found,
+    ) -> Result<Option<PluginFiles>, LoadError> {
         match found {
-            Found::Core => Ok(built_in()),
-            Found::Package(package) => {
+            Found::Core => Ok(None),
+            Found::Package { name: package, .. } => {
                 let read = |ending| {
                     let file = format!("elements/{kind}.{ending}");
                     self.universe.outside.package_file(package, &file)
                 };
                 let Some(code) = read("py") else {
-                    return Ok(built_in());
+                    return Ok(None);
                 };
-                self.expect_known(kind, name, package, &code);
-                Ok(KindDefaults {
-                    name: format!("{package}/{kind}.yaml").into(),
-                    text: read("yaml").unwrap_or_default().into(),
-                })
+                Ok(Some(PluginFiles {
+                    place: package.to_string(),
+                    code,
+                    defaults: KindDefaults {
+                        name: format!("{package}/{kind}.yaml").into(),
+                        text: read("yaml").unwrap_or_default().into(),
+                    },
+                }))
             }
             Found::Directory { project, path } => {
                 let files = &self.universe[*project].files;
@@ -184,53 +263,98 @@ impl Resolver<'_> {
                         }
                     }
                 };
-                self.expect_known(kind, name, &files.path(path), &read("py")?);
-                Ok(KindDefaults {
-                    name: files.path(&format!("{path}/{kind}.yaml")).into(),
-                    text: read("yaml")?.into(),
-                })
+                Ok(Some(PluginFiles {
+                    place: files.path(path),
+                    code: read("py")?,
+                    defaults: KindDefaults {
+                        name: files.path(&format!("{path}/{kind}.yaml")).into(),
+                        text: read("yaml")?.into(),
+                    },
+                }))
             }
         }
     }
 
-    /// Tells of a plugin whose code may make other keys than the built-in kind does.
-    fn expect_known(&self, kind: ElementKind, name: &Scalar, place: &str, code: &str) {
-        if !is_known(kind, code) {
-            let text = format!(
-                "the element kind '{kind}' is built in, and the plugin in '{place}' is none of those \
-                 that it is known to agree with: keys may differ from BuildStream's"
-            );
-            let at = name.at.clone();
-            self.warnings.borrow_mut().push(Warning { at, text });
+    /// A kind that whoever hosts plugins knows.
+    fn hosted_kind(
+        &self,
+        name: &Scalar,
+        found: &Found,
+    ) -> Result<(ElementKind, KindDefaults), LoadError> {
+        let plugin = self.plugin(PluginType::Element, name, found);
+        let failed = failed(&plugin, name);
+        let host = self.host().map_err(&failed)?;
+        let (class, defaults) = host.element_class(&plugin).map_err(&failed)?;
+        let defaults = KindDefaults {
+            name: defaults.name.into(),
+            text: defaults.text.into(),
+        };
+        Ok((ElementKind::Hosted(Arc::new(class)), defaults))
+    }
+
+    /// Whoever hosts plugins.
+    pub(super) fn host(&self) -> Result<&dyn PluginHost, PluginError> {
+        let host = self.universe.outside.plugins();
+        host.map_err(|error| PluginError::new(error.to_string()))
+    }
+
+    fn plugin(&self, plugin_type: PluginType, name: &Scalar, found: &Found) -> PluginId {
+        PluginId {
+            plugin_type,
+            kind: name.value.clone(),
+            origin: match found {
+                Found::Core => PluginOrigin::Core,
+                Found::Package { requirement, .. } => PluginOrigin::Package(requirement.clone()),
+                Found::Directory { project, path } => {
+                    PluginOrigin::Directory(self.universe[*project].files.path(path).into())
+                }
+            },
         }
     }
 }
 
+/// The error for a plugin that fails where its kind is named.
+pub(super) fn failed(
+    plugin: &PluginId,
+    name: &Scalar,
+) -> impl Fn(PluginError) -> LoadError + use<> {
+    let (plugin, at) = (plugin.clone(), name.at.clone());
+    move |error| {
+        let problem = Problem::Plugin {
+            what: plugin.plugin_type.name(),
+            kind: plugin.kind.to_string(),
+            origin: plugin.origin.clone(),
+            error: Box::new(error),
+        };
+        LoadError::at(&at, problem)
+    }
+}
+
 /// Whether a plugin's code is known to make the keys that the built-in kind makes.
-fn is_known(kind: ElementKind, code: &str) -> bool {
+fn is_known(kind: &ElementKind, code: &str) -> bool {
     match KNOWN.iter().find(|(name, _)| *name == kind.name()) {
         Some((_, known)) => {
             let hash = const_hex::encode(Sha256::digest(code));
             known.iter().any(|known| hash.starts_with(known))
         }
-        // The others only have defaults of their own.
-        None => code.contains("BuildElement") && !code.contains("def get_unique_key"),
+        // The others only have defaults of their own: there is no function but `setup`.
+        None => code.contains("(BuildElement)") && code.matches("def ").count() == 1,
     }
 }
 
-/// Checks that a kind comes from where the built-in one is at home, or from a project that brings it.
+/// Whether a kind comes from where the built-in one is at home, or from a project that brings it.
 fn check(
     plugin_type: PluginType,
     name: &Scalar,
     found: &Found,
     home: Option<Home>,
-) -> Result<(), LoadError> {
+) -> Result<bool, LoadError> {
     let what = plugin_type.name();
     let kind = name.value.to_string();
     let problem = match (found, home) {
-        (Found::Core, Some(Home::Core) | None) => return Ok(()),
-        (Found::Package(package), Some(Home::Package(home))) if **package == *home => return Ok(()),
-        (Found::Directory { .. }, Some(Home::Package(_) | Home::Projects)) => return Ok(()),
+        (Found::Core, Some(Home::Core)) => return Ok(true),
+        (Found::Package { name, .. }, Some(Home::Package(home))) => return Ok(**name == *home),
+        (Found::Directory { .. }, Some(Home::Package(_) | Home::Projects)) => return Ok(true),
         (Found::Core, Some(Home::Package(package))) => Problem::NotRegistered {
             what,
             kind,
@@ -241,12 +365,9 @@ fn check(
             kind,
             suggestion: None,
         },
-        (Found::Package(package), _) => Problem::Unsupported(format!(
-            "the {what} kind '{kind}' of the package '{package}' is"
-        )),
-        (Found::Directory { path, .. }, _) => Problem::Unsupported(format!(
-            "the {what} kind '{kind}', a plugin in '{path}', is"
-        )),
+        (Found::Core, None) | (Found::Package { .. } | Found::Directory { .. }, _) => {
+            return Ok(false);
+        }
     };
     Err(LoadError::at(&name.at, problem))
 }

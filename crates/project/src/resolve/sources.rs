@@ -1,22 +1,33 @@
 //! From the sources of an element's file to sources: the project's changes laid under them, variables
 //! replaced, references put in that are kept elsewhere.
 
-use headstart_yaml::Mapping;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headstart_yaml::{Mapping, Scalar};
 
 use super::Resolver;
+use super::origin::failed;
 use crate::conf::UNALIASED;
 use crate::element::texts;
 use crate::error::{LoadError, Problem, Warning};
+use crate::hosted::{HostedSource, SourceClass, SourceFacts};
 use crate::kinds::ElementKind;
 use crate::project::{Project, ProjectId};
-use crate::source::{self, Source, SourceContext, SourceKind};
+use crate::source::{self, Source, SourceConfig, SourceContext, SourceKind, WrittenSource};
 use crate::variables::Variables;
 
 /// Which source of which element is looked at.
 struct SourcePlace<'a> {
     element: &'a str,
     index: usize,
-    of_junction: bool,
+    element_kind: &'a ElementKind,
+}
+
+impl SourcePlace<'_> {
+    fn of_junction(&self) -> bool {
+        *self.element_kind == ElementKind::Junction
+    }
 }
 
 impl Resolver<'_> {
@@ -26,7 +37,7 @@ impl Resolver<'_> {
         element: &str,
         node: &Mapping,
         variables: &Variables,
-        kind: ElementKind,
+        kind: &ElementKind,
     ) -> Result<Vec<Source>, LoadError> {
         let Some(list) = node.sequence("sources")? else {
             return Ok(Vec::new());
@@ -36,7 +47,7 @@ impl Resolver<'_> {
             let place = SourcePlace {
                 element,
                 index,
-                of_junction: kind == ElementKind::Junction,
+                element_kind: kind,
             };
             sources.push(self.source(project, &place, source.clone(), variables)?);
         }
@@ -55,7 +66,7 @@ impl Resolver<'_> {
         if *name.value == *SourceKind::Workspace.name() {
             return Err(LoadError::at(&name.at, Problem::WorkspaceSource));
         }
-        let kind = self.source_kind(project.id(), &name)?;
+        let (kind, plugin) = self.source_kind(project.id(), &name)?;
         node.remove("kind");
         let directory = node.scalar("directory")?.map(|scalar| scalar.value.clone());
         if directory
@@ -64,13 +75,14 @@ impl Resolver<'_> {
         {
             node.remove("directory");
         }
-        if let Some(provenance) = node.take_mapping("provenance")? {
+        let provenance = node.take_mapping("provenance")?;
+        if let Some(provenance) = &provenance {
             // Only complete projects know which there are.
-            if !place.of_junction {
+            if !place.of_junction() {
                 let names: Vec<&str> = project.provenance_attributes().collect();
                 provenance.expect_keys(&names)?;
             }
-            texts(&provenance)?;
+            texts(provenance)?;
         }
         let changes = project.source_changes().mapping(kind.name())?;
         let changes = changes
@@ -80,14 +92,58 @@ impl Resolver<'_> {
         node.compose(&mut config)?;
         config.expect_composed()?;
         variables.expand(&mut config)?;
-        self.reference(project, place, &mut config)?;
+        self.reference(project, place, &kind, &mut config)?;
+        let written = WrittenSource {
+            plugin,
+            config,
+            provenance,
+        };
         let context = SourceContext {
             files: project.files(),
             aliases: project.aliases(),
             unaliased_is_fatal: project.is_fatal(UNALIASED),
             warnings: &self.warnings,
         };
-        Source::load(kind, directory, &config, &node.at, &context)
+        let SourceKind::Hosted(class) = kind else {
+            return Source::load(kind, directory, written, &node.at, &context);
+        };
+        let config = written.config.clone();
+        let hosted = self.hosted_source(class.clone(), project, place, config, &name)?;
+        Ok(Source {
+            kind: SourceKind::Hosted(class),
+            directory,
+            config: SourceConfig::Hosted(Box::new(hosted)),
+            written: Some(written),
+            at: node.at.clone(),
+        })
+    }
+
+    /// A source of a kind that only its plugin knows.
+    fn hosted_source(
+        &self,
+        class: Arc<SourceClass>,
+        project: &Project,
+        place: &SourcePlace<'_>,
+        config: Mapping,
+        kind: &Scalar,
+    ) -> Result<HostedSource, LoadError> {
+        let failed = failed(&class.plugin, kind);
+        let host = self.host().map_err(&failed)?;
+        let mut hosted = HostedSource {
+            class,
+            config,
+            element: place.element.into(),
+            element_kind: place.element_kind.name().into(),
+            index: place.index,
+            project: project.name().clone(),
+            project_directory: project.directory().into(),
+            fatal_warnings: project.fatal_warnings().into(),
+            aliases: BTreeMap::new(),
+            facts: SourceFacts::default(),
+        };
+        host.source(&mut hosted, project.aliases())
+            .map_err(failed)?;
+        Ok(hosted)
     }
 
     /// Puts the reference into a source that is kept in a file of the top-level project's, or of
@@ -96,6 +152,7 @@ impl Resolver<'_> {
         &self,
         project: &Project,
         place: &SourcePlace<'_>,
+        kind: &SourceKind,
         config: &mut Mapping,
     ) -> Result<(), LoadError> {
         let find = |project_of_refs: &Project| {
@@ -103,7 +160,7 @@ impl Resolver<'_> {
             refs.find(project.name(), place.element, place.index)
                 .cloned()
         };
-        let top = match place.of_junction {
+        let top = match place.of_junction() {
             true => self.universe.first(ProjectId::TOP)?,
             false => self.universe.full(ProjectId::TOP)?,
         };
@@ -123,6 +180,13 @@ impl Resolver<'_> {
                 });
             }
             found = find(project);
+        }
+        if let (SourceKind::Hosted(_), Some(found)) = (kind, &found) {
+            // Only its plugin knows which of the keys are its reference.
+            for (key, value) in found.iter() {
+                config.insert(key.clone(), value.clone());
+            }
+            return Ok(());
         }
         config.remove("ref");
         if let Some(reference) = found.and_then(|mut found| found.remove("ref")) {

@@ -1,18 +1,11 @@
-//! `headstart.conf`: what the user wants of speculation.
-//!
-//! A file of its own beside `buildstream.conf`, because BuildStream refuses keys that it does not
-//! know.
+//! What the user wants of speculation: `speculation` in `headstart.conf`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use headstart_speculation::{Limits, Mode};
 use headstart_yaml::{Error as YamlError, Mapping, Scalar};
 
-use super::{ConfigError, base};
 use crate::load::LoadLimits;
 
 /// What the user wants of speculation.
@@ -52,34 +45,8 @@ impl Default for SpeculationConfig {
 }
 
 impl SpeculationConfig {
-    /// What the user's `headstart.conf` says, or the defaults.
-    pub(super) fn load() -> Result<Self, ConfigError> {
-        let Some(folder) = base("XDG_CONFIG_HOME", ".config") else {
-            return Ok(Self::default());
-        };
-        Self::from_file(&folder.join("headstart.conf"))
-    }
-
-    fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                let mapping = headstart_yaml::parse(&path.display().to_string(), &text)?;
-                Ok(Self::from_mapping(&mapping)?)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            }),
-        }
-    }
-
-    fn from_mapping(mapping: &Mapping) -> Result<Self, YamlError> {
-        mapping.expect_keys(&["speculation"])?;
+    pub(super) fn from_mapping(mapping: &Mapping) -> Result<Self, YamlError> {
         let mut config = Self::default();
-        let Some(mapping) = mapping.mapping("speculation")? else {
-            return Ok(config);
-        };
         mapping.expect_keys(&[
             "mode",
             "projects",
@@ -195,9 +162,11 @@ fn load_limits(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::own::OwnConfig;
 
     fn load(text: &str) -> Result<SpeculationConfig, YamlError> {
-        SpeculationConfig::from_mapping(&headstart_yaml::parse("headstart.conf", text).unwrap())
+        let mapping = headstart_yaml::parse("headstart.conf", text).unwrap();
+        Ok(OwnConfig::from_mapping(&mapping)?.speculation)
     }
 
     #[test]

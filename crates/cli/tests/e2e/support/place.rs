@@ -154,7 +154,8 @@ impl Place {
     pub(crate) fn file(&self, element: &str, path: &str) -> Vec<u8> {
         let out = TempDir::new_in(self.folder.path()).unwrap();
         let mut checkout = self.headstart();
-        checkout.args(["artifact", "checkout", "--deps", "none", "--directory"]);
+        let checkout_of_one = ["artifact", "checkout", "--no-integrate", "--deps", "none"];
+        checkout.args(checkout_of_one).arg("--directory");
         finish(checkout.arg(out.path()).arg(element));
         fs::read(out.path().join(path)).unwrap()
     }

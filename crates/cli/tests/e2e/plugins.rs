@@ -1,0 +1,31 @@
+//! Other people's plugins, hosted: keys and artifacts as in BuildStream.
+
+mod building;
+mod failing;
+mod keys;
+mod manifest;
+mod sources;
+
+use crate::support::{BuildStream, Place, python, said};
+
+/// The program with a Python that has BuildStream.
+fn hosting(place: &Place) -> std::process::Command {
+    let mut command = place.headstart();
+    command.env("HEADSTART_PYTHON", python());
+    command
+}
+
+/// What the program prints, which must succeed.
+fn run(place: &Place, arguments: &[&str]) -> String {
+    let output = hosting(place).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What both programs show of an element and all that it depends on, which must be the same.
+fn show_alike(place: &Place, bst: &BuildStream, format: &str, element: &str) -> String {
+    let show = ["show", "--deps", "all", "--format", format, element];
+    let ours = run(place, &show);
+    assert_eq!(ours, bst.run(&show));
+    ours
+}
