@@ -85,7 +85,7 @@ pub fn make_room(layout: &Layout, limits: Limits, since: SystemTime) -> Result<(
     let keeper = Keeper::since(layout, limits, started);
     let fits = || keeper.used() <= keeper.room();
     if !fits() {
-        keeper.clean();
+        keeper.clean(0);
     }
     match fits() {
         true => Ok(()),
@@ -175,9 +175,13 @@ impl Keeper {
         if fits() {
             return Ok(());
         }
+        // What can never fit takes nothing else's place.
+        if size > self.room() {
+            return Err(StoreError::Full(self.folders[0].clone()));
+        }
         let _one_at_a_time = self.cleaning.lock().unwrap_or_else(PoisonError::into_inner);
         if !fits() {
-            self.clean();
+            self.clean(size);
         }
         if fits() {
             Ok(())
@@ -191,10 +195,12 @@ impl Keeper {
         self.used.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// Removes what was not used for longest, until no more than the low mark is left.
-    fn clean(&self) {
+    /// Removes what was not used for longest, until no more than the low mark is left, and there is room
+    /// for `size` more bytes.
+    fn clean(&self, size: u64) {
         self.count();
-        let target = self.room() / 1000 * self.limits.low;
+        let room = self.room();
+        let target = (room / 1000 * self.limits.low).min(room.saturating_sub(size));
         let mut candidates = Vec::new();
         self.visit(&mut |path, metadata| {
             let used = metadata.accessed().unwrap_or(UNIX_EPOCH);

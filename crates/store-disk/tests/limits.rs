@@ -62,6 +62,34 @@ fn write(store: &DiskBlobs, number: usize) -> BlobDigest {
 }
 
 #[test]
+fn what_is_larger_than_the_low_mark_leaves_has_its_room_made() {
+    let world = World::new();
+    let large = |byte: u8| bytes::Bytes::from(vec![byte; 6_000]);
+    let store = world.open(false);
+    let old = store.write(large(1)).unwrap();
+    world.age(old, 1);
+    // The low mark is 5,000: it is kept to without regard to what comes, and that has to fit too.
+    let new = store.write(large(2)).unwrap();
+    assert_eq!(store.missing(&[old, new]).unwrap(), [old]);
+    // With nothing above the low mark there may still be no room.
+    let limits = Limits {
+        high: Some(10_000),
+        low: 800,
+        reserved: 0,
+        protect_session: false,
+    };
+    let store = DiskBlobs::open_limited(&world.layout, limits).unwrap();
+    world.age(new, 1);
+    let newest = store.write(large(3)).unwrap();
+    assert_eq!(store.missing(&[new, newest]).unwrap(), [new]);
+    // What can never fit takes nothing else's place.
+    world.age(newest, 1);
+    let refused = store.write(vec![4; 11_000].into()).unwrap_err();
+    assert!(matches!(refused, StoreError::Full(_)), "{refused}");
+    assert_eq!(store.missing(&[newest]).unwrap(), []);
+}
+
+#[test]
 fn what_was_not_used_for_longest_goes_first() {
     let world = World::new();
     let digests: Vec<_> = {
