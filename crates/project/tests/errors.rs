@@ -84,14 +84,14 @@ fn kinds_that_are_not_there() {
     check(
         "//- project.conf\nname: p\nmin-version: 2.0\nplugins:\n- {origin: local, path: x, elements: [own, manual]}\n\
          //- a.bst\nkind: manual\n",
-        "a.bst:1:7: the element kind 'manual', a plugin in 'x', is not supported by \
-         this version\nkind: manual\n      ^^^^^^",
+        "a.bst:1:7: the element plugin 'manual' of the directory 'x': plugins can't be run \
+         here\nkind: manual\n      ^^^^^^",
     );
     check(
         "//- project.conf\nname: p\nmin-version: 2.0\nplugins:\n- {origin: pip, package-name: 'Other_plugins[x]>=2', elements: [own]}\n\
          //- a.bst\nkind: own\n",
-        "a.bst:1:7: the element kind 'own' of the package 'other-plugins' is not supported by this \
-         version\nkind: own\n      ^^^",
+        "a.bst:1:7: the element plugin 'own' of the Python package 'Other_plugins[x]>=2': plugins \
+         can't be run here\nkind: own\n      ^^^",
     );
 }
 
