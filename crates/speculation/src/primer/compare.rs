@@ -23,6 +23,9 @@ pub(crate) struct Comparison {
     /// Names of files that may be included, at paths where there were none.
     pub(crate) added: BTreeSet<Name>,
     pub(crate) moves: Moves,
+    /// The same names in the directories that have moved: there is a new file to each for whom nothing
+    /// moves.
+    pub(crate) moved: BTreeSet<Name>,
 }
 
 /// Directories that are called otherwise today: new names by the paths that they had.
@@ -71,7 +74,7 @@ impl Comparison {
                 // The empty Directory need not be stored.
                 (_, true) => Vec::new(),
                 (true, false) => {
-                    comparison.add_all(is, store)?;
+                    comparison.added.append(&mut names(is, store)?);
                     Vec::new()
                 }
                 _ => diff(store, was, is)?,
@@ -79,6 +82,7 @@ impl Comparison {
             let (moved, rest) = split_off_moved(differences);
             for (path, [was, is], name) in moved {
                 let path = at.join(&path);
+                comparison.moved.append(&mut names(is, store)?);
                 pending.push((path.clone(), was, is));
                 comparison.moves.insert(path, name);
             }
@@ -90,37 +94,35 @@ impl Comparison {
             {
                 match (before, after) {
                     (None | Some(Node::Directory(_)), Some(Node::Directory(below))) => {
-                        comparison.add_all(below, store)?;
+                        comparison.added.append(&mut names(below, store)?);
                     }
-                    (None | Some(Node::Directory(_)), Some(_)) => comparison.add(&path),
+                    (None | Some(Node::Directory(_)), Some(_)) => {
+                        comparison.added.extend(name_of(&path));
+                    }
                     _ => {}
                 }
             }
         }
         Ok(comparison)
     }
+}
 
-    fn add(&mut self, path: &TreePath) {
-        if let Some((_, name)) = path.split()
-            && may_include(name.as_str())
-        {
-            self.added.insert(name);
+/// The name of a file, if it may be included.
+fn name_of(path: &TreePath) -> Option<Name> {
+    let (_, name) = path.split()?;
+    may_include(name.as_str()).then_some(name)
+}
+
+/// The names of all files in a tree that may be included.
+fn names(tree: DirectoryDigest, store: &dyn Storage) -> Result<BTreeSet<Name>, SpeculationError> {
+    let mut names = BTreeSet::new();
+    walk(store, tree, &mut |path, node| {
+        if !matches!(node, Node::Directory(_)) {
+            names.extend(name_of(path));
         }
-    }
-
-    fn add_all(
-        &mut self,
-        tree: DirectoryDigest,
-        store: &dyn Storage,
-    ) -> Result<(), SpeculationError> {
-        walk(store, tree, &mut |path, node| {
-            if !matches!(node, Node::Directory(_)) {
-                self.add(path);
-            }
-            Visit::Enter
-        })?;
-        Ok(())
-    }
+        Visit::Enter
+    })?;
+    Ok(names)
 }
 
 /// A directory's path, what it was and is, and its new name.

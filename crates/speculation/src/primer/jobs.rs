@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headstart_merkle::{ActionDigest, DirectoryDigest};
 
+use super::adapt::Replacements;
 use super::group::Output;
 use super::knowledge::{ElementNo, Key, Knowledge, Known};
 use super::shapes::{JobId, ShapeId, Shapes};
@@ -75,7 +76,7 @@ pub(crate) enum Inputs {
     Refuted,
     Ready {
         root: Option<DirectoryDigest>,
-        texts: Vec<(String, String)>,
+        texts: Replacements,
     },
 }
 

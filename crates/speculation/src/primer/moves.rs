@@ -11,24 +11,23 @@ use super::compare::Moves;
 use super::knowledge::Key;
 use super::resolve::Source;
 use crate::storage::{SpeculationError, Storage};
-use crate::table::{Candidate, Kind, Table};
+use crate::table::{Candidate, Table};
 
 /// What of a plan's input trees is called otherwise today.
 #[derive(Default)]
 pub(super) struct Moved(Moves);
 
 impl Moved {
-    /// Takes note of what has moved in the tree that `key` stands for.
+    /// Takes note of what has moved in the tree that `key` stands for, the files of which [may
+    /// move](may_move).
     pub(super) fn add(&mut self, source: &Source<'_>, key: Key, moves: &Moves) {
         // A directory that nothing was taken from may still be named. Artifacts are staged at the root,
         // if nothing else is known.
-        if matches!(key, Key::Artifact(_) | Key::Root(_)) {
-            for (path, name) in moves.iter() {
-                self.0.insert(path.clone(), name.clone());
-            }
+        for (path, name) in moves.iter() {
+            self.0.insert(path.clone(), name.clone());
         }
         for (at, candidate) in last_candidates(source) {
-            if source.key(candidate) != key || !may_move(candidate.kind) {
+            if source.key(candidate) != key {
                 continue;
             }
             for (path, name) in moves.iter() {
@@ -88,10 +87,10 @@ impl Moved {
     }
 }
 
-/// Whether files of such an origin are where they are staged, so that directories which move there move
-/// in the input tree.
-pub(super) fn may_move(kind: Kind) -> bool {
-    matches!(kind, Kind::Artifact | Kind::Root)
+/// Whether the files of a tree are where they are staged, so that directories which move there move in
+/// the input tree.
+pub(super) fn may_move(key: Key) -> bool {
+    matches!(key, Key::Artifact(_) | Key::Root(_))
 }
 
 /// For each directory of the recorded input trees what its files came from in the end.

@@ -81,7 +81,10 @@ impl Source<'_> {
         knowledge: &mut Knowledge,
         store: &dyn Storage,
     ) -> Option<TreePath> {
-        let was = self.was(candidate).filter(|_| may_move(candidate.kind))?;
+        if !may_move(self.key(candidate)) {
+            return None;
+        }
+        let was = self.was(candidate)?;
         let comparison = knowledge.comparison((was, today), store);
         comparison.moves.today(&candidate.directory)
     }

@@ -14,7 +14,7 @@ use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
 
 use super::compare::Pair;
 use super::knowledge::{Key, Knowledge, Known};
-use super::moves::Moved;
+use super::moves::{Moved, may_move};
 use super::resolve::Source;
 use crate::includes::{Include, Includes, may_include};
 use crate::message::Owned;
@@ -104,15 +104,18 @@ impl Shadows {
     ) -> bool {
         for (key, pair) in self.pending.remove(&plan).unwrap_or_default() {
             let comparison = knowledge.comparison(pair, store);
-            if !comparison.added.is_empty() {
-                let newcomers = self.newcomers.entry(plan).or_default();
-                newcomers.names.extend(comparison.added.iter().cloned());
-                newcomers.concerned.clear();
-                newcomers.directives.clear();
-            }
-            if !comparison.moves.is_empty() {
+            let mut added = comparison.added.clone();
+            if !may_move(key) {
+                added.extend(comparison.moved.iter().cloned());
+            } else if !comparison.moves.is_empty() {
                 let moved = self.moved.entry(plan).or_default();
                 moved.add(source, key, &comparison.moves);
+            }
+            if !added.is_empty() {
+                let newcomers = self.newcomers.entry(plan).or_default();
+                newcomers.names.append(&mut added);
+                newcomers.concerned.clear();
+                newcomers.directives.clear();
             }
         }
         self.newcomers.contains_key(&plan) || self.moved.contains_key(&plan)

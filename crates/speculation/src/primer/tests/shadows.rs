@@ -85,6 +85,17 @@ fn a_new_file_in_front_is_taken_with_what_it_includes_and_the_one_behind_left_ou
 }
 
 #[test]
+fn one_in_a_directory_that_was_of_another_version_is_as_new() {
+    let main = ("a.c", "#include <x.h>\n");
+    let before: Files<'_> = &[main, ("first-1/x.h", "front"), X];
+    check(
+        "cc -Ifirst -Ifirst-2 -Isecond -c a.c",
+        [before, &[main, ("first-2/x.h", "front"), X]],
+        [&[main, X], &[main, ("first-2/x.h", "front")]],
+    );
+}
+
+#[test]
 fn a_new_file_behind_or_of_another_name_or_beside_the_path_changes_nothing() {
     let main = ("a.c", "#include <other.h>\n#include <x.h>\n");
     let given: Files<'_> = &[main, OTHER, X];
