@@ -16,8 +16,9 @@ pub(crate) use lock::{to_yaml, track};
 use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
 use crate::git::{fetch_commit, stage_commit};
-use crate::unpacking::Base;
-use crate::{Store, tar, toml as toml_text, tree_path};
+use crate::tar::{self, Tar};
+use crate::unpacking::{Base, Format as _};
+use crate::{Store, toml as toml_text, tree_path};
 
 /// Fetches all crates into `folder`, as far as they are not there.
 pub(crate) fn download(source: &Crates, folder: &Path) -> Result<(), SourceError> {
@@ -128,7 +129,7 @@ fn stage_from_registry(
 ) -> Result<DirectoryDigest, SourceError> {
     let address = address(source, each);
     let file = fetch(&address, sha, &kept_in(source, each, folder))?;
-    let mut tree = Tree::stored(tar::unpack(&file, &Base::All, &address.url, store)?);
+    let mut tree = Tree::stored(Tar.unpack(&file, &Base::All, &address.url, store)?);
     if let Some(first) = tar::first_name(&file, &address.url)? {
         let at = tree_path(&format!("{first}/.cargo-checksum.json"))?;
         let text = format!("{{\"package\": \"{sha}\", \"files\": {{}}}}");

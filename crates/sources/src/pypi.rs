@@ -10,10 +10,12 @@ use headstart_project::{PyPi, PyPiFile};
 
 pub(crate) use track::{reference, track};
 
+use crate::Store;
 use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
-use crate::unpacking::Base;
-use crate::{Store, tar, zip};
+use crate::tar::Tar;
+use crate::unpacking::{Base, Format};
+use crate::zip::Zip;
 
 /// The file of the package, fetched into `folder` if it is not there yet.
 pub(crate) fn download(source: &PyPi, folder: &Path) -> Result<PathBuf, SourceError> {
@@ -34,10 +36,11 @@ pub(crate) fn stage(
 ) -> Result<DirectoryDigest, SourceError> {
     let path = download(source, folder)?;
     let suffix = &file(source)?.suffix;
-    match suffix.ends_with(".zip") {
-        true => zip::unpack(&path, &Base::InAny, suffix, store),
-        false => tar::unpack(&path, &Base::InAny, suffix, store),
-    }
+    let format: &dyn Format = match suffix.ends_with(".zip") {
+        true => &Zip,
+        false => &Tar,
+    };
+    format.unpack(&path, &Base::InAny, suffix, store)
 }
 
 fn file(source: &PyPi) -> Result<&PyPiFile, SourceError> {

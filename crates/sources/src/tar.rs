@@ -20,7 +20,19 @@ pub(crate) struct Tar;
 
 impl Format for Tar {
     fn directories(&self, file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
-        directories(file, name)
+        let failed = |error| unreadable(name, &error);
+        let mut archive = Archive::new(open(file).map_err(failed)?);
+        let mut directories = BTreeSet::new();
+        for entry in archive.entries().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = text(&entry.path_bytes(), name)?;
+            let path = path.trim_start_matches(['.', '/']).trim_end_matches('/');
+            directories.extend(parents(path));
+            if entry.header().entry_type().is_dir() && !path.is_empty() {
+                directories.insert(path.to_owned());
+            }
+        }
+        Ok(directories)
     }
 
     fn unpack(
@@ -30,24 +42,14 @@ impl Format for Tar {
         name: &str,
         store: &Store,
     ) -> Result<DirectoryDigest, SourceError> {
-        unpack(file, base, name, store)
+        let failed = |error| unreadable(name, &error);
+        let mut archive = Archive::new(open(file).map_err(failed)?);
+        let mut unpacking = Unpacking::new(name, store);
+        for entry in archive.entries().map_err(failed)? {
+            add(&mut unpacking, base, entry.map_err(failed)?)?;
+        }
+        unpacking.finish()
     }
-}
-
-/// The tree of what is below `base` in the archive in `file`.
-pub(crate) fn unpack(
-    file: &Path,
-    base: &Base,
-    name: &str,
-    store: &Store,
-) -> Result<DirectoryDigest, SourceError> {
-    let failed = |error| unreadable(name, &error);
-    let mut archive = Archive::new(open(file).map_err(failed)?);
-    let mut unpacking = Unpacking::new(name, store);
-    for entry in archive.entries().map_err(failed)? {
-        add(&mut unpacking, base, entry.map_err(failed)?)?;
-    }
-    unpacking.finish()
 }
 
 /// The first name of the first path in the archive.
@@ -89,23 +91,6 @@ fn text(bytes: &[u8], archive: &str) -> Result<String, SourceError> {
         let name = String::from_utf8_lossy(bytes);
         archive_error(archive, format!("the name {name:?} in it is not UTF-8"))
     })
-}
-
-/// All directories in the archive: those that it names, and those that others are in.
-fn directories(file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
-    let failed = |error| unreadable(name, &error);
-    let mut archive = Archive::new(open(file).map_err(failed)?);
-    let mut directories = BTreeSet::new();
-    for entry in archive.entries().map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = text(&entry.path_bytes(), name)?;
-        let path = path.trim_start_matches(['.', '/']).trim_end_matches('/');
-        directories.extend(parents(path));
-        if entry.header().entry_type().is_dir() && !path.is_empty() {
-            directories.insert(path.to_owned());
-        }
-    }
-    Ok(directories)
 }
 
 fn add(

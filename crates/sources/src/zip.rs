@@ -22,7 +22,18 @@ pub(crate) struct Zip;
 
 impl Format for Zip {
     fn directories(&self, file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
-        directories(file, name)
+        let archive = open(file, name)?;
+        let mut directories = BTreeSet::new();
+        for path in archive.file_names() {
+            let path = path.map_err(|error| damaged(name, error))?;
+            match path.ends_with('/') {
+                // With its slash, as patterns see it.
+                true if path != "./" => directories.extend([path.into_owned()]),
+                true => {}
+                false => directories.extend(parents(&path).filter(|parent| parent != ".")),
+            }
+        }
+        Ok(directories)
     }
 
     fn unpack(
@@ -32,46 +43,36 @@ impl Format for Zip {
         name: &str,
         store: &Store,
     ) -> Result<DirectoryDigest, SourceError> {
-        unpack(file, base, name, store)
-    }
-}
-
-/// The tree of what is below `base` in the archive in `file`.
-pub(crate) fn unpack(
-    file: &Path,
-    base: &Base,
-    name: &str,
-    store: &Store,
-) -> Result<DirectoryDigest, SourceError> {
-    let mut archive = open(file, name)?;
-    let mut unpacking = Unpacking::new(name, store);
-    for index in 0..archive.len() {
-        let mut entry = archive
-            .by_index(index)
-            .map_err(|error| damaged(name, error))?;
-        let written = entry
-            .name()
-            .map_err(|error| damaged(name, error))?
-            .into_owned();
-        let Some(path) = base.strip(&written) else {
-            continue;
-        };
-        let is_directory = path.ends_with('/');
-        let names = path
-            .split('/')
-            .filter(|name| !matches!(*name, "" | "." | ".."));
-        let path = names.collect::<Vec<_>>().join("/");
-        let path = TreePath::new(&path).map_err(|error| {
-            let reason = format!("{written:?} in it is no path: {error}");
-            archive_error(name, reason)
-        })?;
-        match is_directory {
-            _ if path.is_root() => {}
-            true => unpacking.directory(&path, &written)?,
-            false => unpacking.file(&path, &written, &mut entry, false)?,
+        let mut archive = open(file, name)?;
+        let mut unpacking = Unpacking::new(name, store);
+        for index in 0..archive.len() {
+            let mut entry = archive
+                .by_index(index)
+                .map_err(|error| damaged(name, error))?;
+            let written = entry
+                .name()
+                .map_err(|error| damaged(name, error))?
+                .into_owned();
+            let Some(path) = base.strip(&written) else {
+                continue;
+            };
+            let is_directory = path.ends_with('/');
+            let names = path
+                .split('/')
+                .filter(|name| !matches!(*name, "" | "." | ".."));
+            let path = names.collect::<Vec<_>>().join("/");
+            let path = TreePath::new(&path).map_err(|error| {
+                let reason = format!("{written:?} in it is no path: {error}");
+                archive_error(name, reason)
+            })?;
+            match is_directory {
+                _ if path.is_root() => {}
+                true => unpacking.directory(&path, &written)?,
+                false => unpacking.file(&path, &written, &mut entry, false)?,
+            }
         }
+        unpacking.finish()
     }
-    unpacking.finish()
 }
 
 fn open(file: &Path, name: &str) -> Result<ZipArchive<BufReader<File>>, SourceError> {
@@ -81,20 +82,4 @@ fn open(file: &Path, name: &str) -> Result<ZipArchive<BufReader<File>>, SourceEr
 
 fn damaged(name: &str, error: ZipError) -> SourceError {
     unreadable(name, &std::io::Error::other(error))
-}
-
-/// All directories in the archive: those that it names, and those that others are in.
-fn directories(file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
-    let archive = open(file, name)?;
-    let mut directories = BTreeSet::new();
-    for path in archive.file_names() {
-        let path = path.map_err(|error| damaged(name, error))?;
-        match path.ends_with('/') {
-            // With its slash, as patterns see it.
-            true if path != "./" => directories.extend([path.into_owned()]),
-            true => {}
-            false => directories.extend(parents(&path).filter(|parent| parent != ".")),
-        }
-    }
-    Ok(directories)
 }
