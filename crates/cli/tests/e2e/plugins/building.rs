@@ -101,8 +101,8 @@ class Combined(Element):
 
     def configure_sandbox(self, sandbox):
         sandbox.set_environment({"PATH": self.get_environment()["PATH"], "COMBINED": "it's so"})
-        sandbox.set_work_directory("/work")
-        sandbox.mark_directory("/work")
+        sandbox.set_work_directory("/combined")
+        sandbox.mark_directory("/combined")
         with self.subsandbox(sandbox) as other:
             self.stage_dependency_artifacts(other)
             self.trees = other.get_virtual_directory()._get_digest().hash
@@ -112,22 +112,22 @@ class Combined(Element):
         with sandbox.batch():
             for dependency in self.dependencies():
                 dependency.integrate(sandbox)
-        self.stage_sources(sandbox, "/work/sources")
+        self.stage_sources(sandbox, "/combined/sources")
 
     def assemble(self, sandbox):
         if sandbox.run(["sh", "-c", "exit 3"], root_read_only=True) != 3:
             raise ElementError("a command's exit code is lost")
         sandbox.run(["sh", "-c", "echo one > out; ls sources >> out"], root_read_only=True)
-        with sandbox.batch(root_read_only=True, collect="/work"):
+        with sandbox.batch(root_read_only=True, collect="/combined"):
             sandbox.run(["sh", "-c", "echo $COMBINED >> out"], root_read_only=True, label="Second")
             if self.fails:
                 sandbox.run(["sh", "-c", "echo gone wrong >&2; exit 1"], root_read_only=True, label="Bad")
         root = sandbox.get_virtual_directory()
-        with root.open_directory("work").open_file("out") as file:
+        with root.open_directory("combined").open_file("out") as file:
             assert "it's so" in file.read()
-        with root.open_directory("work").open_file("trees", mode="w") as file:
+        with root.open_directory("combined").open_file("trees", mode="w") as file:
             file.write(self.trees)
-        return "/work"
+        return "/combined"
 
 
 def setup():

@@ -56,21 +56,14 @@ impl Daemon {
         command
             .arg(format!("--bind=unix:{}", socket.display()))
             .arg("--log-level=warning")
-            .args(arguments)
-            .arg(folder.path().join("cache"));
-        let child = command.spawn().unwrap();
-        let daemon = Self {
-            folder,
-            command,
-            child,
-        };
-        daemon.wait();
-        daemon
+            .args(arguments);
+        let cache = folder.path().join("cache");
+        Self::start_as_told(command, folder, &cache)
     }
 
     /// A daemon that a command starts, with a cache where the command finds `cache`; its socket lies in
     /// `folder`.
-    pub(crate) fn start_as_told(mut command: Command, folder: TempDir, cache: &str) -> Self {
+    pub(crate) fn start_as_told(mut command: Command, folder: TempDir, cache: &Path) -> Self {
         let child = command.arg(cache).spawn().unwrap();
         let daemon = Self {
             folder,

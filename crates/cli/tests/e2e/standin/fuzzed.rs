@@ -53,7 +53,7 @@ impl Jailed {
             .args(["/headstart", "casd", "--bind=unix:/socket", "--reserved=0"])
             .arg("--quota-high=200M")
             .stderr(fs::File::create(&log).unwrap());
-        let daemon = Daemon::start_as_told(command, folder, "/cache");
+        let daemon = Daemon::start_as_told(command, folder, Path::new("/cache"));
         Self { daemon, log }
     }
 

@@ -187,44 +187,38 @@ fn left_processes(folder: &Path, daemon: u32) -> Vec<String> {
     .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_daemon_acknowledged_is_there() {
+/// A daemon with these arguments that has been killed again and again, and did enough meanwhile; it
+/// executes unless it evicts. All that is still known to be there is looked at once more.
+async fn killed_again_and_again(arguments: &[&str], evicts: bool) -> Acknowledged {
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mark = (MARK, folder.path().to_owned());
-    let daemon = Daemon::start_marked(folder, &["--reserved=0"], mark);
-    let work = Work {
-        root: Some(shell::capture(&daemon).await),
-        evicts: false,
+    let daemon = Daemon::start_marked(folder, arguments, mark);
+    let root = match evicts {
+        true => None,
+        false => Some(shell::capture(&daemon).await),
     };
-    let mut killed = Killed::new(daemon, work);
+    let mut killed = Killed::new(daemon, Work { root, evicts });
     for round in 0..ROUNDS {
         killed.round(round).await;
     }
-    println!("acknowledged: {}", killed.all);
-    assert!(killed.all.is_enough(ROUNDS, true), "{}", killed.all);
+    assert!(killed.all.is_enough(ROUNDS, !evicts), "{}", killed.all);
     let all = std::mem::take(&mut killed.all);
     killed.check(&all, ROUNDS).await;
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_daemon_acknowledged_is_there() {
+    let all = killed_again_and_again(&["--reserved=0"], false).await;
+    println!("acknowledged: {all}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_while_objects_go_is_right() {
-    let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mark = (MARK, folder.path().to_owned());
     let limits = ["--reserved=0", "--quota-high=4M", "--quota-low=50%"];
-    let daemon = Daemon::start_marked(folder, &limits, mark);
-    let work = Work {
-        root: None,
-        evicts: true,
-    };
-    let mut killed = Killed::new(daemon, work);
-    for round in 0..ROUNDS {
-        killed.round(round).await;
-    }
-    println!("acknowledged: {}", killed.all);
-    assert!(killed.all.is_enough(ROUNDS, false), "{}", killed.all);
+    let all = killed_again_and_again(&limits, true).await;
+    println!("acknowledged: {all}");
     // Far more was stored than there was room for.
-    let bytes: u64 = killed.all.blobs().map(BlobDigest::size).sum();
+    let bytes: u64 = all.blobs().map(BlobDigest::size).sum();
     assert!(bytes > 8_000_000, "{bytes}");
-    let all = std::mem::take(&mut killed.all);
-    killed.check(&all, ROUNDS).await;
 }

@@ -53,6 +53,15 @@ pub(crate) struct ShellAction {
     pub(crate) parts: [Vec<u8>; 2],
 }
 
+/// The result of an action that must have gone well.
+pub(crate) fn went_well(response: reapi::ExecuteResponse) -> reapi::ActionResult {
+    let status = response.status.unwrap_or_default();
+    let result = response.result.unwrap_or_default();
+    let code = (status.code, result.exit_code);
+    assert_eq!(code, (0, 0), "{status:?} {result:?}");
+    result
+}
+
 impl ShellAction {
     /// A script that is told a name, in a root with a shell. Its outputs are `out` and `d`.
     pub(crate) fn new(

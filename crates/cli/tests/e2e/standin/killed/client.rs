@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use super::super::calls::{execute, upload, upload_stream};
 use super::super::daemon::Daemon;
 use super::super::seeded::Seeded;
-use super::super::shell::ShellAction;
+use super::super::shell::{ShellAction, went_well};
 use super::MARK;
 use super::acknowledged::Acknowledged;
 
@@ -278,13 +278,7 @@ impl Task {
         let action = marked(root, script, name, &self.folder);
         self.upload(action.blobs()).await?;
         if let Some(response) = execute(&self.channel, action.digest()).await? {
-            let status = response.status.unwrap_or_default();
-            let result = response.result.unwrap_or_default();
-            assert_eq!(
-                (status.code, result.exit_code),
-                (0, 0),
-                "{status:?} {result:?}"
-            );
+            let result = went_well(response);
             let outputs = (result.output_files.len(), result.output_directories.len());
             assert_eq!(outputs, (1, 1), "{result:?}");
             self.note(|acknowledged| {
