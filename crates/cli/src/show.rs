@@ -1,6 +1,6 @@
 //! `headstart show`.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use headstart_project::{Element, ElementId, ElementKind};
 use headstart_session::{Cached, Loaded, Session, Standings};
@@ -38,7 +38,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
         }
         false => None,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = BufWriter::new(std::io::stdout().lock());
     for id in elements {
         let shown = Shown {
             session: &session,
@@ -52,6 +52,9 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
             break;
         }
     }
+    let _ = out.flush();
+    // The process is about to end: the system takes all memory back faster than it is freed.
+    std::mem::forget(loaded);
     Ok(())
 }
 

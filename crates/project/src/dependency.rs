@@ -70,6 +70,38 @@ pub(crate) fn take(element: &mut Mapping) -> Result<Vec<Dependency>, LoadError> 
     Ok(dependencies.into_values().collect())
 }
 
+/// The elements of the same project that a file names as dependencies, as far as that can be told
+/// before its conditions and includes are resolved. What is wrong with it is not told here.
+pub(crate) fn names_written(element: &Mapping) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut add = |written: &str| {
+        let name = path::normalize(written);
+        if !written.contains(':') && check_element_name(&name, None).is_ok() {
+            names.push(name);
+        }
+    };
+    let lists = ["build-depends", "runtime-depends", "depends"].into_iter();
+    let lists = lists.filter_map(|key| match element.get(key)? {
+        Node::Sequence(list) => Some(&list.items),
+        _ => None,
+    });
+    for node in lists.flatten() {
+        match node {
+            Node::Scalar(name) => add(&name.value),
+            Node::Mapping(entry) if !entry.contains("junction") => match entry.get("filename") {
+                Some(Node::Scalar(name)) => add(&name.value),
+                Some(Node::Sequence(list)) => {
+                    let list = list.scalars().unwrap_or_default();
+                    list.into_iter().for_each(|name| add(&name.value));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    names
+}
+
 /// One entry of a list, which can name several elements.
 fn load(node: &Node, list: List) -> Result<Vec<Dependency>, LoadError> {
     let mapping = match node {

@@ -5,16 +5,17 @@
 //! the keys (or for the weak key mostly just the names) of what it is built with. See `element.py`
 //! and `_cachekey.py` of BuildStream.
 
+mod computation;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::element::{Element, ElementId, Public, Sandbox};
-use crate::graph::{ElementGraph, Visited};
+use crate::element::{Element, ElementId, Sandbox};
+use crate::graph::ElementGraph;
 use crate::json::{Json, write_string};
-use crate::project::ProjectId;
 use crate::source::Source;
 
 /// The version of BuildStream's keys and artifacts.
@@ -119,7 +120,7 @@ impl Keys {
     /// Computes all keys. Elements with an unresolved source, or with content that is not in
     /// `contents`, have none, nor have those that are built with them.
     pub fn compute(graph: &ElementGraph, contents: &Contents) -> Self {
-        Computation::new(graph, contents).run()
+        computation::run(graph, contents)
     }
 
     /// The keys of an element.
@@ -147,12 +148,12 @@ impl Keys {
     ) -> Option<CacheKey> {
         let base = self.bases.get(id.index())?.as_ref()?;
         let weak = self.get(id)?.weak;
-        let mut dependencies = String::new();
+        let mut dependencies = Dependencies::new();
         for dependency in graph.build_scope(id) {
             let name = name_text(&graph[dependency]);
-            push_dependency(&mut dependencies, &name, Some(&strong(dependency)?));
+            dependencies.push(&name, Some(&strong(dependency)?.hex()));
         }
-        Some(base.key(&dependencies, Some(&weak)))
+        Some(base.key(dependencies, Some(&weak)))
     }
 }
 
@@ -168,7 +169,7 @@ struct BaseText {
 }
 
 impl BaseText {
-    fn new(element: &Element, sources: &Json, public: Arc<str>) -> Self {
+    fn new(element: &Element, sources: Json, public: Arc<str>) -> Self {
         let build_root = element.variables.get("build-root");
         let build_root = build_root.map_or(Json::Null, Json::from);
         let mut own = vec![
@@ -185,7 +186,7 @@ impl BaseText {
             own.push(("environment", environment(element)));
             rest.push(("sandbox", sandbox(&element.sandbox)));
         }
-        rest.push(("sources", sources.clone()));
+        rest.push(("sources", sources));
         Self {
             own: entries(own),
             public,
@@ -194,21 +195,51 @@ impl BaseText {
     }
 
     /// The key with these dependencies. The names of all entries are in order.
-    fn key(&self, dependencies: &str, weak: Option<&CacheKey>) -> CacheKey {
-        let mut hash = Sha256::new();
-        hash.update(format!(
-            "{{\"core-artifact-version\":{ARTIFACT_VERSION},\"dependencies\":["
-        ));
-        hash.update(dependencies);
+    fn key(&self, dependencies: Dependencies, weak: Option<&CacheKey>) -> CacheKey {
+        let mut hash = dependencies.hash;
         hash.update("]");
         for part in [&*self.own, &*self.public, &*self.rest] {
             hash.update(part);
         }
         if let Some(weak) = weak {
-            hash.update(format!(",\"weak-cache-key\":\"{weak}\""));
+            hash.update(",\"weak-cache-key\":\"");
+            hash.update(weak.hex());
+            hash.update("\"");
         }
         hash.update("}");
         CacheKey(hash.finalize().into())
+    }
+}
+
+/// The beginning of a key's text: what an element is built with.
+struct Dependencies {
+    hash: Sha256,
+    is_first: bool,
+}
+
+impl Dependencies {
+    fn new() -> Self {
+        let begin = format!("{{\"core-artifact-version\":{ARTIFACT_VERSION},\"dependencies\":[");
+        Self {
+            hash: Sha256::new().chain_update(begin),
+            is_first: true,
+        }
+    }
+
+    /// Adds an element, given as [`name_text`], with its key if that counts.
+    fn push(&mut self, name: &str, key: Option<&str>) {
+        self.hash.update(match self.is_first {
+            true => "[",
+            false => ",[",
+        });
+        self.is_first = false;
+        self.hash.update(name);
+        if let Some(key) = key {
+            self.hash.update(",\"");
+            self.hash.update(key);
+            self.hash.update("\"");
+        }
+        self.hash.update("]");
     }
 }
 
@@ -225,140 +256,12 @@ fn entries(entries: impl IntoIterator<Item = (&'static str, Json)>) -> String {
     text
 }
 
-struct Computation<'a> {
-    graph: &'a ElementGraph,
-    contents: &'a Contents,
-    /// `"project","name"` of each element.
-    names: Vec<String>,
-    /// What an element is for the strict keys of those that are built with it, if it has a key.
-    strict: Vec<Option<String>>,
-    /// The public parts of texts, by project and the address of the public data.
-    publics: HashMap<(ProjectId, *const Public), Arc<str>>,
-    visited: Visited,
-    keys: Keys,
-}
-
-impl<'a> Computation<'a> {
-    fn new(graph: &'a ElementGraph, contents: &'a Contents) -> Self {
-        let names = graph.iter().map(|(_, element)| name_text(element));
-        Self {
-            graph,
-            contents,
-            names: names.collect(),
-            strict: Vec::with_capacity(graph.len()),
-            publics: HashMap::new(),
-            visited: Visited::new(graph.len()),
-            keys: Keys::default(),
-        }
-    }
-
-    fn run(mut self) -> Keys {
-        for (id, element) in self.graph.iter() {
-            let (sources, keys) = self.sources(element);
-            self.keys.sources.push(keys);
-            let public = self.public(id, element);
-            let base = sources.map(|sources| BaseText::new(element, &sources, public));
-            let keys = base.as_ref().and_then(|base| self.element(element, base));
-            self.keys.bases.push(base);
-            self.strict.push(keys.map(|keys| {
-                let mut text = String::new();
-                push_dependency(&mut text, &self.names[id.index()], Some(&keys.strict));
-                text
-            }));
-            self.keys.elements.push(keys);
-        }
-        self.keys
-    }
-
-    fn public(&mut self, id: ElementId, element: &Element) -> Arc<str> {
-        let key = (element.project_id, Arc::as_ptr(&element.public));
-        let text = self.publics.entry(key).or_insert_with(|| {
-            let project = self.graph.project(id);
-            let warnings = project.map_or(&[][..], |project| project.fatal_warnings());
-            let mut warnings = warnings.to_vec();
-            warnings.sort();
-            let text = entries([
-                ("fatal-warnings", Json::strings(warnings)),
-                ("public", (&element.public.data).into()),
-            ]);
-            text.into()
-        });
-        text.clone()
-    }
-
-    /// What an element's sources put into its key, and their own keys.
-    fn sources(&self, element: &Element) -> (Option<Json>, SourceKeys) {
-        let unique: Vec<Option<Json>> = element
-            .sources
-            .iter()
-            .map(|source| source.unique_key(self.contents))
-            .collect();
-        let each = unique
-            .iter()
-            .map(|key| Some(CacheKey::of(&key.as_ref()?.to_text())))
-            .collect();
-        let all: Option<Vec<Json>> = element
-            .sources
-            .iter()
-            .zip(unique)
-            .map(|(source, key)| Some(source_entry(source, key?)))
-            .collect();
-        let all = all.map(Json::List);
-        let keys = SourceKeys {
-            each,
-            all: all.as_ref().map(|all| CacheKey::of(&all.to_text())),
-        };
-        (all, keys)
-    }
-
-    fn element(&mut self, element: &Element, base: &BaseText) -> Option<ElementKeys> {
-        let mut scope = Vec::new();
-        self.visited.clear();
-        let roots = &element.build_dependencies;
-        self.graph
-            .walk(roots, &mut self.visited, &mut scope, |element, position| {
-                element.runtime_dependencies.get(position).copied()
-            });
-        let (mut weak_text, mut strict_text) = (String::new(), String::new());
-        for dependency in scope {
-            let name = &self.names[dependency.index()];
-            let strict = element.is_strict_about(dependency);
-            let weak = match strict {
-                true => Some(self.keys.get(dependency)?.weak),
-                false => None,
-            };
-            push_dependency(&mut weak_text, name, weak.as_ref());
-            if !strict_text.is_empty() {
-                strict_text.push(',');
-            }
-            strict_text.push_str(self.strict[dependency.index()].as_ref()?);
-        }
-        let weak = base.key(&weak_text, None);
-        let strict = base.key(&strict_text, Some(&weak));
-        Some(ElementKeys { weak, strict })
-    }
-}
-
 fn name_text(element: &Element) -> String {
     let mut text = String::new();
     write_string(&element.project, &mut text);
     text.push(',');
     write_string(&element.name, &mut text);
     text
-}
-
-fn push_dependency(text: &mut String, name: &str, key: Option<&CacheKey>) {
-    if !text.is_empty() {
-        text.push(',');
-    }
-    text.push('[');
-    text.push_str(name);
-    if let Some(key) = key {
-        text.push_str(",\"");
-        text.push_str(&key.hex());
-        text.push('"');
-    }
-    text.push(']');
 }
 
 fn source_entry(source: &Source, key: Json) -> Json {

@@ -6,11 +6,13 @@
 //! keys, which are bit-identical with those of BuildStream 2.8.1.
 //!
 //! The crate is pure: no clock, no environment, and files only through the trait [`Files`], what is
-//! beyond the projects' own files only through [`Outside`]. What of the files enters keys is listed
+//! beyond the projects' own files only through [`Outside`]. Threads that share the work of one call
+//! end with it, and don't change its result. What of the files enters keys is listed
 //! by [`ElementGraph::contents`], digested by the caller and given back as [`Contents`].
 
 #![warn(missing_docs)]
 
+mod ahead;
 mod aliases;
 mod conf;
 mod conflict;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
+use crate::ahead::Ahead;
 use crate::dependency::{self, Dependency};
 use crate::error::{LoadError, Problem};
 use crate::files::{FileError, Files, Stat};
@@ -62,6 +63,21 @@ pub(crate) fn load(
     universe: &mut Universe,
     targets: &[impl AsRef<str>],
 ) -> Result<Vec<usize>, LoadError> {
+    let files = universe.files();
+    let ahead = Arc::new(Ahead::default());
+    universe.ahead = Arc::clone(&ahead);
+    let found = ahead.beside(&*files, || find_all(universe, targets));
+    universe.ahead = Arc::default();
+    let indices = found?;
+    let order = dependencies_first(&universe.elements)?;
+    sort_dependencies(universe, &order);
+    Ok(indices)
+}
+
+fn find_all(
+    universe: &mut Universe,
+    targets: &[impl AsRef<str>],
+) -> Result<Vec<usize>, LoadError> {
     let mut indices = Vec::new();
     for target in targets {
         let (project, name) = universe.locate(ProjectId::TOP, target.as_ref(), None)?;
@@ -69,8 +85,6 @@ pub(crate) fn load(
         universe.complete(index)?;
         indices.push(index);
     }
-    let order = dependencies_first(&universe.elements)?;
-    sort_dependencies(universe, &order);
     Ok(indices)
 }
 
@@ -206,12 +220,14 @@ impl Universe {
     ) -> Result<Mapping, LoadError> {
         dependency::check_element_name(name, at)?;
         let Instance { conf, files, .. } = &self[project];
-        let file = element_file(&conf.element_path, name);
-        let path = files.path(&file);
-        match files.read(&file) {
-            Ok(text) => Ok(headstart_yaml::parse(&path, &text)?),
+        let elements = files.path(&conf.element_path);
+        match self.ahead.parse(&*self.files(), &elements, name) {
+            Ok(parsed) => Ok(parsed?),
             Err(FileError::NotFound) => Err(self.not_found(project, name, at)),
-            Err(error) => Err(LoadError::maybe_at(at, Problem::Read { path, error })),
+            Err(error) => {
+                let path = files.path(&element_file(&conf.element_path, name));
+                Err(LoadError::maybe_at(at, Problem::Read { path, error }))
+            }
         }
     }
 

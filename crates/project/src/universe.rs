@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use headstart_yaml::Provenance;
 use indexmap::IndexMap;
 
+use crate::ahead::Ahead;
 use crate::aliases::{Aliases, ParentAliases};
 use crate::conf::{Conf, PROJECT_CONF};
 use crate::error::{LoadError, Problem};
@@ -34,6 +35,8 @@ pub(crate) struct Universe {
     pub(crate) outside: Arc<dyn Outside>,
     settings: Settings,
     instances: Vec<Instance>,
+    /// What is parsed ahead while elements are loaded.
+    pub(crate) ahead: Arc<Ahead>,
     pub(crate) included: IncludeCache,
     /// The elements that have been read, of all projects.
     pub(crate) elements: Vec<LoadedElement>,
@@ -93,6 +96,7 @@ impl Universe {
             outside,
             settings,
             instances: Vec::new(),
+            ahead: Arc::default(),
             included: IncludeCache::default(),
             elements: Vec::new(),
         };
@@ -114,6 +118,11 @@ impl Universe {
             instance.by_name.clear();
         }
         Ok(graph)
+    }
+
+    /// The files of the top-level project, and of all others below it.
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(&self.files)
     }
 
     /// Loads the first pass of the project in a directory.

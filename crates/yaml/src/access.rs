@@ -163,8 +163,7 @@ impl Mapping {
     pub fn mapping_or_insert(&mut self, key: &str) -> Result<&mut Self, Error> {
         let node = self
             .entries
-            .entry(key.into())
-            .or_insert_with(|| Node::Mapping(Self::default()));
+            .get_or_insert_with(key, || Node::Mapping(Self::default()));
         match node {
             Node::Mapping(mapping) => Ok(mapping),
             other => Err(wrong_type(other, key, "a mapping")),

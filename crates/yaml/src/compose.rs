@@ -29,7 +29,7 @@ impl Mapping {
         over.compose(&mut self)?;
         over.retain(|key, _| self.contains(&key.text));
         over.at = self.at;
-        for (key, value) in self.entries {
+        for (key, value) in self.entries.into_iter() {
             over.entries.insert(key, value);
         }
         Ok(())
@@ -37,7 +37,7 @@ impl Mapping {
 
     /// Checks that no list directive is left without a list.
     pub fn expect_composed(&self) -> Result<(), Error> {
-        for (key, value) in &self.entries {
+        for (key, value) in self.entries.iter() {
             if is_directive(&key.text) {
                 return Err(Error::new(
                     &key.at,
@@ -50,9 +50,9 @@ impl Mapping {
     }
 
     fn compose_at<'a>(&'a self, under: &mut Self, path: &mut Vec<&'a str>) -> Result<(), Error> {
-        for (key, value) in &self.entries {
+        for (key, value) in self.entries.iter() {
             path.push(&key.text);
-            match under.entries.get_mut(&*key.text) {
+            match under.entries.get_mut(&key.text) {
                 Some(there) => compose_values(value, there, path)?,
                 None => {
                     let value = match value {
@@ -76,11 +76,9 @@ impl Mapping {
 
     /// Whether this is a change to a list and not a value.
     fn changes_list(&self) -> Result<bool, Error> {
-        let directives = self
-            .entries
-            .keys()
-            .filter(|key| is_directive(&key.text))
-            .count();
+        let directives = self.entries.iter();
+        let directives = directives.filter(|(key, _)| is_directive(&key.text));
+        let directives = directives.count();
         if directives != 0 && directives != self.len() {
             return Err(Error::new(&self.at, Problem::MixedDirectives));
         }
@@ -145,11 +143,11 @@ fn apply(change: &Mapping, list: &mut Sequence) {
 /// Adds a change to one that still waits for its list.
 fn join(change: &Mapping, waiting: &mut Mapping) {
     let replaces = change.contains(REPLACE);
-    for (key, value) in &change.entries {
+    for (key, value) in change.entries.iter() {
         let Node::Sequence(value) = value else {
             continue;
         };
-        match waiting.entries.get_mut(&*key.text) {
+        match waiting.entries.get_mut(&key.text) {
             Some(Node::Sequence(there)) if !replaces && &*key.text == PREPEND => {
                 there.items.splice(0..0, value.items.iter().cloned());
             }

@@ -14,6 +14,7 @@
 mod access;
 mod compose;
 mod edit;
+mod entries;
 mod error;
 mod node;
 mod parse;

@@ -1,12 +1,9 @@
 //! The nodes: scalars, lists and mappings in the order of the file.
 
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use crate::Provenance;
+use crate::entries::Entries;
 
 /// A value in a loaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +39,7 @@ pub struct Sequence {
 pub struct Mapping {
     /// Where it begins.
     pub at: Provenance,
-    pub(crate) entries: IndexMap<Key, Node>,
+    pub(crate) entries: Entries,
 }
 
 /// A key of a mapping, found by its text alone.
@@ -54,12 +51,6 @@ pub struct Key {
     pub text: Arc<str>,
 }
 
-impl Borrow<str> for Key {
-    fn borrow(&self) -> &str {
-        &self.text
-    }
-}
-
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -67,13 +58,6 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // As `str` hashes, which `Borrow` asks for.
-        self.text.hash(state);
-    }
-}
 
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
@@ -164,7 +148,7 @@ impl Mapping {
     pub fn new(at: Provenance) -> Self {
         Self {
             at,
-            entries: IndexMap::new(),
+            entries: Entries::default(),
         }
     }
 
@@ -190,12 +174,12 @@ impl Mapping {
 
     /// Where the key is, if it is there.
     pub fn key_at(&self, key: &str) -> Option<&Provenance> {
-        self.entries.get_key_value(key).map(|(key, _)| &key.at)
+        self.entries.get_with_key(key).map(|(key, _)| &key.at)
     }
 
     /// Whether the key is there.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
+        self.entries.contains(key)
     }
 
     /// Sets the value of a key, which keeps its place in the order if it is there already.
@@ -205,7 +189,7 @@ impl Mapping {
 
     /// Takes an entry out; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
-        self.entries.shift_remove(key)
+        self.entries.remove(key)
     }
 
     /// The entries in order.
@@ -219,8 +203,8 @@ impl Mapping {
     }
 
     /// Keeps only the entries that `keep` is true for.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Key, &mut Node) -> bool) {
-        self.entries.retain(|key, value| keep(key, value));
+    pub fn retain(&mut self, keep: impl FnMut(&Key, &mut Node) -> bool) {
+        self.entries.retain(keep);
     }
 
     /// As [`Node::try_map_scalars`], for all values.

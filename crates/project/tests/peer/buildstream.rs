@@ -79,6 +79,13 @@ impl Peer {
         serde_json::from_str(&run(command)).unwrap()
     }
 
+    /// What so many numbered files in a folder hold, each with its place, or null if it is refused.
+    pub(crate) fn documents(&self, folder: &Path, count: usize) -> Value {
+        let mut command = self.python("documents.py");
+        command.arg(folder).arg(count.to_string());
+        serde_json::from_str(&run(command)).unwrap()
+    }
+
     /// What loading `a.bst` of each project fails by: domain and reason.
     pub(crate) fn reasons(&self, projects: &[PathBuf]) -> Value {
         let mut command = self.python("reasons.py");

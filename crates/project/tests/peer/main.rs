@@ -5,6 +5,7 @@
 
 mod buildstream;
 mod compare;
+mod documents;
 #[path = "../support/disk.rs"]
 mod disk;
 mod fixture;
