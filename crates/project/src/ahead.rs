@@ -230,7 +230,11 @@ mod tests {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             ahead.beside(&files, || {
                 let parsed = ahead.parse(&files, "", "a.bst");
-                assert_eq!(parsed.unwrap().unwrap().len(), 2, "one too many, for a panic");
+                assert_eq!(
+                    parsed.unwrap().unwrap().len(),
+                    2,
+                    "one too many, for a panic"
+                );
             });
         }));
         assert!(caught.is_err());

@@ -74,10 +74,7 @@ pub(crate) fn load(
     Ok(indices)
 }
 
-fn find_all(
-    universe: &mut Universe,
-    targets: &[impl AsRef<str>],
-) -> Result<Vec<usize>, LoadError> {
+fn find_all(universe: &mut Universe, targets: &[impl AsRef<str>]) -> Result<Vec<usize>, LoadError> {
     let mut indices = Vec::new();
     for target in targets {
         let (project, name) = universe.locate(ProjectId::TOP, target.as_ref(), None)?;

@@ -15,7 +15,8 @@ const SMALL: usize = 12;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entries {
     list: Vec<(Key, Node)>,
-    /// The place of each key, if there are more than [`SMALL`].
+    /// The place of each key, if there are more than [`SMALL`]. Apart, as few have it and it is large.
+    #[allow(clippy::box_collection)]
     index: Option<Box<HashMap<Arc<str>, usize>>>,
 }
 
@@ -164,7 +165,9 @@ mod tests {
                     entries.get_or_insert_with(&key, || value(&step.to_string()));
                 }
             }
-            let found = entries.iter().map(|(key, it)| (key.text.to_string(), it.clone()));
+            let found = entries
+                .iter()
+                .map(|(key, it)| (key.text.to_string(), it.clone()));
             assert_eq!(found.collect::<Vec<_>>(), expected, "step {step}");
             for (key, value) in &expected {
                 assert_eq!(entries.get(key), Some(value));

@@ -1,12 +1,17 @@
 //! From text to nodes, through the events of libyaml.
 //!
 //! libyaml's own event stream is used because what it does with folding, escapes and tabs is what
-//! BuildStream sees, and every scalar enters cache keys.
+//! BuildStream sees, and every scalar enters cache keys. BuildStream's is that of an older libyaml
+//! (0.1.7), which refuses some of what newer ones take for plain scalars: [`flow`] does too.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod flow;
+mod quiet;
+
 use std::sync::Arc;
 
-use libyaml_safer::{Encoding, Event, EventData, Mark, Parser};
+use libyaml_safer::{
+    Encoding, Event, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle,
+};
 
 use crate::{Error, Key, Mapping, Node, Problem, Provenance, Scalar, Sequence, SourceFile};
 
@@ -32,15 +37,9 @@ pub fn parse(name: &str, text: &str) -> Result<Mapping, Error> {
         name: name.to_owned(),
         text: text.to_owned(),
     });
-    let mut builder = Builder {
-        root: Mapping::new(place(&file, 0, 0, 0)),
-        file,
-        open: Vec::new(),
-        documents: 0,
-    };
+    let root = Mapping::new(place(&file, 0, 0, 0));
     if text.len() > MAX_SIZE {
-        let at = builder.root.at;
-        return Err(Error::new(&at, Problem::TooLarge(MAX_SIZE)));
+        return Err(Error::new(&root.at, Problem::TooLarge(MAX_SIZE)));
     }
     // The library takes a byte order mark for a column of the first line; and its scanner asserts
     // that something follows a backslash or a block scalar.
@@ -50,6 +49,13 @@ pub fn parse(name: &str, text: &str) -> Result<Mapping, Error> {
     } else {
         &format!("{text}\n")
     };
+    let mut builder = Builder {
+        root,
+        file,
+        text,
+        open: Vec::new(),
+        documents: 0,
+    };
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     // Told, because the library takes any first byte 0xEF for a byte order mark.
@@ -58,7 +64,7 @@ pub fn parse(name: &str, text: &str) -> Result<Mapping, Error> {
     loop {
         // The library still has assertions that malformed text can reach (a tag before a comma, for
         // one). The parser is not used again afterwards, so nothing broken is seen.
-        let event = catch_unwind(AssertUnwindSafe(|| parser.parse())).map_err(|_| {
+        let event = quiet::catch(|| parser.parse()).map_err(|_| {
             let problem = Problem::Syntax("the text can't be parsed".to_owned());
             Error::new(&builder.last_place(), problem)
         })?;
@@ -87,14 +93,17 @@ enum Open {
     Sequence(Sequence),
 }
 
-struct Builder {
+struct Builder<'a> {
     file: Arc<SourceFile>,
+    /// What the parser sees.
+    text: &'a str,
     root: Mapping,
-    open: Vec<Open>,
+    /// Each with whether it is written with brackets.
+    open: Vec<(Open, bool)>,
     documents: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn place(&self, start: Mark, end: Mark) -> Provenance {
         let length = if start.line == end.line {
             end.column.saturating_sub(start.column)
@@ -105,7 +114,7 @@ impl Builder {
     }
 
     fn last_place(&self) -> Provenance {
-        match self.open.last() {
+        match self.open.last().map(|(open, _)| open) {
             Some(Open::Mapping(_, Some(key))) => key.at.clone(),
             Some(Open::Mapping(mapping, None)) => mapping.at.clone(),
             Some(Open::Sequence(sequence)) => sequence.at.clone(),
@@ -141,24 +150,33 @@ impl Builder {
             }
             EventData::Alias { .. } => return Err(Error::new(&at, Problem::Anchor)),
             EventData::Scalar {
-                anchor, tag, value, ..
+                anchor,
+                tag,
+                value,
+                style,
+                ..
             } => {
                 check(&at, anchor.as_deref(), tag.as_deref())?;
+                if style == ScalarStyle::Plain && matches!(self.open.last(), Some((_, true))) {
+                    self.check_flow(event.start_mark, event.end_mark)?;
+                }
                 self.scalar(at, value)?;
             }
             // Tags of what is no scalar are nobody's concern.
-            EventData::SequenceStart { anchor, .. } => {
+            EventData::SequenceStart { anchor, style, .. } => {
                 check(&at, anchor.as_deref(), None)?;
                 let items = Vec::new();
-                self.begin(&at, |at| Open::Sequence(Sequence { at, items }))?;
+                let open = |at| Open::Sequence(Sequence { at, items });
+                self.begin(&at, open, style == SequenceStyle::Flow)?;
             }
-            EventData::MappingStart { anchor, .. } => {
+            EventData::MappingStart { anchor, style, .. } => {
                 check(&at, anchor.as_deref(), None)?;
-                self.begin(&at, |at| Open::Mapping(Mapping::new(at), None))?;
+                let open = |at| Open::Mapping(Mapping::new(at), None);
+                self.begin(&at, open, style == MappingStyle::Flow)?;
             }
             EventData::SequenceEnd | EventData::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(sequence)) => self.value(sequence.into()),
-                Some(Open::Mapping(mapping, _)) => self.value(mapping.into()),
+                Some((Open::Sequence(sequence), _)) => self.value(sequence.into()),
+                Some((Open::Mapping(mapping, _), _)) => self.value(mapping.into()),
                 None => {}
             },
             _ => {}
@@ -166,8 +184,21 @@ impl Builder {
         Ok(())
     }
 
+    /// Refuses what is plain only for newer libyamls.
+    fn check_flow(&self, start: Mark, end: Mark) -> Result<(), Error> {
+        let Some(unexpected) = flow::unexpected(self.text, start, end) else {
+            return Ok(());
+        };
+        let at = place(&self.file, unexpected.line, unexpected.column, 1);
+        let problem = format!(
+            "found unexpected '{}' in a string within brackets: put the string in quotes",
+            unexpected.char
+        );
+        Err(Error::new(&at, Problem::Syntax(problem)))
+    }
+
     fn scalar(&mut self, at: Provenance, text: String) -> Result<(), Error> {
-        match self.open.last_mut() {
+        match self.open.last_mut().map(|(open, _)| open) {
             None => Err(Error::new(&at, Problem::NotAMapping("a string"))),
             Some(Open::Mapping(mapping, key @ None)) => {
                 if mapping.contains(&text) {
@@ -194,13 +225,14 @@ impl Builder {
         &mut self,
         at: &Provenance,
         open: impl FnOnce(Provenance) -> Open,
+        in_brackets: bool,
     ) -> Result<(), Error> {
         // What the library calls a mapping's extent is one character or none.
         let open = open(Provenance {
             length: 0,
             ..at.clone()
         });
-        match (self.open.last(), &open) {
+        match (self.open.last().map(|(open, _)| open), &open) {
             (None, Open::Sequence(_)) => {
                 return Err(Error::new(at, Problem::NotAMapping("a list")));
             }
@@ -210,13 +242,13 @@ impl Builder {
             }
             _ => {}
         }
-        self.open.push(open);
+        self.open.push((open, in_brackets));
         Ok(())
     }
 
     /// Puts a complete value where it belongs.
     fn value(&mut self, value: Node) {
-        match (self.open.last_mut(), value) {
+        match (self.open.last_mut().map(|(open, _)| open), value) {
             (Some(Open::Mapping(mapping, key)), value) => {
                 if let Some(key) = key.take() {
                     mapping.insert(key, value);
@@ -305,6 +337,32 @@ mod tests {
         check(
             "a: 1\n---\nb: 2",
             "f.bst:2:1: expected one document in the file, found another",
+        );
+    }
+
+    #[test]
+    fn strings_within_brackets_are_as_an_older_libyaml_reads_them() {
+        let place = |text: &str| match parse("f.bst", text) {
+            Ok(_) => "taken".to_owned(),
+            Err(error) => error.at.to_string(),
+        };
+        for (text, expected) in [
+            ("a: [b.bst:c.bst]", "f.bst:1:10"),
+            ("a: ['b.bst:c.bst', d]", "taken"),
+            ("a: {b:c}", "f.bst:1:6"),
+            ("a: {b: c}", "taken"),
+            ("a: {b:}", "f.bst:1:6"),
+            ("a: {b :,}", "f.bst:1:7"),
+            ("a: {b\u{2028} \r\n :,}", "f.bst:3:2"),
+            ("a: {'b':c}", "taken"),
+            ("a: [b?]", "f.bst:1:6"),
+            ("a: b:c?", "taken"),
+        ] {
+            assert_eq!(place(text), expected, "{text:?}");
+        }
+        check(
+            "a: [b:c]",
+            "f.bst:1:6: invalid YAML: found unexpected ':' in a string within brackets: put the string in quotes",
         );
     }
 

@@ -92,7 +92,10 @@ impl<'a> Computation<'a> {
             graph,
             contents,
             next: AtomicUsize::new(0),
-            names: graph.iter().map(|(_, element)| name_text(element)).collect(),
+            names: graph
+                .iter()
+                .map(|(_, element)| name_text(element))
+                .collect(),
             slots: graph.iter().map(|_| OnceLock::new()).collect(),
         }
     }

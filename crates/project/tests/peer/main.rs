@@ -5,9 +5,9 @@
 
 mod buildstream;
 mod compare;
-mod documents;
 #[path = "../support/disk.rs"]
 mod disk;
+mod documents;
 mod fixture;
 mod generated;
 mod junctions;

@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn the_closest_place_that_names_servers_counts() {
-        let text = "artifacts: {servers: [{url: http://all}]}\n\
+        let text = "artifacts: {servers: [{url: 'http://all'}]}\n\
                     projects:\n\
-                    \x20 one: {artifacts: {servers: [{url: http://one}]}}\n\
+                    \x20 one: {artifacts: {servers: [{url: 'http://one'}]}}\n\
                     \x20 two: {artifacts: {override-project-caches: true}}\n\
                     \x20 three: {strict: true}\n";
         let mapping = headstart_yaml::parse("buildstream.conf", text).unwrap();

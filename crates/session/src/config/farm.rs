@@ -83,9 +83,9 @@ mod tests {
     fn services_may_be_one_or_three() {
         assert_eq!(read("cachedir: /c\n").unwrap(), None);
         let farm = read(
-            "cache: {storage-service: {url: http://s}}\n\
+            "cache: {storage-service: {url: 'http://s'}}\n\
              remote-execution:\n\
-             \x20 execution-service: {url: http://e, instance-name: i}\n",
+             \x20 execution-service: {url: 'http://e', instance-name: i}\n",
         );
         let farm = farm.unwrap().unwrap();
         assert_eq!(
@@ -95,16 +95,16 @@ mod tests {
         assert_eq!(farm.results.instance, "i");
         let farm = read(
             "remote-execution:\n\
-             \x20 execution-service: {url: http://e}\n\
-             \x20 storage-service: {url: http://s}\n\
-             \x20 action-cache-service: {url: http://r, push: true}\n",
+             \x20 execution-service: {url: 'http://e'}\n\
+             \x20 storage-service: {url: 'http://s'}\n\
+             \x20 action-cache-service: {url: 'http://r', push: true}\n",
         );
         let farm = farm.unwrap().unwrap();
         assert_eq!(&*farm.results.url, "http://r");
         assert!(farm.keeps_results);
         for (text, expected) in [
             (
-                "remote-execution: {execution-service: {url: http://e}}\n",
+                "remote-execution: {execution-service: {url: 'http://e'}}\n",
                 "storage-service",
             ),
             ("remote-execution: {executor: {}}\n", "executor"),

@@ -308,19 +308,19 @@ mod tests {
             ("servers:\n- {url: 'ftp://host'}\n", "buildstream.conf:2:9"),
             ("servers:\n- {push: true}\n", "url"),
             (
-                "servers:\n- {url: http://h, type: both}\n",
+                "servers:\n- {url: 'http://h', type: both}\n",
                 "'index', 'storage' or 'all'",
             ),
             (
-                "servers:\n- {url: http://h, auth: {client-key: k}}\n",
+                "servers:\n- {url: 'http://h', auth: {client-key: k}}\n",
                 "together",
             ),
-            ("servers:\n- {url: http://h, tipe: all}\n", "tipe"),
+            ("servers:\n- {url: 'http://h', tipe: all}\n", "tipe"),
             (
-                "servers:\n- {url: http://h, connection-config: {retry-limit: -1}}\n",
+                "servers:\n- {url: 'http://h', connection-config: {retry-limit: -1}}\n",
                 "zero or more",
             ),
-            ("servers: {url: http://h}\n", "servers"),
+            ("servers: {url: 'http://h'}\n", "servers"),
         ] {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
