@@ -59,6 +59,7 @@ impl LoadError {
         match &*self.problem {
             Problem::NoElement { suggestion, .. }
             | Problem::UnknownOption { suggestion, .. }
+            | Problem::ProvenanceAttribute { suggestion, .. }
             | Problem::UndefinedVariable { suggestion, .. } => suggestion
                 .as_ref()
                 .map(|name| format!("did you mean '{name}'?")),
@@ -270,6 +271,9 @@ pub enum Problem {
     /// A machine that BuildStream has no name for.
     #[error("'{0}' is not the name of a known machine architecture")]
     UnknownArch(String),
+    /// The same, as a value of an option.
+    #[error("'{0}' is not the name of a known machine architecture")]
+    UnknownArchValue(String),
     /// `%{name}` of a variable that is not there.
     #[error("the variable '{name}' is not defined")]
     UndefinedVariable {
@@ -450,6 +454,17 @@ pub enum Problem {
     /// A junction that is written apart from the name and in it.
     #[error("'{0}' names a junction, and so does the key 'junction' beside it")]
     JunctionTwice(String),
+    /// What a source says of its origin under a name that the project does not know.
+    #[error(
+        "the project has no provenance attribute '{name}' for sources: project.conf lists them in \
+         'source-provenance-attributes'"
+    )]
+    ProvenanceAttribute {
+        /// The name.
+        name: String,
+        /// The attribute that was probably meant.
+        suggestion: Option<String>,
+    },
     /// A project that is loaded several times.
     #[error("the project '{name}' is loaded several times: {}", .instances.join("; "))]
     ConflictingProjects {

@@ -112,6 +112,7 @@ impl Universe {
         name: &str,
         at: Option<&Provenance>,
     ) -> Result<ProjectId, LoadError> {
+        self.elements[index].expect_no_dependencies()?;
         let graph = resolve::resolve_junction(self, index, at)?;
         let Some((_, element)) = graph.iter().next() else {
             return Err(LoadError::maybe_at(at, Problem::NotAJunction(name.into())));

@@ -53,6 +53,19 @@ pub(crate) struct LoadedElement {
     pub(crate) dependencies: Vec<LoadedDependency>,
 }
 
+impl LoadedElement {
+    /// Checks that it has no dependencies, if it is a junction: that is followed before they are looked
+    /// up.
+    pub(crate) fn expect_no_dependencies(&self) -> Result<(), LoadError> {
+        match self.written.first() {
+            Some(dependency) if self.is_junction => {
+                Err(LoadError::at(&dependency.at, Problem::JunctionDependency))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 pub(crate) struct LoadedDependency {
     pub(crate) element: usize,
     pub(crate) written: Dependency,

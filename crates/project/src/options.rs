@@ -361,14 +361,12 @@ fn load_option(
 
 /// The first value that names the host's machine, else the machine's canonical name.
 fn arch_default(node: &Mapping, values: &[Arc<str>], host: &Host) -> Result<Arc<str>, LoadError> {
-    let unknown =
-        |at: &Provenance, name: &str| LoadError::at(at, Problem::UnknownArch(name.to_owned()));
-    let arch = host
-        .arch()
-        .ok_or_else(|| unknown(&node.at, &host.machine))?;
+    let unknown = || LoadError::at(&node.at, Problem::UnknownArch(host.machine.clone()));
+    let arch = host.arch().ok_or_else(unknown)?;
     let mut default = None;
     for value in values {
-        let canonical = canonical_arch(value).ok_or_else(|| unknown(&node.at, value))?;
+        let unknown = || LoadError::at(&node.at, Problem::UnknownArchValue(value.to_string()));
+        let canonical = canonical_arch(value).ok_or_else(unknown)?;
         if canonical == arch && default.is_none() {
             default = Some(value.clone());
         }

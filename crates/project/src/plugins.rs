@@ -10,6 +10,8 @@ use std::sync::Arc;
 use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 
 use crate::error::LoadError;
+use crate::files::Files;
+use crate::path::{self, Expect};
 
 /// The kinds that a project declares, with their origins.
 #[derive(Clone, Debug, Default)]
@@ -52,13 +54,13 @@ pub(crate) enum Origin {
 }
 
 impl Plugins {
-    pub(crate) fn load(config: &Mapping) -> Result<Self, LoadError> {
+    pub(crate) fn load(config: &Mapping, files: &dyn Files) -> Result<Self, LoadError> {
         let mut plugins = Self::default();
         let Some(list) = config.sequence("plugins")? else {
             return Ok(plugins);
         };
         for node in list.mappings()? {
-            let origin = origin(node)?;
+            let origin = origin(node, files)?;
             for (key, kinds) in [
                 ("elements", &mut plugins.elements),
                 ("sources", &mut plugins.sources),
@@ -80,7 +82,7 @@ impl Plugins {
     }
 }
 
-fn origin(node: &Mapping) -> Result<Origin, LoadError> {
+fn origin(node: &Mapping, files: &dyn Files) -> Result<Origin, LoadError> {
     const COMMON: [&str; 5] = [
         "origin",
         "elements",
@@ -105,8 +107,9 @@ fn origin(node: &Mapping) -> Result<Origin, LoadError> {
         }
         "local" => {
             expect("path")?;
-            let path = node.required_scalar("path")?.value.clone();
-            Ok(Origin::Local(path))
+            let path = node.required_scalar("path")?;
+            path::check(files, path, Expect::Directory)?;
+            Ok(Origin::Local(path.value.clone()))
         }
         "junction" => {
             expect("junction")?;

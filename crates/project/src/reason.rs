@@ -42,6 +42,10 @@ fn named(problem: &Problem) -> Named<'_> {
         Problem::ElementName { problem, .. } if problem.contains(".bst") => {
             load("BAD_ELEMENT_SUFFIX")
         }
+        // BuildStream looks for the file.
+        Problem::ElementName { problem, .. } if problem.contains("leads out") => {
+            load("MISSING_FILE")
+        }
         Problem::ElementName { .. } => load("BAD_CHARACTERS_IN_NAME"),
         Problem::RecursiveInclude(_) | Problem::DeepInclude(_) | Problem::ManyIncludes(_) => {
             load("RECURSIVE_INCLUDE")
@@ -63,6 +67,7 @@ fn named(problem: &Problem) -> Named<'_> {
         | Problem::JunctionDependency
         | Problem::NoJunctionProject { .. }
         | Problem::Stage { .. } => load("INVALID_JUNCTION"),
+        Problem::ProvenanceAttribute { .. } => load("UNDEFINED_SOURCE_PROVENANCE_ATTRIBUTE"),
         Problem::UnknownArch(_) => ("PLATFORM", None),
         problem => of_plugins(problem).unwrap_or_else(|| load("INVALID_DATA")),
     }

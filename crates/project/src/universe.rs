@@ -187,7 +187,7 @@ impl Universe {
         let mut included = self[id].conf.written.clone();
         Includes::of_project(self, id, pass).process(&mut included)?;
         if pass == Pass::First {
-            self[id].plugins = Plugins::load(&included)?;
+            self[id].plugins = Plugins::load(&included, &self[id].files)?;
         }
         let instance = &self[id];
         let parent = instance.parent.as_ref();

@@ -83,7 +83,7 @@ fn kinds_that_are_not_there() {
     );
     check(
         "//- project.conf\nname: p\nmin-version: 2.0\nplugins:\n- {origin: local, path: x, elements: [own, manual]}\n\
-         //- a.bst\nkind: manual\n",
+         //- x/own.py\n//- a.bst\nkind: manual\n",
         "a.bst:1:7: the element plugin 'manual' of the directory 'x': plugins can't be run \
          here\nkind: manual\n      ^^^^^^",
     );
@@ -321,6 +321,11 @@ fn projects_that_are_wrong() {
          and hold only letters, digits, underscores and dashes\nname: 1p\n      ^^",
     );
     check_conf(
+        "name: p\nmin-version: 2.0\nplugins:\n- {origin: local, path: no, elements: [own]}\n",
+        "project.conf:4:25: the path 'no' does not exist\n- {origin: local, path: no, elements: \
+         [own]}\n                        ^^",
+    );
+    check_conf(
         "name: p\nmin-version: 2.0\nelement-path: no\n",
         "project.conf:3:15: the path 'no' does not exist\nelement-path: no\n              ^^",
     );
@@ -434,6 +439,18 @@ fn depth_does_not_overflow_the_stack() {
     );
     let fixture = fixture.replace("{(@): i20.yml}", "end");
     assert!(load(&fixture, &[]).is_ok());
+}
+
+#[test]
+fn provenance_that_the_project_does_not_know() {
+    check(
+        "//- project.conf\nname: p\nmin-version: 2.0\nsource-provenance-attributes: {homepage: where}\n\
+         //- a.bst\nkind: import\nsources:\n- {kind: local, path: project.conf, provenance: {hompage: x}}\n",
+        "a.bst:3:50: the project has no provenance attribute 'hompage' for sources: project.conf lists \
+         them in 'source-provenance-attributes'\n- {kind: local, path: project.conf, provenance: \
+         {hompage: x}}\n                                                 ^^^^^^^\nhint: did you mean \
+         'homepage'?",
+    );
 }
 
 #[test]

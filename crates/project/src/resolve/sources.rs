@@ -13,6 +13,7 @@ use crate::element::texts;
 use crate::error::{LoadError, Problem, Warning};
 use crate::hosted::{HostedSource, SourceClass, SourceFacts};
 use crate::kinds::ElementKind;
+use crate::nearest::nearest;
 use crate::project::{Project, ProjectId};
 use crate::source::{self, Source, SourceConfig, SourceContext, SourceKind, WrittenSource};
 use crate::variables::Variables;
@@ -79,8 +80,7 @@ impl Resolver<'_> {
         if let Some(provenance) = &provenance {
             // Only complete projects know which there are.
             if !place.of_junction() {
-                let names: Vec<&str> = project.provenance_attributes().collect();
-                provenance.expect_keys(&names)?;
+                check_attributes(project, provenance)?;
             }
             texts(provenance)?;
         }
@@ -193,5 +193,21 @@ impl Resolver<'_> {
             config.insert("ref", reference);
         }
         Ok(())
+    }
+}
+
+/// Checks that a project knows what a source says of its origin.
+fn check_attributes(project: &Project, provenance: &Mapping) -> Result<(), LoadError> {
+    let known = |name: &str| project.provenance_attributes().any(|it| it == name);
+    match provenance.iter().find(|(key, _)| !known(&key.text)) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let suggestion = nearest(&key.text, project.provenance_attributes());
+            let problem = Problem::ProvenanceAttribute {
+                name: key.text.to_string(),
+                suggestion: suggestion.map(str::to_owned),
+            };
+            Err(LoadError::at(&key.at, problem))
+        }
     }
 }

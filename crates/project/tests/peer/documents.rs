@@ -7,6 +7,7 @@ use headstart_yaml::{Mapping, Node};
 use serde_json::{Value, json};
 
 use crate::buildstream::Peer;
+use crate::dice::Dice;
 
 /// Documents that are made up, beside those that are written here.
 const MADE_UP: usize = 3000;
@@ -291,26 +292,14 @@ const WRITTEN: &[&str] = &[
     "a: 🦀 b\nc: [é, d]\n",
 ];
 
-/// A sequence of numbers that is the same every time (splitmix64).
-struct Dice(u64);
+/// Makes documents up.
+struct Writer(Dice);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.roll(of.len())]
-    }
-
+impl Writer {
     fn document(&mut self) -> String {
         let mut text = String::new();
-        if self.roll(8) == 0 {
-            text += self.one(&[
+        if self.0.roll(8) == 0 {
+            text += self.0.one(&[
                 "---\n",
                 "--- ",
                 "# c\n",
@@ -320,34 +309,28 @@ impl Dice {
             ]);
         }
         self.mapping(0, &mut text);
-        if self.roll(10) == 0 {
-            text += self.one(&["...\n", "---\n", "# c", "\n\n", "...\nz: z\n"]);
+        if self.0.roll(10) == 0 {
+            text += self
+                .0
+                .one(&["...\n", "---\n", "# c", "\n\n", "...\nz: z\n"]);
         }
-        if self.roll(2) == 0 {
-            for _ in 0..=self.roll(3) {
-                self.spoil(&mut text);
+        if self.0.roll(2) == 0 {
+            for _ in 0..=self.0.roll(3) {
+                self.0.spoil(&mut text, SPOILS, 2);
             }
         }
         text
     }
 
-    fn spoil(&mut self, text: &mut String) {
-        let mut chars: Vec<char> = text.chars().collect();
-        let at = self.roll(chars.len() + 1);
-        let end = (at + self.roll(3)).min(chars.len());
-        let put = match self.roll(3) {
-            0 => "",
-            _ => self.one(SPOILS),
-        };
-        chars.splice(at..end, put.chars());
-        *text = chars.into_iter().collect();
-    }
-
     fn mapping(&mut self, indent: usize, text: &mut String) {
-        for index in 0..=self.roll(3) {
+        for index in 0..=self.0.roll(3) {
             *text += &" ".repeat(indent);
-            match self.roll(12) {
-                0 => *text += self.one(&["'k'", "\"k\"", "? k\n", "k ", "(>)", "(?)", "k k", "é"]),
+            match self.0.roll(12) {
+                0 => {
+                    *text += self
+                        .0
+                        .one(&["'k'", "\"k\"", "? k\n", "k ", "(>)", "(?)", "k k", "é"])
+                }
                 1 => self.scalar(indent + 1, text),
                 _ => *text += &format!("k{index}"),
             }
@@ -357,7 +340,7 @@ impl Dice {
     }
 
     fn sequence(&mut self, indent: usize, text: &mut String) {
-        for _ in 0..=self.roll(3) {
+        for _ in 0..=self.0.roll(3) {
             *text += &" ".repeat(indent);
             text.push('-');
             self.value(indent, text);
@@ -366,8 +349,8 @@ impl Dice {
 
     /// What follows a key or a dash, up to the end of its last line.
     fn value(&mut self, indent: usize, text: &mut String) {
-        let deeper = indent + 1 + self.roll(3);
-        match self.roll(11) {
+        let deeper = indent + 1 + self.0.roll(3);
+        match self.0.roll(11) {
             0 if indent < 8 => {
                 text.push('\n');
                 self.mapping(deeper, text);
@@ -375,7 +358,7 @@ impl Dice {
             }
             1 if indent < 8 => {
                 text.push('\n');
-                let indent = match self.roll(2) {
+                let indent = match self.0.roll(2) {
                     0 => indent,
                     _ => deeper,
                 };
@@ -393,42 +376,44 @@ impl Dice {
             }
             4 => {}
             _ => {
-                *text += self.one(&[" ", " ", " ", "  ", "\n   ", " !!str ", " &x ", "\t"]);
+                *text += self
+                    .0
+                    .one(&[" ", " ", " ", "  ", "\n   ", " !!str ", " &x ", "\t"]);
                 self.scalar(indent, text);
             }
         }
-        *text += self.one(&[
+        *text += self.0.one(&[
             "\n", "\n", "\n", "\n", " # c\n", "  \n", "\n\n", "\n# c\n", "\r\n",
         ]);
     }
 
     fn scalar(&mut self, indent: usize, text: &mut String) {
-        let quote = self.one(&["", "", "'", "\""]);
+        let quote = self.0.one(&["", "", "'", "\""]);
         *text += quote;
-        for index in 0..=self.roll(2) {
+        for index in 0..=self.0.roll(2) {
             if index > 0 {
-                *text += self.one(&[" ", "", "\n"]);
+                *text += self.0.one(&[" ", "", "\n"]);
                 if text.ends_with('\n') {
-                    *text += &" ".repeat(indent + self.roll(3));
+                    *text += &" ".repeat(indent + self.0.roll(3));
                 }
             }
-            *text += self.one(WORDS);
+            *text += self.0.one(WORDS);
         }
         *text += quote;
     }
 
     fn flow(&mut self, depth: usize, text: &mut String) {
-        let is_list = self.roll(2) == 0;
+        let is_list = self.0.roll(2) == 0;
         *text += if is_list { "[" } else { "{" };
-        for index in 0..self.roll(4) {
+        for index in 0..self.0.roll(4) {
             if index > 0 {
-                *text += self.one(&[", ", ",", " , ", ",\n  "]);
+                *text += self.0.one(&[", ", ",", " , ", ",\n  "]);
             }
-            if !is_list || self.roll(8) == 0 {
+            if !is_list || self.0.roll(8) == 0 {
                 *text += &format!("f{index}");
-                *text += self.one(&[": ", ": ", ":", " : ", ""]);
+                *text += self.0.one(&[": ", ": ", ":", " : ", ""]);
             }
-            match self.roll(5) {
+            match self.0.roll(5) {
                 0 if depth < 3 => self.flow(depth + 1, text),
                 _ => self.scalar(2, text),
             }
@@ -437,14 +422,14 @@ impl Dice {
     }
 
     fn block(&mut self, indent: usize, text: &mut String) {
-        *text += self.one(&["|", ">", "|-", ">-", "|+", ">+", "|2", ">1-"]);
+        *text += self.0.one(&["|", ">", "|-", ">-", "|+", ">+", "|2", ">1-"]);
         text.push('\n');
-        for _ in 0..self.roll(4) {
-            match self.roll(4) {
-                0 => *text += self.one(&["\n", "  \n"]),
+        for _ in 0..self.0.roll(4) {
+            match self.0.roll(4) {
+                0 => *text += self.0.one(&["\n", "  \n"]),
                 _ => {
-                    *text += &" ".repeat(indent + self.roll(2));
-                    *text += &self.one(WORDS).replace('\n', " ");
+                    *text += &" ".repeat(indent + self.0.roll(2));
+                    *text += &self.0.one(WORDS).replace('\n', " ");
                     text.push('\n');
                 }
             }
@@ -470,9 +455,9 @@ fn entries(mapping: &Mapping) -> Value {
 
 #[test]
 fn documents_hold_the_same_or_are_refused_by_both() {
-    let mut dice = Dice(1);
+    let mut writer = Writer(Dice(1));
     let mut documents: Vec<String> = WRITTEN.iter().map(|&text| text.to_owned()).collect();
-    documents.extend((0..MADE_UP).map(|_| dice.document()));
+    documents.extend((0..MADE_UP).map(|_| writer.document()));
     let peer = Peer::new();
     for (index, text) in documents.iter().enumerate() {
         fs::write(peer.home.path().join(format!("{index}.bst")), text).unwrap();

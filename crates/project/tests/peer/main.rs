@@ -5,6 +5,8 @@
 
 mod buildstream;
 mod compare;
+#[path = "../../../yaml/tests/support/dice.rs"]
+mod dice;
 #[path = "../support/disk.rs"]
 mod disk;
 mod documents;

@@ -1,5 +1,6 @@
-"""Loads `a.bst` of projects with BuildStream; prints a JSON list of what each fails by: its domain and
-reason, or null. Usage: reasons.py CONFIG PROJECT..."""
+"""Loads `a.bst` of projects with BuildStream; prints a JSON object with `reasons`, all members of its
+LoadErrorReason, and `failures`, a list of what each project fails by: its domain and reason, or null.
+Usage: reasons.py CONFIG PROJECT..."""
 
 import json
 import os
@@ -9,6 +10,7 @@ from buildstream._context import Context
 from buildstream._exceptions import BstError
 from buildstream._project import Project
 from buildstream.element import Element
+from buildstream.exceptions import LoadErrorReason
 
 
 def failure(directory):
@@ -27,8 +29,12 @@ def failure(directory):
         except BstError as error:
             reason = getattr(error.reason, "name", error.reason)
             return [error.domain.name, reason]
+        except Exception as error:
+            # BuildStream's own bug.
+            return ["BUG", type(error).__name__]
     return None
 
 
 os.environ.setdefault("XDG_CONFIG_HOME", os.path.dirname(sys.argv[1]))
-print(json.dumps([failure(directory) for directory in sys.argv[2:]]))
+failures = [failure(directory) for directory in sys.argv[2:]]
+print(json.dumps({"reasons": [reason.name for reason in LoadErrorReason], "failures": failures}))
