@@ -16,7 +16,7 @@ use headstart_execution::{Answered, Outcome};
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
 use headstart_session::{Latencies, Latency};
-use headstart_speculation::{Config, Effect, Event, Mode, Primer, generate};
+use headstart_speculation::{Config, Effect, Event, Mode, Primer, SpeculativeActions, generate};
 use headstart_store::{ActionCache, BlobStore, BlobWriter, Directories, StoreError, StoredResult};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
 
@@ -36,13 +36,25 @@ pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
     let blobs = Arc::new(DiskBlobs::open(&Layout::new(folder))?);
     let generated = generate(&recorded.build, &Directories::new(Arc::clone(&blobs)))?;
     let message = Arc::new(generated.message);
+    let scratch = folder.join(format!("latency-{}", std::process::id()));
+    let measured = measure(&recorded, &message, &blobs, &scratch);
+    // Not before the end: a file system is slow to make files just after many have gone.
+    std::fs::remove_dir_all(&scratch)?;
+    measured
+}
+
+fn measure(
+    recorded: &Recorded,
+    message: &Arc<SpeculativeActions>,
+    blobs: &Arc<DiskBlobs>,
+    scratch: &Path,
+) -> Result<(), Failure> {
     for interval in [INTERVAL, Duration::ZERO] {
         for slots in SLOTS {
-            let events = recorded.opening(&message)?;
-            let scratch = folder.join(format!("latency-{}", std::process::id()));
-            let primed = prime(events, interval, slots, Arc::clone(&blobs), &scratch);
-            std::fs::remove_dir_all(&scratch)?;
-            print(slots, interval, &primed?);
+            let events = recorded.opening(message)?;
+            let place = scratch.join(format!("{}-{slots}", interval.as_millis()));
+            let primed = prime(events, interval, slots, Arc::clone(blobs), &place)?;
+            print(slots, interval, &primed);
         }
     }
     Ok(())

@@ -10,8 +10,8 @@
 //! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
 //! them, with a cache directory in the folder.
 //!
-//! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE` builds an element again whose every call is
-//! known, without and with speculation; and then after edits of a file that its calls read.
+//! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE [OPTION=VALUE…]` builds an element again whose every
+//! call is known, without and with speculation; and then after edits of a file that its calls read.
 //!
 //! `headstart-bench simulate ELEMENTS ACTIONS SLOTS [CONFIGURE]` builds a stack of so many elements, each
 //! asking for so many actions, on a farm of so many slots, in virtual time and in each mode; configuring
@@ -40,9 +40,13 @@ fn main() -> ExitCode {
         ["nested", folder] => {
             nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
         }
-        ["rebuild", project, cache, element, edited] => {
-            rebuild::run(project.as_ref(), cache.as_ref(), element, edited.as_ref())
-        }
+        ["rebuild", project, cache, element, edited, ref options @ ..] => rebuild::run(
+            project.as_ref(),
+            cache.as_ref(),
+            element,
+            edited.as_ref(),
+            options,
+        ),
         ["simulate", elements, actions, slots] => simulate::run([elements, actions, slots, "10"]),
         ["simulate", elements, actions, slots, configure] => {
             simulate::run([elements, actions, slots, configure])
@@ -52,8 +56,8 @@ fn main() -> ExitCode {
         }
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
-            "usage: headstart-bench speculation|latency|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE, \
-             or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER [FIGURE…]"
+            "usage: headstart-bench speculation|latency|nested FOLDER, or rebuild PROJECT CACHE ELEMENT FILE \
+             [OPTION=VALUE…], or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER [FIGURE…]"
                 .into(),
         ),
     };

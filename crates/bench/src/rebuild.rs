@@ -22,7 +22,8 @@ const PAIRS: usize = 15;
 /// How many builds after an edit.
 const EDITS: usize = 5;
 
-/// Builds `element` of the project in `project`, with the cache directory `cache`, again and again.
+/// Builds `element` of the project in `project`, with the cache directory `cache` and the project's
+/// `options`, again and again.
 /// Prints the seconds of each pair, those that processors worked, and the medians' ratios. Then lines
 /// are appended to the file `edited`, and how soon each build's predictions were executed is printed.
 pub(crate) fn run(
@@ -30,11 +31,17 @@ pub(crate) fn run(
     cache: &Path,
     element: &str,
     edited: &Path,
+    options: &[&str],
 ) -> Result<(), Failure> {
+    let options = options.iter().map(|option| match option.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("an option is NAME=VALUE, not {option}")),
+    });
     let place = Place {
         project,
         cache,
         element,
+        options: options.collect::<Result<_, _>>()?,
     };
     // So that everything else is there, there is a record, and files are in memory.
     place.build(Mode::Full)?;
@@ -129,6 +136,7 @@ struct Place<'a> {
     project: &'a Path,
     cache: &'a Path,
     element: &'a str,
+    options: Vec<(String, String)>,
 }
 
 impl Place<'_> {
@@ -155,7 +163,7 @@ impl Place<'_> {
             config,
             strict: None,
             default_mirror: None,
-            options: Vec::new(),
+            options: self.options.clone(),
         })?))
     }
 

@@ -25,6 +25,15 @@ pub trait DirectoryReader {
     /// [`TreeError::Missing`] if it is not there, [`TreeError::Invalid`] if it breaks the rules.
     fn read_directory(&self, digest: DirectoryDigest) -> Result<Arc<Directory>, TreeError>;
 
+    /// Reads Directories, in this order; readers that can do so read them at the same time.
+    fn read_directories(
+        &self,
+        digests: &[DirectoryDigest],
+    ) -> Vec<Result<Arc<Directory>, TreeError>> {
+        let read = digests.iter().map(|digest| self.read_directory(*digest));
+        read.collect()
+    }
+
     /// Says that these trees will soon be walked. Readers that can read in the background begin to,
     /// in this order, and keep what they can.
     fn read_ahead(&self, _trees: &[DirectoryDigest]) {}

@@ -7,11 +7,15 @@ use bytes::Bytes;
 use headstart_merkle::{
     Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Node, TreeError,
 };
+use rayon::prelude::*;
 
 use crate::blobs::{BlobStore, StoreError};
 
 /// How many entries of decoded Directories each generation may have; one takes about 100 bytes.
 const GENERATION: usize = 64 * 1024;
+
+/// How many Directories each thread reads at least: for fewer it is not worth waking one.
+const READ_TOGETHER: usize = 4;
 
 /// Reads and writes Directories in a blob store, and remembers those met of late: the same header
 /// directories occur in the input roots of most actions.
@@ -110,6 +114,15 @@ fn read_tree<S: BlobStore + ?Sized + 'static>(
 impl<S: BlobStore + ?Sized + 'static> DirectoryReader for Directories<S> {
     fn read_directory(&self, digest: DirectoryDigest) -> Result<Arc<Directory>, TreeError> {
         read(digest, &*self.store, &self.recent).map(|(directory, _)| directory)
+    }
+
+    fn read_directories(
+        &self,
+        digests: &[DirectoryDigest],
+    ) -> Vec<Result<Arc<Directory>, TreeError>> {
+        let digests = digests.par_iter().with_min_len(READ_TOGETHER);
+        let read = digests.map(|digest| self.read_directory(*digest));
+        read.collect()
     }
 
     /// Reads the trees in the background.

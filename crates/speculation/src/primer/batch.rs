@@ -77,6 +77,17 @@ impl DirectoryReader for Batch<'_> {
         directory.map(Arc::new)
     }
 
+    fn read_directories(
+        &self,
+        digests: &[DirectoryDigest],
+    ) -> Vec<Result<Arc<Directory>, TreeError>> {
+        if self.held().blobs.is_empty() {
+            return self.store.read_directories(digests);
+        }
+        let read = digests.iter().map(|digest| self.read_directory(*digest));
+        read.collect()
+    }
+
     fn read_ahead(&self, trees: &[DirectoryDigest]) {
         self.store.read_ahead(trees);
     }

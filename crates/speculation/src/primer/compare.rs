@@ -8,11 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::Arc;
 
-use headstart_merkle::{Difference, DirectoryDigest, Name, Node, TreePath, Visit, diff, walk};
+use headstart_merkle::{Directory, DirectoryDigest, Name, Node, TreeError, TreePath};
 
 use crate::includes::may_include;
-use crate::storage::{SpeculationError, Storage};
+use crate::storage::Storage;
+
+/// How many directories are read at a time, or pairs of them.
+const READ_TOGETHER: usize = 16;
 
 /// A tree as it was and as it is.
 pub(crate) type Pair = (DirectoryDigest, DirectoryDigest);
@@ -64,103 +68,159 @@ impl Moves {
     }
 }
 
-impl Comparison {
-    pub(crate) fn of((was, is): Pair, store: &dyn Storage) -> Result<Self, SpeculationError> {
-        let mut comparison = Self::default();
-        // Pairs of directories, and where the first was.
-        let mut pending = vec![(TreePath::root(), was, is)];
-        while let Some((at, was, is)) = pending.pop() {
-            let differences = match (was.is_of_nothing(), is.is_of_nothing()) {
-                // The empty Directory need not be stored.
-                (_, true) => Vec::new(),
-                (true, false) => {
-                    comparison.added.append(&mut names(is, store)?);
-                    Vec::new()
+/// What is still to be done for a comparison.
+#[derive(Debug)]
+enum Step {
+    /// A directory is to be compared: where it was, as it was and as it is.
+    Compare(TreePath, DirectoryDigest, DirectoryDigest),
+    /// All below a directory is new.
+    Added(DirectoryDigest),
+    /// All below a directory has come along with it.
+    Moved(DirectoryDigest),
+}
+
+impl Step {
+    /// The Directories that it takes.
+    fn wanted(&self) -> impl Iterator<Item = DirectoryDigest> {
+        let (one, other) = match self {
+            Self::Compare(_, was, is) => (*was, Some(*is)),
+            Self::Added(it) | Self::Moved(it) => (*it, None),
+        };
+        std::iter::once(one).chain(other)
+    }
+}
+
+/// A comparison in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Comparing {
+    comparison: Comparison,
+    pending: Vec<Step>,
+}
+
+impl Comparing {
+    pub(crate) fn new((was, is): Pair) -> Self {
+        Self {
+            comparison: Comparison::default(),
+            pending: vec![Step::Compare(TreePath::root(), was, is)],
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(crate) fn into_comparison(self) -> Comparison {
+        self.comparison
+    }
+
+    /// Looks at some directories, without what is below them.
+    pub(crate) fn step(&mut self, store: &dyn Storage) -> Result<(), TreeError> {
+        let first = self.pending.len().saturating_sub(READ_TOGETHER);
+        let steps = self.pending.split_off(first);
+        // The empty Directory need not be stored.
+        let mut wanted: Vec<DirectoryDigest> = steps.iter().flat_map(Step::wanted).collect();
+        wanted.retain(|digest| !digest.is_of_nothing());
+        let mut read = store.read_directories(&wanted).into_iter();
+        let mut directory = |digest: DirectoryDigest| match digest.is_of_nothing() {
+            true => Ok(Arc::default()),
+            false => read
+                .next()
+                .unwrap_or(Err(TreeError::Missing(digest.blob()))),
+        };
+        for step in steps {
+            match step {
+                Step::Compare(at, was, is) => {
+                    self.compare(&at, &*directory(was)?, &*directory(is)?)
                 }
-                _ => diff(store, was, is)?,
-            };
-            let (moved, rest) = split_off_moved(differences);
-            for (path, [was, is], name) in moved {
-                let path = at.join(&path);
-                comparison.moved.append(&mut names(is, store)?);
-                pending.push((path.clone(), was, is));
-                comparison.moves.insert(path, name);
+                Step::Added(it) => {
+                    let names = &mut self.comparison.added;
+                    collect(&*directory(it)?, names, |below| {
+                        self.pending.push(Step::Added(below))
+                    });
+                }
+                Step::Moved(it) => {
+                    let names = &mut self.comparison.moved;
+                    collect(&*directory(it)?, names, |below| {
+                        self.pending.push(Step::Moved(below))
+                    });
+                }
             }
-            for Difference {
-                path,
-                before,
-                after,
-            } in rest
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, at: &TreePath, was: &Directory, is: &Directory) {
+        let mut versions = Versions::default();
+        for (name, node) in &was.entries {
+            if let Node::Directory(old) = node
+                && !is.entries.contains_key(name)
             {
-                match (before, after) {
-                    (None | Some(Node::Directory(_)), Some(Node::Directory(below))) => {
-                        comparison.added.append(&mut names(below, store)?);
-                    }
-                    (None | Some(Node::Directory(_)), Some(_)) => {
-                        comparison.added.extend(name_of(&path));
-                    }
-                    _ => {}
+                versions.gone(name, *old);
+            }
+        }
+        for (name, node) in &is.entries {
+            match (was.entries.get(name), node) {
+                (Some(Node::Directory(old)), Node::Directory(new)) if old != new => {
+                    let step = Step::Compare(at.child(name), *old, *new);
+                    self.pending.push(step);
+                }
+                (Some(Node::Directory(_)), Node::Directory(_)) => {}
+                (None, Node::Directory(new)) => versions.added(name, *new),
+                (_, Node::Directory(new)) => self.pending.push(Step::Added(*new)),
+                (None | Some(Node::Directory(_)), _) if may_include(name.as_str()) => {
+                    self.comparison.added.insert(name.clone());
+                }
+                _ => {}
+            }
+        }
+        for (old, new) in versions.0.into_values() {
+            match (&old[..], &new[..]) {
+                ([(from, was)], [(to, is)]) => {
+                    let path = at.child(from);
+                    self.pending.push(Step::Moved(*is));
+                    self.pending.push(Step::Compare(path.clone(), *was, *is));
+                    self.comparison.moves.insert(path, to.clone());
+                }
+                _ => {
+                    let new = new.into_iter().map(|(_, new)| Step::Added(new));
+                    self.pending.extend(new);
                 }
             }
         }
-        Ok(comparison)
     }
 }
 
-/// The name of a file, if it may be included.
-fn name_of(path: &TreePath) -> Option<Name> {
-    let (_, name) = path.split()?;
-    may_include(name.as_str()).then_some(name)
-}
-
-/// The names of all files in a tree that may be included.
-fn names(tree: DirectoryDigest, store: &dyn Storage) -> Result<BTreeSet<Name>, SpeculationError> {
-    let mut names = BTreeSet::new();
-    walk(store, tree, &mut |path, node| {
-        if !matches!(node, Node::Directory(_)) {
-            names.extend(name_of(path));
-        }
-        Visit::Enter
-    })?;
-    Ok(names)
-}
-
-/// A directory's path, what it was and is, and its new name.
-type Moved = (TreePath, [DirectoryDigest; 2], Name);
-
-/// Takes from the differences those that are directories of another version.
-fn split_off_moved(differences: Vec<Difference>) -> (Vec<Moved>, Vec<Difference>) {
-    // By what names have in common, the places of those that are gone and of those that are new.
-    let mut alike: BTreeMap<(TreePath, String), [Vec<usize>; 2]> = BTreeMap::new();
-    for (place, difference) in differences.iter().enumerate() {
-        let side = match (&difference.before, &difference.after) {
-            (Some(Node::Directory(_)), None) => 0,
-            (None, Some(Node::Directory(_))) => 1,
-            _ => continue,
-        };
-        if let Some((parent, name)) = difference.path.split()
-            && let Some(common) = without_versions(name.as_str())
-        {
-            alike.entry((parent, common)).or_default()[side].push(place);
+/// Adds the names of those files of a directory that may be included, and hands on what is below it.
+fn collect(here: &Directory, names: &mut BTreeSet<Name>, mut below: impl FnMut(DirectoryDigest)) {
+    for (name, node) in &here.entries {
+        match node {
+            Node::Directory(directory) => below(*directory),
+            _ if may_include(name.as_str()) => _ = names.insert(name.clone()),
+            _ => {}
         }
     }
-    let mut moved = Vec::new();
-    let mut taken = BTreeSet::new();
-    for [gone, new] in alike.values() {
-        let ([gone], [new]) = (&gone[..], &new[..]) else {
-            continue;
-        };
-        let (from, to) = (&differences[*gone], &differences[*new]);
-        if let (Some(Node::Directory(was)), Some(Node::Directory(is)), Some((_, name))) =
-            (&from.before, &to.after, to.path.split())
-        {
-            moved.push((from.path.clone(), [*was, *is], name));
-            taken.extend([*gone, *new]);
+}
+
+type Named = Vec<(Name, DirectoryDigest)>;
+
+/// By what names have in common, the directories of one directory that are gone and those that are new.
+#[derive(Default)]
+struct Versions(BTreeMap<String, (Named, Named)>);
+
+impl Versions {
+    fn gone(&mut self, name: &Name, directory: DirectoryDigest) {
+        if let Some(common) = without_versions(name.as_str()) {
+            let (gone, _) = self.0.entry(common).or_default();
+            gone.push((name.clone(), directory));
         }
     }
-    let rest = differences.into_iter().enumerate();
-    let rest = rest.filter(|(place, _)| !taken.contains(place));
-    (moved, rest.map(|(_, difference)| difference).collect())
+
+    fn added(&mut self, name: &Name, directory: DirectoryDigest) {
+        // A name that has no version is like itself alone.
+        let common = without_versions(name.as_str()).unwrap_or_else(|| name.to_string());
+        let (_, new) = self.0.entry(common).or_default();
+        new.push((name.clone(), directory));
+    }
 }
 
 /// A name with a sign in place of each version number, `1.2.3` being one; `None` if it has none.
@@ -206,7 +266,11 @@ mod tests {
             let files: Vec<_> = paths.iter().map(|path| (*path, "")).collect();
             fixture.tree(&files)
         });
-        let comparison = Comparison::of((was, is), &fixture.store).unwrap();
+        let mut comparing = Comparing::new((was, is));
+        while !comparing.is_done() {
+            comparing.step(&fixture.store).unwrap();
+        }
+        let comparison = comparing.into_comparison();
         let moves = comparison.moves.iter();
         let moves = moves.map(|(path, name)| (path.as_str().to_owned(), name.to_string()));
         let added = comparison.added.iter().map(ToString::to_string);

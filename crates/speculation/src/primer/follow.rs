@@ -59,7 +59,7 @@ impl Primer {
             let next = next.or_else(|| self.marked.first().map(|(_, id)| *id));
             let done = match next {
                 _ if self.overtake_next(store) => true,
-                _ if self.compare_next(store) => true,
+                _ if self.shadows.are_behind() => self.compare_next(store).is_continue(),
                 Some(id) => match self.look_at(id, store, effects) {
                     ControlFlow::Continue(()) => {
                         first.pop();
@@ -96,22 +96,26 @@ impl Primer {
     }
 
     /// Compares the next trees in which files may be new; the actions that this may concern are looked at
-    /// again. Says whether there was something to do.
-    fn compare_next(&mut self, store: &dyn Storage) -> bool {
+    /// again.
+    fn compare_next(&mut self, store: &dyn Storage) -> ControlFlow<Stop> {
         let Some(plan) = self.shadows.next_behind() else {
-            return false;
+            return ControlFlow::Continue(());
         };
         let source = self.shapes.plans[plan as usize].source();
-        let concerned = self
-            .shadows
-            .compare(plan, &source, &mut self.knowledge, store);
+        let mut means = Means {
+            knowledge: &mut self.knowledge,
+            scanner: &mut self.scanner,
+            slices: &mut self.slices,
+            store,
+        };
+        let concerned = self.shadows.compare(plan, &source, &mut means)?;
         let element = self.shapes.plans[plan as usize].elements[0];
         if let Some(known) = self.elements.get(&element).filter(|_| concerned) {
             let jobs = known.jobs.iter().copied();
             let jobs = jobs.filter(|job| self.jobs[*job as usize].plan == plan);
             self.shapes.woken.extend(jobs);
         }
-        true
+        ControlFlow::Continue(())
     }
 
     /// Looks at a job, and at all that it depends on: it is adapted to what is known, or what it was

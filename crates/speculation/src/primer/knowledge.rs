@@ -1,13 +1,15 @@
 //! What is known of today's build: trees of elements and results of adapted actions.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use headstart_execution::ActionSpec;
 use headstart_merkle::{ActionDigest, Directory, DirectoryDigest, Node, TreePath};
 use headstart_store::StoredResult;
 
-use super::compare::{Comparison, Pair};
+use super::compare::{Comparing, Comparison, Pair};
+use super::pace::{Slices, Stop};
 use crate::origin::ElementId;
 use crate::outputs::Outputs;
 use crate::storage::{SpeculationError, Storage, directory_at};
@@ -45,6 +47,13 @@ pub(crate) enum ActionFact {
     Done(Arc<Done>),
     /// There will be none that can be used.
     Gone,
+}
+
+/// What differs between two trees, as far as it is known.
+#[derive(Debug)]
+enum Compared {
+    InPart(Comparing),
+    Done(Arc<Comparison>),
 }
 
 /// A result that others' inputs come from.
@@ -105,7 +114,7 @@ pub(crate) struct Knowledge {
     /// Actions as they were, what is known of which may be about to change.
     doubtful: HashSet<(ElementNo, ActionDigest)>,
     directories: HashMap<(DirectoryDigest, TreePath), Option<Arc<Directory>>>,
-    comparisons: HashMap<Pair, Arc<Comparison>>,
+    comparisons: HashMap<Pair, Compared>,
 }
 
 impl Knowledge {
@@ -249,11 +258,41 @@ impl Knowledge {
         Ok(found)
     }
 
-    /// What differs between a tree as it was and as it is, remembered. Of a tree that is not there any
-    /// more nobody knows.
+    /// What differs between a tree as it was and as it is.
     pub(crate) fn comparison(&mut self, pair: Pair, store: &dyn Storage) -> Arc<Comparison> {
-        let compare = || Comparison::of(pair, store).unwrap_or_default().into();
-        Arc::clone(self.comparisons.entry(pair).or_insert_with(compare))
+        // Without a clock no slice ends.
+        let without_end = &mut Slices::default();
+        loop {
+            if let ControlFlow::Continue(done) = self.compare(pair, without_end, store) {
+                return done;
+            }
+        }
+    }
+
+    /// Finds out what differs between a tree as it was and as it is, or more of it; it is remembered. Of
+    /// a tree that is not there any more nobody knows.
+    pub(crate) fn compare(
+        &mut self,
+        pair: Pair,
+        slices: &mut Slices,
+        store: &dyn Storage,
+    ) -> ControlFlow<Stop, Arc<Comparison>> {
+        let begin = || Compared::InPart(Comparing::new(pair));
+        let compared = self.comparisons.entry(pair).or_insert_with(begin);
+        loop {
+            let done = match compared {
+                Compared::Done(done) => return ControlFlow::Continue(Arc::clone(done)),
+                Compared::InPart(comparing) => match comparing.step(store) {
+                    Ok(()) if comparing.is_done() => std::mem::take(comparing).into_comparison(),
+                    Ok(()) => {
+                        slices.spend()?;
+                        continue;
+                    }
+                    Err(_) => Comparison::default(),
+                },
+            };
+            *compared = Compared::Done(done.into());
+        }
     }
 
     fn facts(&self, element: ElementNo) -> &Facts {

@@ -8,14 +8,17 @@
 //! the directives that name it are looked for anew ([`rescan`](super::rescan)).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
 
-use super::compare::Pair;
+use super::compare::{Comparison, Pair};
 use super::knowledge::{Key, Knowledge, Known};
 use super::moves::{Moved, may_move};
+use super::pace::Stop;
 use super::resolve::Source;
+use super::shapes::Means;
 use crate::includes::{Include, Includes, may_include};
 use crate::message::Owned;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
@@ -99,26 +102,41 @@ impl Shadows {
         &mut self,
         plan: u32,
         source: &Source<'_>,
-        knowledge: &mut Knowledge,
-        store: &dyn Storage,
-    ) -> bool {
-        for (key, pair) in self.pending.remove(&plan).unwrap_or_default() {
-            let comparison = knowledge.comparison(pair, store);
-            let mut added = comparison.added.clone();
-            if !may_move(key) {
-                added.extend(comparison.moved.iter().cloned());
-            } else if !comparison.moves.is_empty() {
-                let moved = self.moved.entry(plan).or_default();
-                moved.add(source, key, &comparison.moves);
-            }
-            if !added.is_empty() {
-                let newcomers = self.newcomers.entry(plan).or_default();
-                newcomers.names.append(&mut added);
-                newcomers.concerned.clear();
-                newcomers.directives.clear();
-            }
+        means: &mut Means<'_>,
+    ) -> ControlFlow<Stop, bool> {
+        while let Some((key, pair)) = self.next_pair(plan) {
+            let comparison = means.knowledge.compare(pair, means.slices, means.store)?;
+            self.pending.get_mut(&plan).map(Vec::pop);
+            self.add_comparison(plan, key, source, &comparison);
         }
-        self.newcomers.contains_key(&plan) || self.moved.contains_key(&plan)
+        self.pending.remove(&plan);
+        ControlFlow::Continue(self.newcomers.contains_key(&plan) || self.moved.contains_key(&plan))
+    }
+
+    fn next_pair(&self, plan: u32) -> Option<(Key, Pair)> {
+        self.pending.get(&plan)?.last().copied()
+    }
+
+    fn add_comparison(
+        &mut self,
+        plan: u32,
+        key: Key,
+        source: &Source<'_>,
+        comparison: &Comparison,
+    ) {
+        let mut added = comparison.added.clone();
+        if !may_move(key) {
+            added.extend(comparison.moved.iter().cloned());
+        } else if !comparison.moves.is_empty() {
+            let moved = self.moved.entry(plan).or_default();
+            moved.add(source, key, &comparison.moves);
+        }
+        if !added.is_empty() {
+            let newcomers = self.newcomers.entry(plan).or_default();
+            newcomers.names.append(&mut added);
+            newcomers.concerned.clear();
+            newcomers.directives.clear();
+        }
     }
 
     /// What of a plan's input trees is called otherwise today, if anything is.

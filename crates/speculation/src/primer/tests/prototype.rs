@@ -17,7 +17,7 @@
 //! | after a change of the element's own sources nothing is found | [`an_element_whose_own_sources_changed_is_primed`], and `scenarios.rs` of the whole program |
 //! | no links, no directories are outputs; elements of two projects are mixed up | `outputs::tests::files_links_and_directories_of_both_forms_are_outputs`, `exactness::elements_of_one_name_in_two_projects_are_two` |
 //! | what is needed to use a record elsewhere does not go along; adapted actions are not there when they are executed | `generate::tests::what_adapting_takes_is_protected_and_nothing_else`, [`all_that_an_execution_takes_is_stored_before_it`] |
-//! | an execution that nobody waits for is ended by the farm | `what_is_not_waited_for_any_more_is_ended` of the whole program's `economy.rs`; the session holds each until it ends |
+//! | an execution that nobody waits for is ended by the farm | `execution::an_execution_is_come_back_for` and `execution::what_the_farm_has_lost_is_sent_again` of the crate for remote servers; what is not wanted any more: `what_an_element_no_longer_needs_is_ended_with_its_build` of the whole program's `economy.rs` |
 //! | all old inputs are fetched | [`adapting_reads_no_input_files`] |
 //! | passes that run beside each other execute everything several times | `exactness::the_same_news_again_changes_nothing`, and the simulator's sessions |
 //! | the origin of a built file is the element itself, and following it never ends | [`the_origin_of_what_an_element_made_is_what_made_it`] |
@@ -26,6 +26,8 @@
 //! | builds that failed, were answered by the cache alone, or never execute leave no record | `rebuilds.rs` of the whole program |
 //! | no priority, no budget, nothing is given up, nothing is measured | `economy`, `exactness::only_so_many_are_in_flight_and_a_built_element_gives_up_the_rest`, `exactness::requests_are_counted_by_how_they_were_answered` |
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use headstart_execution::ActionSpec;
@@ -283,4 +285,56 @@ fn the_origin_of_what_an_element_made_is_what_made_it() {
         matches!(&handed_on[..], [Origin::Source { .. }]),
         "{handed_on:?}"
     );
+}
+
+/// Names of tests, and of files that have some, in and below a folder.
+fn add_tests(folder: &Path, names: &mut HashSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_tests(&path, names);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().map(str::trim);
+        let mut tests = HashSet::new();
+        while lines.any(|line| line == "#[test]") {
+            let function = lines.find_map(|line| line.strip_prefix("fn "));
+            tests.extend(function.and_then(|line| line.split('(').next()));
+        }
+        if !tests.is_empty() {
+            names.extend(
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .map(str::to_owned),
+            );
+            names.extend(
+                path.file_stem()
+                    .and_then(|name| name.to_str())
+                    .map(str::to_owned),
+            );
+            names.extend(tests.into_iter().map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn the_tests_named_above_are_there() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = HashSet::new();
+    add_tests(&crates.join("src"), &mut tests);
+    for others in ["cli", "remote"] {
+        add_tests(&crates.join("..").join(others).join("tests"), &mut tests);
+    }
+    let rows = include_str!("prototype.rs").lines();
+    let rows = rows.filter_map(|line| line.strip_prefix("//! |"));
+    for row in rows.skip(2) {
+        let (_, shown) = row.split_once('|').unwrap();
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{row}");
+        for name in named {
+            let last = name.rsplit("::").next().unwrap();
+            assert!(tests.contains(last), "{name} is no test");
+        }
+    }
 }
