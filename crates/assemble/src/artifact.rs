@@ -69,6 +69,8 @@ pub fn artifact_message(
         was_workspaced: parts.graph[id].workspace().is_some(),
     });
     let kept = parts.assembled.kept.as_ref();
+    let environment = parts.assembled.environment.as_deref();
+    let low_diversity_meta = element.low_diversity_meta(environment);
     Ok(Artifact {
         version: 2,
         build_success: success,
@@ -88,7 +90,7 @@ pub fn artifact_message(
         sources: kept.map(|_| parts.sources.into()),
         buildroot: kept.map(|kept| kept.root.into()),
         buildsandbox: kept.map(sandbox_state),
-        low_diversity_meta: Some(write(element.low_diversity_meta())?.into()),
+        low_diversity_meta: Some(write(low_diversity_meta)?.into()),
         high_diversity_meta: Some(write(element.high_diversity_meta())?.into()),
         speculative_actions: parts.speculative_actions.map(Into::into),
         ..Default::default()

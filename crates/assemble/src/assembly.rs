@@ -150,6 +150,8 @@ pub struct Assembled {
     pub warnings: Vec<String>,
     /// The trees whose digests its commands were given, by the variables that hold them.
     pub named_trees: Vec<(String, DirectoryDigest)>,
+    /// Its environment, if it is not what its file gives.
+    pub environment: Option<Vec<(String, String)>>,
     /// Its integration commands, if they are not those that its file gives.
     pub integration_commands: Option<Vec<String>>,
     /// What it says is public, as YAML, if something may have changed that.

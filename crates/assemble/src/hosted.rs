@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use headstart_merkle::{Digest, DirectoryDigest, Tree, TreePath};
-use headstart_plugins::{Answers as _, Others, Said, alias};
+use headstart_plugins::{Answers as _, Others, Said};
 use headstart_project::{Element, ElementId, HostedDependency, PluginError};
 use headstart_reapi::Message as _;
 use headstart_sources::{StoreAnswers, digest_of_host};
@@ -29,6 +29,7 @@ pub struct BuiltDependency {
 struct Built {
     failure: Option<String>,
     files: Option<String>,
+    environment: Vec<(String, String)>,
     public: String,
     kept: Kept,
 }
@@ -191,7 +192,7 @@ impl<'a, 'b> HostedBuild<'a, 'b> {
         let mut projects = self.inputs.trees.graph.projects();
         let project = projects.find(|it| it.directory() == text(asked, "project"));
         let found = project.and_then(|it| it.aliases().of_alias(text(asked, "alias")));
-        alias(found.as_ref())
+        self.inputs.hosts.describe().alias(found.as_ref())
     }
 
     /// Takes note of what a host tells.
@@ -241,6 +242,7 @@ impl<'a, 'b> HostedBuild<'a, 'b> {
             sources_at: self.sources_at,
             warnings: self.warnings,
             named_trees,
+            environment: Some(built.environment),
             integration_commands: None,
             public_data: Some(built.public),
         })

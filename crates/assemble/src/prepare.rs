@@ -317,6 +317,7 @@ impl Prepared<'_> {
             sources_at: place_path(inputs.own().build_root())?,
             kept,
             warnings: self.warnings,
+            environment: self.setting.named_environment(inputs.own()),
             named_trees: self.setting.named_trees,
             integration_commands: None,
             public_data: None,
@@ -347,6 +348,25 @@ impl Prepared<'_> {
             marked: self.setting.marked.clone(),
             named_trees: named_trees.map(|(_, tree)| *tree).collect(),
         })
+    }
+}
+
+impl Setting {
+    /// The environment of an element with the digests that its commands were given; none if there are
+    /// none.
+    fn named_environment(&self, element: &Element) -> Option<Vec<(String, String)>> {
+        if self.named_trees.is_empty() {
+            return None;
+        }
+        let is_named = |name: &str| self.named_trees.iter().any(|(named, _)| named == name);
+        let own = element.environment.iter();
+        let mut environment: Vec<(String, String)> = own
+            .filter(|(name, _)| !is_named(name))
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let named = self.named_trees.iter();
+        environment.extend(named.map(|(name, tree)| (name.clone(), tree.to_string())));
+        Some(environment)
     }
 }
 

@@ -30,16 +30,19 @@
 //! | `source` | `source` | `key`, `reference`: the keys that it is written to |
 //! | `fetch`, `track` | `source`, `previous` (a directory) | for `track` as `reference` |
 //! | `stage` | `source`, `directory`, `before` (a tree) | a tree, if not staged into the directory |
+//! | `mirrored` | `mirror`, `alias`, `alias-url`, `rest` (of an address) | where the mirror has it: `url`, `http-auth` |
 //! | `source-info` | `sources` | what they say of their provenance, as YAML |
-//! | `build` | `element`, `sources`, `log`, `keep`, `workspace`, `only-stage` | `files`, `failure`, `public`, `kept` |
+//! | `build` | `element`, `sources`, `log`, `keep`, `workspace`, `only-stage` | `files`, `failure`, `environment`, `public`, `kept` |
 //!
 //! | asked for | with | answer |
 //! | --- | --- | --- |
-//! | `alias` | `alias`, `project` (its directory) | `translated`, `fetch`, `track`; or `null` |
+//! | `alias` | `alias`, `project` (its directory) | `own`, `translated`, `fetch`, `track`; or `null` |
 //! | `element` | `index` | all that is known of a dependency |
 //! | `keep`, `keep-file`, `keep-directory` | `content` or `path` | its digest, as `hash/size` |
 //! | `write-out` | `tree`, `path` | `null` |
 //! | `run` | `action` | the `ActionResult`, in base64 |
+//!
+//! What an alias stands for is a text, or a `mirror` with what the `alias` is called there.
 //!
 //! Notes: `warning` with `text`; `staged` with `index`, `tree`, `at`; `sources-staged` with `at`.
 //! Nodes have places (`host/nodes.py`), so that what a plugin says of them names file and line.
@@ -56,4 +59,4 @@ mod wire;
 pub use conversation::{Conversation, Said};
 pub use hosts::{Answers, Hosts, Settings, unknown};
 pub use model::reference;
-pub use wire::{Describe, Others, ProjectFacts, alias};
+pub use wire::{Describe, Others, ProjectFacts};

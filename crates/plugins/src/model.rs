@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use headstart_project::{
     AliasAddresses, Aliases, Element, ElementClass, ElementId, HostedElement, HostedSource, Json,
-    PluginDefaults, PluginError, PluginHost, PluginId, Project, SourceClass, SourceFacts,
+    Location, MirroredPlace, PluginDefaults, PluginError, PluginHost, PluginId, Project,
+    SourceClass, SourceFacts,
 };
 use headstart_yaml::Node;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::hosts::{Answers, Hosts, Silent, unknown};
-use crate::wire::{Describe, Others, alias, to_node};
+use crate::wire::{Describe, Others, to_node};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -27,6 +28,7 @@ struct ElementClassAnswer {
     runs_commands: bool,
     has_artifact: bool,
     version: i64,
+    deprecated: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,12 +43,20 @@ struct SourceClassAnswer {
     previous_to_track: bool,
     previous_to_fetch: bool,
     previous_to_stage: bool,
+    deprecated: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct SourceAnswer {
     key: Option<String>,
     reference: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct LocationAnswer {
+    url: String,
+    http_auth: Option<String>,
 }
 
 /// An answer of the host's own, which is as it must be unless the plugin meddles with it.
@@ -75,6 +85,7 @@ impl PluginHost for Hosts {
             runs_commands: answer.runs_commands,
             has_artifact: answer.has_artifact,
             version: answer.version,
+            deprecated: answer.deprecated.map(Into::into),
         };
         let DefaultsAnswer { name, text } = answer.defaults;
         Ok((class, PluginDefaults { name, text }))
@@ -89,6 +100,7 @@ impl PluginHost for Hosts {
             previous_to_track: answer.previous_to_track,
             previous_to_fetch: answer.previous_to_fetch,
             previous_to_stage: answer.previous_to_stage,
+            deprecated: answer.deprecated.map(Into::into),
         })
     }
 
@@ -114,6 +126,7 @@ impl PluginHost for Hosts {
         let wire = self.describe().source(source, None, true);
         let request = json!({"do": "source", "source": wire});
         let mut answers = Asked {
+            describe: self.describe(),
             aliases,
             asked: BTreeMap::new(),
         };
@@ -124,6 +137,22 @@ impl PluginHost for Hosts {
             reference: answer.reference.as_ref().map(reference),
         };
         Ok(())
+    }
+
+    fn locations(&self, place: &MirroredPlace) -> Result<Vec<Location>, PluginError> {
+        let request = json!({
+            "do": "mirrored",
+            "mirror": self.describe().mirror(&place.mirror)?,
+            "alias": &*place.alias,
+            "alias-url": &*place.alias_url,
+            "rest": place.rest,
+        });
+        let found: Vec<LocationAnswer> = understood(self.request(&request, &mut Silent)?)?;
+        let location = |found: LocationAnswer| Location {
+            url: found.url,
+            bearer: found.http_auth.as_deref() == Some("bearer"),
+        };
+        Ok(found.into_iter().map(location).collect())
     }
 }
 
@@ -165,6 +194,7 @@ impl Answers for Known<'_> {
 
 /// Knows aliases, and notes which were asked for.
 struct Asked<'a> {
+    describe: Describe<'a>,
     aliases: &'a Aliases,
     asked: BTreeMap<String, AliasAddresses>,
 }
@@ -174,7 +204,7 @@ impl Answers for Asked<'_> {
         match (what, asked.get("alias").and_then(Value::as_str)) {
             ("alias", Some(name)) => {
                 let found = self.aliases.of_alias(name);
-                let answer = alias(found.as_ref());
+                let answer = self.describe.alias(found.as_ref());
                 self.asked
                     .extend(found.map(|found| (name.to_owned(), found)));
                 Ok(answer)

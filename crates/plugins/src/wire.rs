@@ -1,8 +1,8 @@
 //! Elements and sources as hosts are told of them; see [`crate`] for the protocol.
 
 use headstart_project::{
-    AliasAddresses, Element, ElementId, HostedDependency, HostedSource, PluginId, PluginOrigin,
-    Project, RemoteApisSocket, Sandbox, Source,
+    AliasAddresses, Element, ElementId, HostedDependency, HostedSource, Place, PluginError,
+    PluginId, PluginOrigin, Project, RemoteApisSocket, Sandbox, Source, SourceMirror,
 };
 use headstart_yaml::{Mapping, Node, Provenance};
 use serde_json::{Map, Value, json};
@@ -136,7 +136,7 @@ impl<'a> Describe<'a> {
     pub fn source(&self, source: &HostedSource, directory: Option<&str>, may_ask: bool) -> Value {
         let aliases = source.aliases.iter();
         let aliases: Map<String, Value> = aliases
-            .map(|(name, addresses)| (name.clone(), alias(Some(addresses))))
+            .map(|(name, addresses)| (name.clone(), self.alias(Some(addresses))))
             .collect();
         let fatal: Vec<&str> = source.fatal_warnings.iter().map(|it| &**it).collect();
         let facts = ProjectFacts {
@@ -156,6 +156,45 @@ impl<'a> Describe<'a> {
             "config": mapping(&source.config),
             "project": project,
         })
+    }
+
+    /// What an alias stands for. Mirrors that are plugins are made by the host, and asked there.
+    pub fn alias(&self, addresses: Option<&AliasAddresses>) -> Value {
+        let Some(addresses) = addresses else {
+            return Value::Null;
+        };
+        // What has no plugin yet can't be asked.
+        let places = |places: &[Place]| places.iter().filter_map(|it| self.place(it)).collect();
+        let (fetch, track): (Value, Value) = (places(&addresses.fetch), places(&addresses.track));
+        json!({
+            "own": addresses.own,
+            "translated": addresses.translated,
+            "fetch": fetch,
+            "track": track,
+        })
+    }
+
+    fn place(&self, place: &Place) -> Option<Value> {
+        match place {
+            Place::Address(address) => Some(json!(address)),
+            Place::Mirror(place) => {
+                let mirror = self.mirror(&place.mirror).ok()?;
+                Some(json!({"mirror": mirror, "alias": &*place.alias}))
+            }
+        }
+    }
+
+    /// A mirror that is a plugin.
+    pub(crate) fn mirror(&self, mirror: &SourceMirror) -> Result<Value, PluginError> {
+        let facts = ProjectFacts {
+            directory: &mirror.project_directory,
+            ..ProjectFacts::default()
+        };
+        Ok(json!({
+            "plugin": self.plugin(mirror.plugin()?),
+            "config": mapping(&mirror.config),
+            "project": self.project(&mirror.project, &facts),
+        }))
     }
 }
 
@@ -189,18 +228,6 @@ pub struct Others<'a> {
 impl<'a> Others<'a> {
     fn project_of(&self, element: &Element) -> ProjectFacts<'a> {
         (self.project)(element).unwrap_or_default()
-    }
-}
-
-/// What an alias stands for.
-pub fn alias(addresses: Option<&AliasAddresses>) -> Value {
-    match addresses {
-        None => Value::Null,
-        Some(addresses) => json!({
-            "translated": addresses.translated,
-            "fetch": addresses.fetch,
-            "track": addresses.track,
-        }),
     }
 }
 

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use crate::error::{LoadError, Problem};
 use crate::hosted::AliasAddresses;
+use crate::mirror::{MirrorContext, MirroredPlace, Place, SourceMirror};
 use crate::variables::Variables;
 
 /// Beginnings of addresses that are not taken for aliases.
@@ -40,7 +41,7 @@ pub struct AddressPolicies {
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     aliases: IndexMap<Arc<str>, Arc<str>>,
-    /// For each mirror its addresses for aliases, the preferred one first.
+    /// The mirrors, the preferred one first.
     mirrors: Vec<Mirror>,
     /// Whether the mirrors are those of the user's configuration.
     mirrors_are_users: bool,
@@ -48,7 +49,20 @@ pub struct Aliases {
     parent: Option<ParentAliases>,
 }
 
-type Mirror = IndexMap<Arc<str>, Vec<Arc<str>>>;
+/// What a mirror has instead of aliases.
+#[derive(Clone, Debug)]
+enum Mirror {
+    /// For each alias its addresses.
+    Addresses(IndexMap<Arc<str>, Vec<Arc<str>>>),
+    /// What its plugin says.
+    Plugin(Arc<SourceMirror>),
+}
+
+/// What an alias may be replaced by.
+enum Replacement {
+    Address(Arc<str>),
+    Mirror(Arc<SourceMirror>),
+}
 
 /// The aliases of the project that a project is joined to, which can take over its own.
 #[derive(Clone, Debug)]
@@ -79,6 +93,7 @@ pub(crate) struct AliasInput<'a> {
     /// The mirror that the command line prefers.
     pub(crate) default_mirror: Option<&'a str>,
     pub(crate) policies: AddressPolicies,
+    pub(crate) mirrors: MirrorContext<'a>,
     pub(crate) parent: Option<ParentAliases>,
 }
 
@@ -101,7 +116,7 @@ impl Aliases {
         };
         Ok(Self {
             aliases,
-            mirrors: load_mirrors(users.or(own.as_ref()), preferred, input.variables)?,
+            mirrors: load_mirrors(users.or(own.as_ref()), preferred, &input)?,
             mirrors_are_users: users.is_some(),
             policies: input.policies,
             parent: input.parent,
@@ -138,7 +153,9 @@ impl Aliases {
             return None;
         }
         let url = format!("{alias}:");
+        let own = self.aliases.get(alias);
         Some(AliasAddresses {
+            own: own.map(|own| own.to_string()),
             translated: self.translate(&url),
             fetch: self.addresses(&url),
             track: self.tracking_addresses(&url),
@@ -171,14 +188,14 @@ impl Aliases {
 
     /// What the user's configuration leaves no address of the alias for.
     fn without_address(&self, alias: &str) -> Option<&'static str> {
-        let uris = |choose| match self.uris(alias, choose) {
-            Some(uris) => uris.is_empty(),
+        let has_none = |choose| match self.replacements(alias, choose) {
+            Some((_, replacements)) => replacements.is_empty(),
             None => false,
         };
-        if uris(|policies: AddressPolicies| policies.fetch) {
+        if has_none(|policies: AddressPolicies| policies.fetch) {
             return Some("fetch");
         }
-        uris(|policies| policies.track).then_some("track")
+        has_none(|policies| policies.track).then_some("track")
     }
 
     /// The address with its alias, if it has one, replaced.
@@ -193,26 +210,33 @@ impl Aliases {
     }
 
     /// Where to look for an address, in order: the mirrors of its alias, then the alias itself.
-    pub fn addresses(&self, url: &str) -> Vec<String> {
+    pub fn addresses(&self, url: &str) -> Vec<Place> {
         self.addresses_by(url, |policies| policies.fetch)
     }
 
     /// Where to look for newer versions of what an address has, in order: the alias itself, then
     /// its mirrors, the preferred one last.
-    pub fn tracking_addresses(&self, url: &str) -> Vec<String> {
+    pub fn tracking_addresses(&self, url: &str) -> Vec<Place> {
         let mut addresses = self.addresses_by(url, |policies| policies.track);
         addresses.reverse();
         addresses
     }
 
-    fn addresses_by(&self, url: &str, choose: fn(AddressPolicies) -> AddressPolicy) -> Vec<String> {
-        let uris = self
-            .split(url)
-            .and_then(|(alias, rest)| Some((self.uris(alias, choose)?, rest)));
-        match uris {
-            Some((uris, rest)) => uris.iter().map(|uri| format!("{uri}{rest}")).collect(),
-            None => vec![url.to_owned()],
-        }
+    fn addresses_by(&self, url: &str, choose: fn(AddressPolicies) -> AddressPolicy) -> Vec<Place> {
+        let found = self.split(url).and_then(|(alias, rest)| {
+            let (effective, replacements) = self.replacements(alias, choose)?;
+            let place = |replacement| match replacement {
+                Replacement::Address(uri) => Place::Address(format!("{uri}{rest}")),
+                Replacement::Mirror(mirror) => Place::Mirror(MirroredPlace {
+                    mirror,
+                    alias: effective.into(),
+                    alias_url: self.aliases[alias].clone(),
+                    rest: rest.to_owned(),
+                }),
+            };
+            Some(replacements.into_iter().map(place).collect())
+        });
+        found.unwrap_or_else(|| vec![Place::Address(url.to_owned())])
     }
 
     /// The alias that an address begins with, and what follows.
@@ -227,27 +251,45 @@ impl Aliases {
         Some((parent.aliases.get()?, parent.mapped(alias)?))
     }
 
-    /// What an alias may be replaced by, in order; none if it isn't an alias here.
-    fn uris(
-        &self,
-        alias: &str,
+    /// What an alias may be replaced by, in order, and what it is called where that is said; none if
+    /// it isn't an alias here.
+    fn replacements<'a>(
+        &'a self,
+        alias: &'a str,
         choose: fn(AddressPolicies) -> AddressPolicy,
-    ) -> Option<Vec<Arc<str>>> {
+    ) -> Option<(&'a str, Vec<Replacement>)> {
         use AddressPolicy::{Aliases, All, Mirrors, User};
         let own = self.aliases.get(alias)?;
         if let Some((aliases, mapped)) = self.delegate(alias) {
-            return aliases.uris(mapped, choose);
+            return aliases.replacements(mapped, choose);
         }
         let policy = choose(self.policies);
-        let mut uris = Vec::new();
+        let mut replacements = Vec::new();
         if matches!(policy, All | Mirrors) || policy == User && self.mirrors_are_users {
-            let mirrors = self.mirrors.iter().filter_map(|mirror| mirror.get(alias));
-            uris.extend(mirrors.flatten().cloned());
+            for mirror in &self.mirrors {
+                match mirror {
+                    Mirror::Addresses(addresses) => {
+                        let uris = addresses.get(alias).into_iter().flatten();
+                        replacements.extend(uris.cloned().map(Replacement::Address));
+                    }
+                    Mirror::Plugin(mirror) => {
+                        replacements.push(Replacement::Mirror(mirror.clone()))
+                    }
+                }
+            }
         }
         if matches!(policy, All | Aliases) {
-            uris.push(own.clone());
+            replacements.push(Replacement::Address(own.clone()));
         }
-        Some(uris)
+        Some((alias, replacements))
+    }
+
+    /// The mirrors that are plugins.
+    pub(crate) fn plugin_mirrors(&self) -> impl Iterator<Item = &Arc<SourceMirror>> {
+        self.mirrors.iter().filter_map(|mirror| match mirror {
+            Mirror::Plugin(mirror) => Some(mirror),
+            Mirror::Addresses(_) => None,
+        })
     }
 }
 
@@ -255,12 +297,12 @@ impl Aliases {
 fn load_mirrors(
     list: Option<&Sequence>,
     preferred: Option<&str>,
-    variables: &Variables,
+    input: &AliasInput<'_>,
 ) -> Result<Vec<Mirror>, LoadError> {
     let mut mirrors: IndexMap<Arc<str>, Mirror> = IndexMap::new();
     let nodes = list.map_or_else(|| Ok(Vec::new()), Sequence::mappings)?;
     for node in nodes {
-        let (name, mirror) = load_mirror(node.clone(), variables)?;
+        let (name, mirror) = load_mirror(node.clone(), input)?;
         mirrors.insert(name, mirror);
     }
     if let Some(index) = preferred.and_then(|name| mirrors.get_index_of(name)) {
@@ -269,14 +311,14 @@ fn load_mirrors(
     Ok(mirrors.into_values().collect())
 }
 
-fn load_mirror(mut node: Mapping, variables: &Variables) -> Result<(Arc<str>, Mirror), LoadError> {
-    if let Some(kind) = node.scalar("kind")?
+fn load_mirror(mut node: Mapping, input: &AliasInput<'_>) -> Result<(Arc<str>, Mirror), LoadError> {
+    input.variables.expand(&mut node)?;
+    if let Some(kind) = node.scalar("kind")?.cloned()
         && &*kind.value != "default"
     {
-        let problem = Problem::Unsupported(format!("the mirror kind '{}' is", kind.value));
-        return Err(LoadError::at(&kind.at, problem));
+        let mirror = SourceMirror::load(kind, node, &input.mirrors)?;
+        return Ok((mirror.name().clone(), Mirror::Plugin(Arc::new(mirror))));
     }
-    variables.expand(&mut node)?;
     node.expect_keys(&["kind", "name", "aliases"])?;
     let name = node.required_scalar("name")?.value.clone();
     let mut addresses = IndexMap::new();
@@ -286,7 +328,7 @@ fn load_mirror(mut node: Mapping, variables: &Variables) -> Result<(Arc<str>, Mi
     for (key, _) in aliases.iter() {
         addresses.insert(key.text.clone(), aliases.strings(&key.text)?);
     }
-    Ok((name, addresses))
+    Ok((name, Mirror::Addresses(addresses)))
 }
 
 /// The project's variables with the four that only aliases and mirrors have: the absolute paths of
@@ -326,6 +368,7 @@ fn file_uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outside::{Nothing, Outside};
 
     const CONF: &str = "
 aliases: {up: 'https://up/', own: 'https://own/'}
@@ -351,18 +394,29 @@ mirrors:
             user: &user,
             default_mirror: None,
             policies,
+            mirrors: MirrorContext {
+                project: &"test".into(),
+                directory: "",
+                outside: &(Arc::new(Nothing) as Arc<dyn Outside>),
+            },
             parent,
         };
         Aliases::load(&mut conf, input).unwrap()
     }
 
+    fn urls(places: &[Place]) -> String {
+        let locations = places.iter().flat_map(|place| place.locations().unwrap());
+        let urls: Vec<String> = locations.map(|location| location.url).collect();
+        urls.join(" ")
+    }
+
     #[track_caller]
     fn check(user: &str, policy: AddressPolicy, expected: &str) {
         let aliases = aliases(CONF, user, policy, None);
-        assert_eq!(aliases.addresses("up:x").join(" "), expected);
+        assert_eq!(urls(&aliases.addresses("up:x")), expected);
         let mut tracking = aliases.tracking_addresses("up:x");
         tracking.reverse();
-        assert_eq!(tracking.join(" "), expected);
+        assert_eq!(urls(&tracking), expected);
     }
 
     #[test]
@@ -406,7 +460,7 @@ mirrors:
         };
         let plain = load(false, false);
         assert_eq!(plain.translate("theirs:x"), "https://up/x");
-        assert_eq!(plain.addresses("theirs:x"), ["https://up/x"]);
+        assert_eq!(urls(&plain.addresses("theirs:x")), "https://up/x");
         assert_eq!(plain.translate("own:x"), "https://sub/x");
         assert_eq!(check(&plain, "own:x"), Ok(true));
         assert_eq!(check(&plain, "https://x"), Ok(false));

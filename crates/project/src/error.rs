@@ -204,6 +204,14 @@ pub enum Problem {
         /// The junction that leads to it.
         junction: String,
     },
+    /// A kind that a project declares more than once.
+    #[error("more than one {what} plugin is declared as '{kind}'")]
+    DuplicatePlugin {
+        /// Element, source or mirror.
+        what: &'static str,
+        /// The kind.
+        kind: String,
+    },
     /// A kind that a package has, which the project does not name.
     #[error(
         "the {what} kind '{kind}' comes from the package '{package}', which project.conf does not name as its origin"

@@ -12,6 +12,7 @@ use crate::aliases::Aliases;
 use crate::element::{Element, ElementId};
 use crate::json::Json;
 use crate::keys::{Content, Contents};
+use crate::mirror::{Location, MirroredPlace, Place};
 use crate::plugins::PluginType;
 use crate::project::Project;
 use crate::source::Behaviour;
@@ -69,6 +70,8 @@ pub struct ElementClass {
     pub has_artifact: bool,
     /// The number in cache keys that is raised when something else is built.
     pub version: i64,
+    /// If it is not to be used any more: what to use in its place, which may be empty.
+    pub deprecated: Option<Arc<str>>,
 }
 
 /// What a plugin says of all sources of its kind: when it needs the sources before one.
@@ -82,6 +85,8 @@ pub struct SourceClass {
     pub previous_to_fetch: bool,
     /// To stage it.
     pub previous_to_stage: bool,
+    /// If it is not to be used any more: what to use in its place, which may be empty.
+    pub deprecated: Option<Arc<str>>,
 }
 
 /// A text that is a file of a plugin's: what elements of its kind begin with.
@@ -152,12 +157,14 @@ pub struct SourceFacts {
 /// What an alias stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AliasAddresses {
-    /// Its own address.
+    /// What its project says that it stands for.
+    pub own: Option<String>,
+    /// The same, or what the project says that this one is joined to, if it takes it over.
     pub translated: String,
     /// Where to fetch from, in order.
-    pub fetch: Vec<String>,
+    pub fetch: Vec<Place>,
     /// Where to look for newer versions, in order.
-    pub track: Vec<String>,
+    pub track: Vec<Place>,
 }
 
 /// What a plugin, or whoever runs it, fails by.
@@ -206,6 +213,9 @@ pub trait PluginHost: Send + Sync {
 
     /// Completes a source: what its aliases stand for, and what its plugin says of it.
     fn source(&self, source: &mut HostedSource, aliases: &Aliases) -> Result<(), PluginError>;
+
+    /// Where a mirror has something, in order; nowhere if it does not know the alias.
+    fn locations(&self, place: &MirroredPlace) -> Result<Vec<Location>, PluginError>;
 }
 
 impl Behaviour for HostedSource {

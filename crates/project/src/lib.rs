@@ -33,6 +33,7 @@ mod kinds;
 mod listsort;
 mod loader;
 mod meta;
+mod mirror;
 mod nearest;
 mod options;
 mod outside;
@@ -66,6 +67,7 @@ pub use kinds::{
     Config, ElementKind, Filter, FlatpakImage, Import, Junction, Layout, STEPS, Script, SpdxInfo,
     StagedDependency,
 };
+pub use mirror::{Location, MirroredPlace, Place, SourceMirror};
 pub use options::{OptionType, OptionValue, Options, ProjectOption};
 pub use outside::{Nothing, Outside, OutsideError};
 pub use plugins::PluginType;

@@ -11,9 +11,21 @@ use crate::element::{Element, Sandbox};
 
 impl Element {
     /// What many artifacts share (`low_diversity_meta`): environment and sandbox.
-    pub fn low_diversity_meta(&self) -> String {
+    ///
+    /// `environment` has what the element's commands were given in place of what its file says.
+    pub fn low_diversity_meta(&self, environment: Option<&[(String, String)]>) -> String {
         let mut meta = Mapping::default();
-        meta.insert("environment", strings(self.environment.iter()));
+        let environment = match environment {
+            Some(variables) => {
+                let mut mapping = Mapping::default();
+                for (name, value) in variables {
+                    mapping.insert(&**name, Scalar::synthetic(&**value));
+                }
+                mapping
+            }
+            None => strings(self.environment.iter()),
+        };
+        meta.insert("environment", environment);
         meta.insert("sandbox-config", sandbox(&self.sandbox));
         to_text(&meta)
     }

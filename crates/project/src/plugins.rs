@@ -9,15 +9,24 @@ use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 
-use crate::error::LoadError;
+use crate::error::{LoadError, Problem};
 use crate::files::Files;
 use crate::path::{self, Expect};
 
 /// The kinds that a project declares, with their origins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plugins {
-    elements: HashMap<Arc<str>, Origin>,
-    sources: HashMap<Arc<str>, Origin>,
+    elements: HashMap<Arc<str>, Declared>,
+    sources: HashMap<Arc<str>, Declared>,
+    mirrors: HashMap<Arc<str>, Declared>,
+}
+
+/// A kind that a project declares.
+#[derive(Clone, Debug)]
+struct Declared {
+    origin: Origin,
+    /// Whether it may be used though its plugin says that it is not to be used any more.
+    allow_deprecated: bool,
 }
 
 /// What plugins there are.
@@ -27,6 +36,8 @@ pub enum PluginType {
     Element,
     /// Those of sources.
     Source,
+    /// Those of mirrors.
+    SourceMirror,
 }
 
 impl PluginType {
@@ -35,6 +46,7 @@ impl PluginType {
         match self {
             Self::Element => "element",
             Self::Source => "source",
+            Self::SourceMirror => "source-mirror",
         }
     }
 }
@@ -61,12 +73,28 @@ impl Plugins {
         };
         for node in list.mappings()? {
             let origin = origin(node, files)?;
-            for (key, kinds) in [
-                ("elements", &mut plugins.elements),
-                ("sources", &mut plugins.sources),
+            let allow_all = node.boolean("allow-deprecated")?.unwrap_or(false);
+            for (what, key, kinds) in [
+                (PluginType::Element, "elements", &mut plugins.elements),
+                (PluginType::Source, "sources", &mut plugins.sources),
+                (
+                    PluginType::SourceMirror,
+                    "source-mirrors",
+                    &mut plugins.mirrors,
+                ),
             ] {
-                for kind in kinds_of(node, key)? {
-                    kinds.insert(kind, origin.clone());
+                for (kind, allow) in kinds_of(node, key)? {
+                    let declared = Declared {
+                        origin: origin.clone(),
+                        allow_deprecated: allow.unwrap_or(allow_all),
+                    };
+                    if kinds.insert(kind.value.clone(), declared).is_some() {
+                        let problem = Problem::DuplicatePlugin {
+                            what: what.name(),
+                            kind: kind.value.to_string(),
+                        };
+                        return Err(LoadError::at(&kind.at, problem));
+                    }
                 }
             }
         }
@@ -75,9 +103,20 @@ impl Plugins {
 
     /// Where the project takes a kind from, if it says so.
     pub(crate) fn origin(&self, plugin_type: PluginType, kind: &str) -> Option<&Origin> {
+        self.declared(plugin_type, kind).map(|it| &it.origin)
+    }
+
+    /// Whether the project uses a kind though its plugin says that it is not to be used any more.
+    pub(crate) fn allows_deprecated(&self, plugin_type: PluginType, kind: &str) -> bool {
+        let declared = self.declared(plugin_type, kind);
+        declared.is_some_and(|it| it.allow_deprecated)
+    }
+
+    fn declared(&self, plugin_type: PluginType, kind: &str) -> Option<&Declared> {
         match plugin_type {
             PluginType::Element => self.elements.get(kind),
             PluginType::Source => self.sources.get(kind),
+            PluginType::SourceMirror => self.mirrors.get(kind),
         }
     }
 }
@@ -120,8 +159,9 @@ fn origin(node: &Mapping, files: &dyn Files) -> Result<Origin, LoadError> {
     }
 }
 
-/// The names in a list whose items are names or mappings with one.
-fn kinds_of(node: &Mapping, key: &str) -> Result<Vec<Arc<str>>, LoadError> {
+/// The names in a list whose items are names or mappings with one, and what these say of its use if
+/// its plugin says that it is not to be used any more.
+fn kinds_of(node: &Mapping, key: &str) -> Result<Vec<(Scalar, Option<bool>)>, LoadError> {
     let Some(list) = node.sequence(key)? else {
         return Ok(Vec::new());
     };
@@ -130,9 +170,10 @@ fn kinds_of(node: &Mapping, key: &str) -> Result<Vec<Arc<str>>, LoadError> {
         .map(|item| match item {
             Node::Mapping(mapping) => {
                 mapping.expect_keys(&["kind", "allow-deprecated"])?;
-                Ok(mapping.required_scalar("kind")?.value.clone())
+                let kind = mapping.required_scalar("kind")?.clone();
+                Ok((kind, mapping.boolean("allow-deprecated")?))
             }
-            Node::Scalar(scalar) => Ok(scalar.value.clone()),
+            Node::Scalar(scalar) => Ok((scalar.clone(), None)),
             Node::Sequence(_) => Err(item.unlike("a name or a mapping").into()),
         })
         .collect()

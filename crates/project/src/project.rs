@@ -13,7 +13,9 @@ use crate::error::{LoadError, Problem};
 use crate::files::Below;
 use crate::host::Host;
 use crate::loader;
+use crate::mirror::MirrorContext;
 use crate::options::Options;
+use crate::outside::Outside;
 use crate::refs::Refs;
 use crate::shell::ShellConfig;
 use crate::source::Workspace;
@@ -137,6 +139,7 @@ pub(crate) struct PassInput<'a> {
     pub(crate) junction_options: Option<&'a Mapping>,
     pub(crate) parent_aliases: Option<ParentAliases>,
     pub(crate) settings: &'a Settings,
+    pub(crate) outside: &'a Arc<dyn Outside>,
 }
 
 impl Project {
@@ -175,6 +178,11 @@ impl Project {
                 user,
                 default_mirror: settings.default_mirror.as_deref(),
                 policies: settings.addresses,
+                mirrors: MirrorContext {
+                    project: &conf.name,
+                    directory: files.directory(),
+                    outside: input.outside,
+                },
                 parent: input.parent_aliases,
             },
         )?;

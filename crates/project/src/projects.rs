@@ -41,6 +41,13 @@ impl Projects {
         universe.full(id).ok()
     }
 
+    /// The first loaded project of a name.
+    pub fn called(&self, name: &str) -> Option<ProjectId> {
+        let universe = self.universe.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = universe.ids();
+        ids.find(|id| *universe[*id].conf.name == *name && universe.full(*id).is_ok())
+    }
+
     /// A project and those that it was loaded by, up to the top-level one.
     pub fn ancestry(&self, id: ProjectId) -> Vec<Arc<Project>> {
         let universe = self.universe.lock().unwrap_or_else(PoisonError::into_inner);

@@ -118,6 +118,7 @@ fn of_plugins(problem: &Problem) -> Option<Named<'_>> {
         Problem::UnknownKind { .. } | Problem::NotRegistered { .. } => {
             ("PLUGIN", Some("plugin-not-found"))
         }
+        Problem::DuplicatePlugin { .. } => ("PLUGIN", Some("duplicate-plugin")),
         Problem::NoJunctionPlugin { .. } => ("PLUGIN", Some("junction-plugin-not-found")),
         Problem::Unaliased(_) => ("PLUGIN", Some("unaliased-url")),
         Problem::Forbidden { what, .. } if *what == "sources" => {

@@ -88,7 +88,8 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
-    const ALL: [Self; 15] = [
+    /// Those that are built in.
+    const ALL: &'static [Self] = &[
         Self::Local,
         Self::Tar,
         Self::Zip,
@@ -108,23 +109,16 @@ impl SourceKind {
 
     /// The kind of a name. Workspaces are none that a project can have.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::ALL.iter().find(|kind| kind.name() == name).cloned()
     }
 
     /// The names of all kinds.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().map(|kind| kind.built_in_name())
+        Self::ALL.iter().map(Self::name)
     }
 
     /// Its name in element files, keys and caches.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Hosted(class) => &class.plugin.kind,
-            built_in => built_in.built_in_name(),
-        }
-    }
-
-    fn built_in_name(&self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Tar => "tar",
@@ -142,7 +136,7 @@ impl SourceKind {
             Self::Bazaar => "bzr",
             Self::OsTree => "ostree",
             Self::Workspace => "workspace",
-            Self::Hosted(_) => "",
+            Self::Hosted(class) => &class.plugin.kind,
         }
     }
 

@@ -165,8 +165,7 @@ impl Universe {
             searching: HashSet::new(),
             alternative_parents: Vec::new(),
         });
-        let first = self.pass(id, Pass::First)?;
-        self[id].first = Some(first);
+        self.pass(id, Pass::First)?;
         Ok(id)
     }
 
@@ -207,10 +206,19 @@ impl Universe {
             junction_options: parent.map(|parent| &parent.junction.options),
             parent_aliases,
             settings: &self.settings,
+            outside: &self.outside,
         })?;
         // Each pass is made once.
         let _ = instance.aliases[pass as usize].set(project.shared_aliases());
-        Ok(Arc::new(project))
+        let project = Arc::new(project);
+        if pass == Pass::First {
+            // The plugin of a mirror may be in a project that this one leads to.
+            self[id].first = Some(project.clone());
+        }
+        for mirror in project.aliases().plugin_mirrors() {
+            mirror.set_plugin(self.mirror_plugin(id, mirror.kind())?);
+        }
+        Ok(project)
     }
 
     /// The open workspace of an element, by its full name.

@@ -1,11 +1,12 @@
 //! What sources say of their provenance: whoever hosts plugins asks them.
 
-use headstart_plugins::{Answers, Others, alias};
+use headstart_plugins::{Answers, Describe, Others};
 use headstart_project::{Element, ElementId};
 use headstart_sources::StoreAnswers;
 use serde_json::{Value, json};
 
-use crate::session::{Loaded, Session, SessionError};
+use crate::error::SessionError;
+use crate::session::{Loaded, Session};
 
 impl Session {
     /// What the sources of an element say of themselves, as the YAML that BuildStream shows.
@@ -24,6 +25,7 @@ impl Session {
         let sources = hosts.describe().sources(element, &others);
         let request = json!({"do": "source-info", "sources": sources});
         let mut answers = Told {
+            describe: hosts.describe(),
             loaded,
             store: StoreAnswers::new(&self.directories),
         };
@@ -35,6 +37,7 @@ impl Session {
 
 /// Knows what aliases stand for, and takes what is to be digested.
 struct Told<'a> {
+    describe: Describe<'a>,
     loaded: &'a Loaded,
     store: StoreAnswers<'a>,
 }
@@ -46,9 +49,8 @@ impl Answers for Told<'_> {
             ("alias", Some(name), Some(directory)) => {
                 let mut projects = self.loaded.graph.projects();
                 let project = projects.find(|it| it.directory() == directory);
-                Ok(alias(
-                    project.and_then(|it| it.aliases().of_alias(name)).as_ref(),
-                ))
+                let found = project.and_then(|it| it.aliases().of_alias(name));
+                Ok(self.describe.alias(found.as_ref()))
             }
             _ => self.store.answer(what, asked),
         }

@@ -1,15 +1,17 @@
 //! Downloads: kept by digest where BuildStream keeps them, checked before they are.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use headstart_merkle::BlobDigest;
-use headstart_project::Address;
+use headstart_project::{Address, Location};
 
 use crate::capture::digest_of;
 use crate::error::SourceError;
+use crate::netrc;
+use crate::places::{fetch_from_first, track_at_first};
 
 /// The file behind an address whose SHA-256 is `sha256`, fetched if it is not in `folder` yet.
 pub(crate) fn fetch(
@@ -24,65 +26,60 @@ pub(crate) fn fetch(
         }
         tracing::warn!(path = %path.display(), "a download is damaged, and is fetched again");
     }
-    download(address, Some(sha256), folder)?;
+    make(folder)?;
+    fetch_from_first(address, |location| {
+        fetch_from(location, Some(sha256), folder)
+    })?;
     Ok(path)
 }
 
 /// Fetches what is behind an address now, and gives its SHA-256, by which it is kept in `folder`.
 pub(crate) fn fetch_newest(address: &Address, folder: &Path) -> Result<String, SourceError> {
-    download(address, None, folder)
+    make(folder)?;
+    track_at_first(address, |location| fetch_from(location, None, folder))
 }
 
-/// Tries all places of an address; `expected` is the SHA-256 that the file must have.
-fn download(
-    address: &Address,
+fn make(folder: &Path) -> Result<(), SourceError> {
+    fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))
+}
+
+/// Tries one place; gives the file's SHA-256. `expected` is what it must be.
+fn fetch_from(
+    location: &Location,
     expected: Option<&str>,
     folder: &Path,
 ) -> Result<String, SourceError> {
-    fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))?;
-    let mut reasons = Vec::new();
-    for place in &address.places {
-        match fetch_from(place, expected, folder)? {
-            Ok(sha256) => return Ok(sha256),
-            Err(reason) => reasons.push(format!("{place}: {reason}")),
-        }
-    }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
-    })
-}
-
-/// Tries one place; gives the file's SHA-256, or the reason if it can't be had there.
-fn fetch_from(
-    place: &str,
-    expected: Option<&str>,
-    folder: &Path,
-) -> Result<Result<String, String>, SourceError> {
     let mut file = tempfile::Builder::new()
         .prefix(".headstart-")
         .tempfile_in(folder)
         .map_err(|error| SourceError::io(folder, error))?;
-    if let Some(local) = place.strip_prefix("file://") {
-        let copied = File::open(percent_decoded(local))
-            .and_then(|mut from| io::copy(&mut from, file.as_file_mut()));
-        if let Err(error) = copied {
-            return Ok(Err(error.to_string()));
+    match location.url.strip_prefix("file://") {
+        Some(local) => {
+            let from = File::open(percent_decoded(local));
+            from.and_then(|mut from| io::copy(&mut from, file.as_file_mut()))
+                .map_err(|error| refused(&error.to_string()))?;
         }
-    } else if let Some(reason) = fetch_by_curl(place, file.path())? {
-        return Ok(Err(reason));
+        None => fetch_by_curl(location, file.path())?,
     }
     let sha256 = digest_of_file(file.path())?.hex();
     if let Some(expected) = expected
         && sha256 != expected
     {
         let reason = format!("its SHA-256 is {sha256}, expected the `ref` {expected}");
-        return Ok(Err(reason));
+        return Err(refused(&reason));
     }
     let path = folder.join(&sha256);
     file.persist(&path)
         .map_err(|error| SourceError::io(&path, error.error))?;
-    Ok(Ok(sha256))
+    Ok(sha256)
+}
+
+/// That a place does not have what is wanted.
+fn refused(said: &str) -> SourceError {
+    SourceError::Tool {
+        doing: "it can't be fetched".to_owned(),
+        said: said.to_owned(),
+    }
 }
 
 fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
@@ -90,39 +87,62 @@ fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
     digest_of(&mut File::open(path).map_err(failed)?).map_err(failed)
 }
 
-fn fetch_by_curl(address: &str, to: &Path) -> Result<Option<String>, SourceError> {
+fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
+    let address = &location.url;
     if !["http://", "https://", "ftp://"]
         .iter()
         .any(|scheme| address.starts_with(scheme))
     {
-        return Ok(Some(
-            "expected a file, http, https or ftp address".to_owned(),
-        ));
+        return Err(refused("expected a file, http, https or ftp address"));
     }
-    let output = Command::new("curl")
-        .args([
-            "--fail",
-            "--location",
-            "--silent",
-            "--show-error",
-            "--retry",
-            "2",
-            "--output",
-        ])
-        .arg(to)
-        .args(["--url", address])
-        .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => Ok(None),
-        Ok(output) => Ok(Some(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        )),
-        Err(_) => Err(SourceError::NoProgram {
+    let output = curl(location, to)
+        .and_then(|mut child| {
+            if let Some(mut input) = child.stdin.take() {
+                // It may end before it has read all.
+                let _ = input.write_all(token(location).as_bytes());
+            }
+            child.wait_with_output()
+        })
+        .map_err(|_| SourceError::NoProgram {
             program: "curl",
             purpose: "fetch sources from the network",
-        }),
+        })?;
+    if output.status.success() {
+        return Ok(());
     }
+    Err(refused(String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Starts to fetch a file. What others may not see in the list of processes it is told on its input.
+fn curl(location: &Location, to: &Path) -> io::Result<Child> {
+    Command::new("curl")
+        .args(["--fail", "--location", "--silent", "--show-error"])
+        .args(["--retry", "2", "--config", "-"])
+        .args((!location.bearer).then_some("--netrc-optional"))
+        .arg("--output")
+        .arg(to)
+        .args(["--url", &location.url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// How curl is told what the user shows to the server, if that is to see a token.
+fn token(location: &Location) -> String {
+    let authority = location.url.split_once("://").map_or("", |(_, rest)| {
+        rest.split(['/', '?', '#']).next().unwrap_or_default()
+    });
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host,
+    };
+    let password = location.bearer.then(|| netrc::password(host)).flatten();
+    let escape = |text: String| text.replace('\\', r"\\").replace('"', "\\\"");
+    password.map_or_else(String::new, |password| {
+        format!("oauth2-bearer = \"{}\"\n", escape(password))
+    })
 }
 
 /// The folder of an address: all but letters, digits and `%` become `_`.

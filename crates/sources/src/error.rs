@@ -109,6 +109,15 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether it may be otherwise another time: something could not be fetched.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Fetch { .. } => true,
+            Self::At { error, .. } => error.may_pass(),
+            _ => false,
+        }
+    }
+
     /// Names the source, unless the error is not about it but about this machine.
     pub(crate) fn of(self, source: &Source) -> Self {
         match self {

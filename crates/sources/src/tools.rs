@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use headstart_merkle::DirectoryDigest;
-use headstart_project::{Address, Bazaar, OsTree};
+use headstart_project::{Bazaar, Location, OsTree};
 
 use crate::Store;
 use crate::capture::capture_directory;
 use crate::download::directory_name;
 use crate::error::SourceError;
+use crate::places::{fetch_from_first, track_at_first};
 
 /// Runs a tool; gives what it prints.
 fn run(
@@ -41,26 +42,6 @@ fn run(
     })
 }
 
-/// Tries a thing at each place of an address until it works.
-fn at_places(
-    address: &Address,
-    places: &[String],
-    mut attempt: impl FnMut(&str) -> Result<(), SourceError>,
-) -> Result<(), SourceError> {
-    let mut reasons = Vec::new();
-    for place in places {
-        match attempt(place) {
-            Ok(()) => return Ok(()),
-            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
-    })
-}
-
 fn bzr(arguments: &[&dyn AsRef<OsStr>]) -> Result<String, SourceError> {
     run("bzr", "fetch sources from Bazaar branches", arguments)
 }
@@ -85,7 +66,8 @@ pub(crate) fn fetch_bazaar(source: &Bazaar, folder: &Path) -> Result<PathBuf, So
             Err(error) => return Err(error),
         }
     }
-    pull_bazaar(source, &source.address.places, folder)?;
+    let branch = prepare_bazaar(source, folder)?;
+    fetch_from_first(&source.address, |place| pull_bazaar(source, place, &branch))?;
     bzr(&[&"revno", &revision, &branch])?;
     Ok(branch)
 }
@@ -96,32 +78,30 @@ fn branch(source: &Bazaar, folder: &Path) -> PathBuf {
         .join(&*source.track)
 }
 
-fn pull_bazaar(source: &Bazaar, places: &[String], folder: &Path) -> Result<(), SourceError> {
+/// Makes the mirror of a branch, if it is not there; gives where the branch is in it, or will be.
+fn prepare_bazaar(source: &Bazaar, folder: &Path) -> Result<PathBuf, SourceError> {
     let mirror = folder.join(directory_name(&source.address.url));
     if !mirror.join(".bzr").is_dir() {
         fs::create_dir_all(&mirror).map_err(|error| SourceError::io(&mirror, error))?;
         bzr(&[&"init-repo", &"--no-trees", &mirror])?;
     }
-    let branch = branch(source, folder);
-    at_places(&source.address, places, |place| {
-        let from = format!("{place}/{}", source.track);
-        match branch.is_dir() {
-            true => bzr(&[&"pull", &format!("--directory={}", branch.display()), &from])?,
-            false => bzr(&[&"branch", &from, &branch])?,
-        };
-        Ok(())
-    })
+    Ok(branch(source, folder))
+}
+
+fn pull_bazaar(source: &Bazaar, place: &Location, branch: &Path) -> Result<(), SourceError> {
+    let from = format!("{}/{}", place.url, source.track);
+    match branch.is_dir() {
+        true => bzr(&[&"pull", &format!("--directory={}", branch.display()), &from])?,
+        false => bzr(&[&"branch", &from, &branch])?,
+    };
+    Ok(())
 }
 
 /// The number of the newest revision.
 pub(crate) fn track_bazaar(source: &Bazaar, folder: &Path) -> Result<String, SourceError> {
-    pull_bazaar(source, &source.address.tracking, folder)?;
-    bzr(&[
-        &"version-info",
-        &"--custom",
-        &"--template={revno}",
-        &branch(source, folder),
-    ])
+    let branch = prepare_bazaar(source, folder)?;
+    track_at_first(&source.address, |place| pull_bazaar(source, place, &branch))?;
+    bzr(&[&"version-info", &"--custom", &"--template={revno}", &branch])
 }
 
 /// The tree of a revision.
@@ -153,7 +133,9 @@ pub(crate) fn fetch_ostree(
         Err(SourceError::Tool { .. }) => {}
         Err(error) => return Err(error),
     }
-    pull_ostree(source, &source.address.places, &mirror, reference, project)?;
+    fetch_from_first(&source.address, |place| {
+        pull_ostree(source, place, &mirror, reference, project)
+    })?;
     Ok(mirror)
 }
 
@@ -176,34 +158,32 @@ fn ostree_mirror(source: &OsTree, folder: &Path) -> Result<PathBuf, SourceError>
 
 fn pull_ostree(
     source: &OsTree,
-    places: &[String],
+    place: &Location,
     mirror: &Path,
     reference: &str,
     project: &Path,
 ) -> Result<(), SourceError> {
-    at_places(&source.address, places, |place| {
-        // As BuildStream names remotes.
-        let remote = match *source.address.url == *place {
-            true => "origin".to_owned(),
-            false => directory_name(place),
-        };
-        let gpg = match &source.gpg_key {
-            Some(key) => format!("--gpg-import={}", project.join(&**key).display()),
-            None => "--no-gpg-verify".to_owned(),
-        };
-        ostree(&[
-            &"remote",
-            &"add",
-            &"--if-not-exists",
-            &"--repo",
-            &mirror,
-            &gpg,
-            &remote,
-            &place,
-        ])?;
-        ostree(&[&"pull", &"--repo", &mirror, &remote, &reference])?;
-        Ok(())
-    })
+    // As BuildStream names remotes.
+    let remote = match *source.address.url == *place.url {
+        true => "origin".to_owned(),
+        false => directory_name(&place.url),
+    };
+    let gpg = match &source.gpg_key {
+        Some(key) => format!("--gpg-import={}", project.join(&**key).display()),
+        None => "--no-gpg-verify".to_owned(),
+    };
+    ostree(&[
+        &"remote",
+        &"add",
+        &"--if-not-exists",
+        &"--repo",
+        &mirror,
+        &gpg,
+        &remote,
+        &place.url,
+    ])?;
+    ostree(&[&"pull", &"--repo", &mirror, &remote, &reference])?;
+    Ok(())
 }
 
 /// The newest commit of the branch that is tracked; none if none is.
@@ -216,7 +196,9 @@ pub(crate) fn track_ostree(
         return Ok(None);
     };
     let mirror = ostree_mirror(source, folder)?;
-    pull_ostree(source, &source.address.tracking, &mirror, track, project)?;
+    track_at_first(&source.address, |place| {
+        pull_ostree(source, place, &mirror, track, project)
+    })?;
     let commit = ostree(&[&"rev-parse", &"--repo", &mirror, &&**track])?;
     Ok(Some(commit))
 }

@@ -200,10 +200,6 @@ impl Sources {
     /// The SHA-256 of what is behind an address now.
     fn newest_file(&self, source: &Source, address: &Address) -> Result<String, SourceError> {
         let folder = self.folder(source).join(directory_name(&address.url));
-        let original = Address {
-            places: address.tracking.clone(),
-            ..address.clone()
-        };
-        fetch_newest(&original, &folder)
+        fetch_newest(address, &folder)
     }
 }

@@ -4,6 +4,8 @@ mod building;
 mod failing;
 mod keys;
 mod manifest;
+mod mirrors;
+mod packages;
 mod sources;
 
 use crate::support::{BuildStream, Place, python, said};

@@ -40,7 +40,7 @@ fn place(upstream: &Upstream, elements: &str) -> Place {
     place
 }
 
-fn sha256(path: impl AsRef<Path>) -> String {
+pub(crate) fn sha256(path: impl AsRef<Path>) -> String {
     BlobDigest::of(&fs::read(path).unwrap()).hex()
 }
 

@@ -2,6 +2,7 @@
 
 mod buildstream;
 mod compiler;
+mod http;
 mod place;
 mod projects;
 mod record;
@@ -12,6 +13,7 @@ mod upstream;
 
 pub(crate) use buildstream::{BuildStream, python};
 pub(crate) use compiler::copy_links;
+pub(crate) use http::{Answer, serve};
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED, VERSIONED};
 pub(crate) use report::{Calls, Report};

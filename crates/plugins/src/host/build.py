@@ -123,6 +123,7 @@ class Build:
                 "unable to collect artifact contents"
             )
         result["files"] = files
+        result["environment"] = list(element.get_environment().items())
         result["public"] = _yaml.roundtrip_dump_string(element._Element__dynamic_public)
         result["kept"] = self._kept(element, sandbox, root)
         return result

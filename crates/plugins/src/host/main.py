@@ -26,6 +26,7 @@ class Host:
         self._context.cascache = Store(channel, settings)
         self._context.builddir = self._context.cascache.tmpdir
         self._plugins = Plugins(self._context)
+        self._context.plugins = self._plugins
 
     def close(self):
         shutil.rmtree(self._context.cascache.tmpdir, ignore_errors=True)
@@ -56,6 +57,10 @@ class Host:
 
     def track(self, request):
         return sources.track(self._source(request), request["previous"])
+
+    def mirrored(self, request):
+        mirror = self._context.mirror(request["mirror"])
+        return sources.mirrored(mirror, request["alias"], request["alias-url"], request["rest"])
 
     def source_info(self, request):
         make = sources.make_known

@@ -6,11 +6,19 @@ import os
 
 from pluginbase import PluginBase
 
-from buildstream._pluginfactory import ElementFactory, SourceFactory
+from buildstream import _pluginfactory
 from buildstream._pluginfactory.pluginorigin import PluginOrigin, PluginOriginType, PluginType
 from buildstream._pluginfactory.pluginoriginpip import PluginOriginPip
 from buildstream.element import Element
 from buildstream.node import Node
+
+
+# The names of the factories: versions that know no mirrors of kinds have no factory for them.
+_FACTORIES = {
+    "element": "ElementFactory",
+    "source": "SourceFactory",
+    "source-mirror": "SourceMirrorFactory",
+}
 
 
 class _Directory(PluginOrigin):
@@ -25,6 +33,13 @@ class _Directory(PluginOrigin):
         return self._path, defaults if os.path.exists(defaults) else None, self._path
 
 
+def _deprecated(plugin_class):
+    """What is to be used in place of a class, if it is not to be used any more: else `None`."""
+    if not plugin_class.BST_PLUGIN_DEPRECATED:
+        return None
+    return plugin_class.BST_PLUGIN_DEPRECATION_MESSAGE or ""
+
+
 class Plugins:
     """All classes that were asked for."""
 
@@ -37,9 +52,8 @@ class Plugins:
         """The class of a plugin, and the path of its defaults or `None`."""
         key = (wire["type"], wire["kind"], wire.get("package"), wire.get("directory"))
         if key not in self._loaded:
-            is_element = wire["type"] == "element"
             # One each: what has the same name in another project may be something else.
-            factory = (ElementFactory if is_element else SourceFactory)(self._base)
+            factory = getattr(_pluginfactory, _FACTORIES[wire["type"]])(self._base)
             factory._identifier = f"{factory._identifier}{len(self._loaded)}"
             if wire.get("directory"):
                 factory.register_plugin_origin(wire["kind"], _Directory(wire["directory"]), True)
@@ -73,6 +87,7 @@ class Plugins:
             "runs-commands": found.BST_RUN_COMMANDS,
             "has-artifact": found.BST_ELEMENT_HAS_ARTIFACT,
             "version": found.BST_ARTIFACT_VERSION,
+            "deprecated": _deprecated(found),
         }
 
     def source_class(self, wire):
@@ -82,4 +97,5 @@ class Plugins:
             "previous-to-track": found.BST_REQUIRES_PREVIOUS_SOURCES_TRACK,
             "previous-to-fetch": found.BST_REQUIRES_PREVIOUS_SOURCES_FETCH,
             "previous-to-stage": found.BST_REQUIRES_PREVIOUS_SOURCES_STAGE,
+            "deprecated": _deprecated(found),
         }

@@ -82,6 +82,19 @@ def facts(source):
     }
 
 
+def mirrored(mirror, alias, alias_url, rest):
+    """Where a mirror has what an address leads to."""
+    places = []
+    for found in mirror._get_alias_uris(alias):
+        if isinstance(found, str):
+            places.append({"url": found + rest})
+        else:
+            extra = {}
+            url = found.translate_url(alias=alias, alias_url=alias_url, source_url=rest, extra_data=extra)
+            places.append({"url": url, "http-auth": extra.get("http-auth")})
+    return places
+
+
 def source_info(sources):
     """What sources say of their provenance, as BuildStream shows it."""
     infos = (source.collect_source_info() or () for source in sources)

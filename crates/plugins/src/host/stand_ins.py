@@ -6,6 +6,7 @@ Elements come here resolved, so a project has no defaults to lay below them. Wha
 aliases stand for is asked of Headstart.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from buildstream._project import Project as RealProject
 from buildstream.node import Node
 from buildstream.source import AliasSubstitution
 from buildstream.types import _CacheBuildTrees
+
+from headstart_host import nodes
 
 
 class Context:
@@ -39,6 +42,18 @@ class Context:
         self.builddir = None
         self.cascache = None
         self.workspace = None
+        self.plugins = None
+        self._mirrors = {}
+
+    def mirror(self, wire):
+        """The mirror that a value on the wire describes, made once."""
+        key = json.dumps(wire, sort_keys=True)
+        if key not in self._mirrors:
+            mirror_class, _ = self.plugins.load(wire["plugin"])
+            project = Project(self, wire["project"])
+            mirror = mirror_class(self, project, nodes.from_wire(wire["config"]))
+            self._mirrors[key] = mirror
+        return self._mirrors[key]
 
     def _message(self, message, *, is_silenced):
         if message.message_type in (MessageType.WARN, MessageType.ERROR, MessageType.BUG):
@@ -112,7 +127,7 @@ class Project:
 
     def get_alias_url(self, alias, *, first_pass=False):
         found = self._alias(alias)
-        return found and found["translated"]
+        return found and found["own"]
 
     def get_alias_uris(self, alias, *, first_pass=False, tracking=False):
         found = self._alias(alias) if alias else None
@@ -120,9 +135,16 @@ class Project:
             return [None]
         # Headstart has them in the order in which they are tried, BuildStream tracks them reversed.
         uris = list(reversed(found["track"])) if tracking else found["fetch"]
-        return [AliasSubstitution(alias, uri) for uri in uris]
+        return [substitution for uri in uris for substitution in self._substitutions(alias, uri)]
+
+    def _substitutions(self, alias, place):
+        """What stands for an alias by one of its places: its address, or what a mirror's plugin says."""
+        if isinstance(place, str):
+            return [AliasSubstitution(alias, place)]
+        mirror = self._context.mirror(place["mirror"])
+        return [AliasSubstitution(place["alias"], uri) for uri in mirror._get_alias_uris(place["alias"])]
 
     def translate_url(self, url, *, source=None, first_pass=False):
         alias, separator, rest = (url or "").partition(":")
-        found = self.get_alias_url(alias) if separator else None
-        return url if found is None else found + rest
+        found = self._alias(alias) if separator else None
+        return url if found is None else found["translated"] + rest

@@ -127,7 +127,8 @@ const SCRIPT: Rules = Rules {
 };
 
 impl ElementKind {
-    const ALL: [Self; 24] = [
+    /// Those that are built in.
+    const ALL: &'static [Self] = &[
         Self::Manual,
         Self::Import,
         Self::Stack,
@@ -156,23 +157,16 @@ impl ElementKind {
 
     /// The kind of a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::ALL.iter().find(|kind| kind.name() == name).cloned()
     }
 
     /// The names of all kinds.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().map(|kind| kind.built_in_name())
+        Self::ALL.iter().map(Self::name)
     }
 
     /// Its name in element files.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Hosted(class) => &class.plugin.kind,
-            built_in => built_in.built_in_name(),
-        }
-    }
-
-    fn built_in_name(&self) -> &'static str {
         match self {
             Self::Manual => "manual",
             Self::Import => "import",
@@ -198,7 +192,7 @@ impl ElementKind {
             Self::CollectInitialScripts => "collect_initial_scripts",
             Self::CollectManifest => "collect_manifest",
             Self::CheckForbidden => "check_forbidden",
-            Self::Hosted(_) => "",
+            Self::Hosted(class) => &class.plugin.kind,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::nearest::nearest;
 use crate::plugins::{Origin, PluginType};
 use crate::project::ProjectId;
 use crate::source::SourceKind;
+use crate::universe::Universe;
 
 /// Beginnings of the SHA-256 of plugins' code that makes the keys that the built-in kinds make: of
 /// the package buildstream-plugins-community 2.0 to 2.4, and of GNOME's project.
@@ -103,11 +104,49 @@ impl Resolver<'_> {
         project: ProjectId,
         name: &Scalar,
     ) -> Result<FoundKind, LoadError> {
+        let found = self.known_element_kind(project, name)?;
+        if let ElementKind::Hosted(class) = &found.kind {
+            let deprecated = class.deprecated.as_deref();
+            self.warn_of_deprecated(project, PluginType::Element, name, deprecated);
+        }
+        Ok(found)
+    }
+
+    /// Says that a kind is not to be used any more, unless the project knows.
+    fn warn_of_deprecated(
+        &self,
+        project: ProjectId,
+        plugin_type: PluginType,
+        name: &Scalar,
+        deprecated: Option<&str>,
+    ) {
+        let Some(advice) = deprecated else { return };
+        let plugins = &self.universe[project].plugins;
+        if plugins.allows_deprecated(plugin_type, &name.value) {
+            return;
+        }
+        let what = plugin_type.name();
+        let mut text = format!("the {what} kind '{}' is deprecated", name.value);
+        if !advice.is_empty() {
+            text.push_str(&format!(": {advice}"));
+        }
+        let at = name.at.clone();
+        self.warnings.borrow_mut().push(Warning { at, text });
+    }
+
+    /// The same as [`Self::element_kind`], with nothing said of it.
+    fn known_element_kind(
+        &mut self,
+        project: ProjectId,
+        name: &Scalar,
+    ) -> Result<FoundKind, LoadError> {
         let key = (project, name.value.clone());
         if let Some(known) = self.kinds.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.find(project, PluginType::Element, &name.value)?;
+        let found = self
+            .universe
+            .plugin_origin(project, PluginType::Element, &name.value)?;
         let built_in = ElementKind::from_name(&name.value);
         let home = built_in.as_ref().map(ElementKind::home);
         let is_at_home = check(PluginType::Element, name, &found, home)?;
@@ -122,7 +161,7 @@ impl Resolver<'_> {
         let found = FoundKind {
             kind,
             defaults,
-            plugin: Arc::new(self.plugin(PluginType::Element, name, &found)),
+            plugin: Arc::new(self.universe.plugin(PluginType::Element, name, &found)),
         };
         self.kinds.insert(key, found.clone());
         Ok(found)
@@ -134,17 +173,33 @@ impl Resolver<'_> {
         project: ProjectId,
         name: &Scalar,
     ) -> Result<(SourceKind, Arc<PluginId>), LoadError> {
+        let found = self.known_source_kind(project, name)?;
+        if let SourceKind::Hosted(class) = &found.0 {
+            let deprecated = class.deprecated.as_deref();
+            self.warn_of_deprecated(project, PluginType::Source, name, deprecated);
+        }
+        Ok(found)
+    }
+
+    /// The same as [`Self::source_kind`], with nothing said of it.
+    fn known_source_kind(
+        &mut self,
+        project: ProjectId,
+        name: &Scalar,
+    ) -> Result<(SourceKind, Arc<PluginId>), LoadError> {
         let key = (project, name.value.clone());
         if let Some(known) = self.source_kinds.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.find(project, PluginType::Source, &name.value)?;
+        let found = self
+            .universe
+            .plugin_origin(project, PluginType::Source, &name.value)?;
         let built_in = SourceKind::from_name(&name.value);
         let home = built_in
             .as_ref()
             .map(|kind| kind.package().map_or(Home::Core, Home::Package));
         let is_at_home = check(PluginType::Source, name, &found, home)?;
-        let plugin = self.plugin(PluginType::Source, name, &found);
+        let plugin = self.universe.plugin(PluginType::Source, name, &found);
         let kind = match built_in {
             Some(kind) if is_at_home => kind,
             None if matches!(found, Found::Core) => {
@@ -161,40 +216,6 @@ impl Resolver<'_> {
         let found = (kind, Arc::new(plugin));
         self.source_kinds.insert(key, found.clone());
         Ok(found)
-    }
-
-    /// Where a kind comes from in the end, however many projects hand it on.
-    fn find(
-        &mut self,
-        mut project: ProjectId,
-        plugin_type: PluginType,
-        kind: &str,
-    ) -> Result<Found, LoadError> {
-        loop {
-            let origin = self.universe[project].plugins.origin(plugin_type, kind);
-            match origin.cloned() {
-                None => return Ok(Found::Core),
-                Some(Origin::Package { name, requirement }) => {
-                    return Ok(Found::Package { name, requirement });
-                }
-                Some(Origin::Local(path)) => return Ok(Found::Directory { project, path }),
-                Some(Origin::Junction { path, at }) => {
-                    let universe = &mut *self.universe;
-                    let found = universe.follow(project, &path, Some(&at), Follow::Loading)?;
-                    project = found.unwrap_or(project);
-                    let plugins = &universe[project].plugins;
-                    if plugins.origin(plugin_type, kind).is_none() {
-                        let problem = Problem::NoJunctionPlugin {
-                            what: plugin_type.name(),
-                            kind: kind.to_owned(),
-                            project: universe[project].conf.name.to_string(),
-                            junction: path.to_string(),
-                        };
-                        return Err(LoadError::at(&at, problem));
-                    }
-                }
-            }
-        }
     }
 
     /// A kind that is built in, or the project's own plugin where that may be something else.
@@ -281,7 +302,7 @@ impl Resolver<'_> {
         name: &Scalar,
         found: &Found,
     ) -> Result<(ElementKind, KindDefaults), LoadError> {
-        let plugin = self.plugin(PluginType::Element, name, found);
+        let plugin = self.universe.plugin(PluginType::Element, name, found);
         let failed = failed(&plugin, name);
         let host = self.host().map_err(&failed)?;
         let (class, defaults) = host.element_class(&plugin).map_err(&failed)?;
@@ -297,6 +318,54 @@ impl Resolver<'_> {
         let host = self.universe.outside.plugins();
         host.map_err(|error| PluginError::new(error.to_string()))
     }
+}
+
+impl Universe {
+    /// The plugin of a mirror.
+    pub(crate) fn mirror_plugin(
+        &mut self,
+        project: ProjectId,
+        kind: &Scalar,
+    ) -> Result<PluginId, LoadError> {
+        let found = self.plugin_origin(project, PluginType::SourceMirror, &kind.value)?;
+        match found {
+            Found::Core => Err(unknown(PluginType::SourceMirror, kind, None)),
+            found => Ok(self.plugin(PluginType::SourceMirror, kind, &found)),
+        }
+    }
+
+    /// Where a kind comes from in the end, however many projects hand it on.
+    fn plugin_origin(
+        &mut self,
+        mut project: ProjectId,
+        plugin_type: PluginType,
+        kind: &str,
+    ) -> Result<Found, LoadError> {
+        loop {
+            let origin = self[project].plugins.origin(plugin_type, kind);
+            match origin.cloned() {
+                None => return Ok(Found::Core),
+                Some(Origin::Package { name, requirement }) => {
+                    return Ok(Found::Package { name, requirement });
+                }
+                Some(Origin::Local(path)) => return Ok(Found::Directory { project, path }),
+                Some(Origin::Junction { path, at }) => {
+                    let found = self.follow(project, &path, Some(&at), Follow::Loading)?;
+                    project = found.unwrap_or(project);
+                    let plugins = &self[project].plugins;
+                    if plugins.origin(plugin_type, kind).is_none() {
+                        let problem = Problem::NoJunctionPlugin {
+                            what: plugin_type.name(),
+                            kind: kind.to_owned(),
+                            project: self[project].conf.name.to_string(),
+                            junction: path.to_string(),
+                        };
+                        return Err(LoadError::at(&at, problem));
+                    }
+                }
+            }
+        }
+    }
 
     fn plugin(&self, plugin_type: PluginType, name: &Scalar, found: &Found) -> PluginId {
         PluginId {
@@ -306,7 +375,7 @@ impl Resolver<'_> {
                 Found::Core => PluginOrigin::Core,
                 Found::Package { requirement, .. } => PluginOrigin::Package(requirement.clone()),
                 Found::Directory { project, path } => {
-                    PluginOrigin::Directory(self.universe[*project].files.path(path).into())
+                    PluginOrigin::Directory(self[*project].files.path(path).into())
                 }
             },
         }

@@ -7,6 +7,7 @@ use headstart_yaml::{Mapping, Scalar};
 use super::{SourceContext, Version, expect_keys, text};
 use crate::error::{LoadError, Problem, Warning};
 use crate::json::Json;
+use crate::mirror::Place;
 
 /// Where something is fetched from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +15,11 @@ pub struct Address {
     /// As written, perhaps with an alias: what keys and caches hold.
     pub url: Arc<str>,
     /// Where to try to get it, in order: mirrors, then the alias' own address.
-    pub places: Vec<String>,
+    pub places: Vec<Place>,
     /// The alias' own address.
     pub translated: String,
     /// Where to look for something newer, in order.
-    pub tracking: Vec<String>,
+    pub tracking: Vec<Place>,
 }
 
 impl Address {
@@ -26,9 +27,9 @@ impl Address {
     pub fn discovered(url: &str) -> Self {
         Self {
             url: url.into(),
-            places: vec![url.to_owned()],
+            places: vec![Place::Address(url.to_owned())],
             translated: url.to_owned(),
-            tracking: vec![url.to_owned()],
+            tracking: vec![Place::Address(url.to_owned())],
         }
     }
 
@@ -54,11 +55,11 @@ impl Address {
 
     /// What is at the address with `suffix` put behind it.
     pub fn below(&self, suffix: &str) -> Self {
-        let place = |place: &String| format!("{place}{suffix}");
+        let place = |place: &Place| place.below(suffix);
         Self {
             url: format!("{}{suffix}", self.url).into(),
             places: self.places.iter().map(place).collect(),
-            translated: place(&self.translated),
+            translated: format!("{}{suffix}", self.translated),
             tracking: self.tracking.iter().map(place).collect(),
         }
     }

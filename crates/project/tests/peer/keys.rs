@@ -85,7 +85,7 @@ fn buildstream_reads_our_metadata_back() {
         files.push(path);
     };
     for (id, element) in graph.iter() {
-        write(format!("{}.low", id.0), element.low_diversity_meta());
+        write(format!("{}.low", id.0), element.low_diversity_meta(None));
         write(format!("{}.high", id.0), element.high_diversity_meta());
         write(format!("{}.public", id.0), element.public_data(None));
     }

@@ -7,13 +7,14 @@ use headstart_merkle::{DirectoryDigest, Tree, TreePath};
 use headstart_project::{Address, GitClone, Submodules};
 
 use super::checkout::temporary;
-use super::mirror::{create, first_that_works, has_tag};
+use super::mirror::{create, has_tag};
 use super::submodules::{self, Submodule};
 use super::{Git, require, resolve};
 use crate::Store;
 use crate::capture::capture_directory;
 use crate::download::directory_name;
 use crate::error::SourceError;
+use crate::places::{fetch_from_first, track_at_first};
 
 /// Fetches a source with its submodules into `folder`, as far as they are not there.
 pub(crate) fn fetch_clone(
@@ -100,24 +101,11 @@ fn fetch(
     if resolve(&repository.existing(), reference)?.is_some() {
         return Ok(repository.existing());
     }
-    let mut reasons = Vec::new();
-    for place in &address.places {
-        match fetch_from(place, reference, full, &repository) {
-            Ok(()) => {}
-            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
-            Err(error) => return Err(error),
-        }
-        if resolve(&repository.existing(), reference)?.is_some() {
-            return Ok(repository.existing());
-        }
-    }
-    if reasons.is_empty() {
-        require(&repository.existing(), reference, &address.url)?;
-    }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
-    })
+    fetch_from_first(address, |place| {
+        fetch_from(&place.url, reference, full, &repository)?;
+        require(&repository.existing(), reference, &address.url)
+    })?;
+    Ok(repository.existing())
 }
 
 fn fetch_from(
@@ -181,8 +169,8 @@ fn update(path: &Path, place: &str) -> Result<(), SourceError> {
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let path = folder.join(directory_name(&address.url));
     match path.is_dir() {
-        true => first_that_works(address, |place| update(&path, place))?,
-        false => first_that_works(address, |place| clone_all(place, &path))?,
+        true => track_at_first(address, |place| update(&path, &place.url))?,
+        false => track_at_first(address, |place| clone_all(&place.url, &path))?,
     }
     Ok(path)
 }

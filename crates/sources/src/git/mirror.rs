@@ -13,6 +13,7 @@ use super::submodules::{self, Submodule};
 use super::{Git, require, resolve};
 use crate::download::directory_name;
 use crate::error::SourceError;
+use crate::places::{fetch_from_first, track_at_first};
 use crate::{Store, tree_path};
 
 /// How deep submodules may be in one another.
@@ -108,49 +109,17 @@ pub(crate) fn fetch(
     if let Some(commit) = resolve(&mirror.path, reference)? {
         return Ok(commit);
     }
-    let mut reasons = Vec::new();
-    for place in &address.places {
-        match mirror.fetch_reference(place, reference) {
-            Ok(()) => {}
-            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
-            Err(error) => return Err(error),
-        }
-        if let Some(commit) = resolve(&mirror.path, reference)? {
-            return Ok(commit);
-        }
-    }
-    if reasons.is_empty() {
-        return require(&mirror.path, reference, &address.url);
-    }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
+    fetch_from_first(address, |place| {
+        mirror.fetch_reference(&place.url, reference)?;
+        require(&mirror.path, reference, &address.url)
     })
 }
 
 /// Fetches all branches and tags of an address; gives the mirror.
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let mirror = Mirror::open(address, folder)?;
-    first_that_works(address, |place| mirror.fetch_everything(place))?;
+    track_at_first(address, |place| mirror.fetch_everything(&place.url))?;
     Ok(mirror.path)
-}
-
-/// Tries the places of an address where something newer may be.
-pub(crate) fn first_that_works<T>(
-    address: &Address,
-    mut attempt: impl FnMut(&str) -> Result<T, SourceError>,
-) -> Result<T, SourceError> {
-    let mut reasons = Vec::new();
-    for place in &address.tracking {
-        match attempt(place) {
-            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
-            other => return other,
-        }
-    }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
-    })
 }
 
 /// A bare repository that only one process at a time fetches into.

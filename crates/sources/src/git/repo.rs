@@ -8,10 +8,11 @@ use headstart_project::{Address, DescribedRef, GitRepo};
 
 use super::checkout::checkout;
 use super::history::History;
-use super::mirror::{Mirror, first_that_works};
+use super::mirror::Mirror;
 use super::{Git, require, resolve};
 use crate::download::directory_name;
 use crate::error::SourceError;
+use crate::places::{fetch_from_first, track_at_first};
 use crate::{Store, tree_path};
 
 /// Fetches a source into `folder`, if it is not there.
@@ -25,26 +26,24 @@ fn fetch(address: &Address, reference: &DescribedRef, folder: &Path) -> Result<(
     if is_cached(&mirror.path, reference)? {
         return Ok(());
     }
-    let mut reasons = Vec::new();
-    for place in &address.places {
-        match fetch_from(&mirror, place, reference) {
-            Ok(()) if is_cached(&mirror.path, reference)? => return Ok(()),
-            Ok(()) => reasons.push(format!("{place}: it has no {}", reference.written)),
-            Err(SourceError::Tool { said, .. }) => reasons.push(format!("{place}: {said}")),
-            Err(error) => return Err(error),
+    let fetched = fetch_from_first(address, |place| {
+        fetch_from(&mirror, &place.url, reference)?;
+        match is_cached(&mirror.path, reference)? {
+            true => Ok(()),
+            false => Err(SourceError::Tool {
+                doing: "it can't be fetched".to_owned(),
+                said: format!("it has no {}", reference.written),
+            }),
         }
-    }
-    if has_commits(&mirror.path, reference)? {
+    });
+    if fetched.is_err() && has_commits(&mirror.path, reference)? {
         tracing::warn!(
             url = %address.url,
             "the history between a tag and the commit can't be fetched: `git describe` will not work"
         );
         return Ok(());
     }
-    Err(SourceError::Fetch {
-        url: address.url.to_string(),
-        reasons,
-    })
+    fetched
 }
 
 /// The tree of a fetched source.
@@ -95,7 +94,7 @@ pub(crate) fn stage_commit(
 /// Fetches all that an address has; gives the mirror.
 pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, SourceError> {
     let mirror = Mirror::open_at(path(address, folder))?;
-    first_that_works(address, |place| fetch_everything(&mirror, place))?;
+    track_at_first(address, |place| fetch_everything(&mirror, &place.url))?;
     Ok(mirror.path)
 }
 

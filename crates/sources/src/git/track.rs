@@ -7,6 +7,7 @@ use headstart_project::{Git as GitSource, GitRepo, GitTag, Tag};
 use super::{Git, clone, mirror, repo, resolve};
 use crate::error::SourceError;
 use crate::glob::Glob;
+use crate::places::track_at_first;
 
 /// The newest commit of a `git` source, with the tags that lead to it if it wants them; none if it
 /// tracks nothing.
@@ -71,8 +72,8 @@ pub(crate) fn track_repo(source: &GitRepo, folder: &Path) -> Result<Option<Strin
     let Some(track) = &source.track else {
         return Ok(None);
     };
-    let listed = mirror::first_that_works(&source.address, |place| {
-        let git = Git::new().args(["ls-remote", "--quiet", "--", place]);
+    let listed = track_at_first(&source.address, |place| {
+        let git = Git::new().args(["ls-remote", "--quiet", "--", &place.url]);
         git.run("it can't be tracked")
     })?;
     let refs: Vec<(&str, &str)> = listed

@@ -1,7 +1,11 @@
 //! Elements of plugins' kinds, built: the same artifacts as BuildStream's.
 
+use std::path::Path;
+
+use headstart_reapi::{Message as _, buildstream};
+
 use super::{hosting, run, show_alike};
-use crate::support::{BuildStream, CHAIN, Calls, Place, python, said};
+use crate::support::{BuildStream, CHAIN, Calls, Place, finish, python, said};
 
 /// Made with the compiler's project: commands are run.
 const PROJECT: &str = r##"
@@ -177,6 +181,27 @@ depends: [toolchain.bst, headers.bst, listing.bst]
 == elements/all.bst
 kind: stack
 depends: [after.bst, usable.bst]
+== elements/told.bst
+kind: stamped
+build-depends:
+- (@): include/gcc.yml
+- {filename: headers.bst, config: {location: /headers}}
+- {filename: headers.bst, config: {digest-environment: HEADERS}}
+environment: {OWN: of-the-element, ZLAST: z}
+sources: [{kind: local, path: files}]
+config:
+  build-commands: ['echo $HEADERS > told']
+  install-commands: ['install -D told %{install-root}/told']
+== elements/plain.bst
+kind: manual
+build-depends:
+- (@): include/gcc.yml
+- {filename: headers.bst, config: {location: /headers}}
+- {filename: headers.bst, config: {digest-environment: HEADERS}}
+- {filename: listing.bst, config: {digest-environment: AGAIN}}
+environment: {OWN: of-the-element, ZLAST: z, AGAIN: first}
+config:
+  install-commands: ['mkdir %{install-root}/$OWN']
 == elements/failing.bst
 kind: combined
 build-depends:
@@ -231,6 +256,110 @@ fn elements_of_plugins_are_built_as_buildstream_builds_them() {
     assert_eq!(integrated, checked_out("--integrate", true));
     for made in ["integrated", "from-listing"] {
         assert!(integrated.contains(made), "{integrated:?}");
+    }
+}
+
+/// The artifact of an element in a cache.
+fn artifact(cache: &Path, element: &str, key: &str) -> buildstream::Artifact {
+    let file = cache.join("artifacts/refs/e2e").join(element).join(key);
+    buildstream::Artifact::decode(&*std::fs::read(file).unwrap()).unwrap()
+}
+
+#[test]
+fn artifacts_say_what_commands_were_told_of_trees() {
+    let place = place();
+    let bst = BuildStream::beside(&place, "cache-of-buildstream");
+    for element in ["told", "plain"] {
+        let file = format!("{element}.bst");
+        let build = ["--cache-buildtrees", "always", "build", &file];
+        run(&place, &build);
+        bst.run(&build);
+        let format = "%{full-key}";
+        let shown = show_alike(&place, &bst, format, &file);
+        let key = shown.lines().last().unwrap();
+        let parts = |cache: &Path| {
+            let artifact = artifact(cache, element, key);
+            (
+                artifact.low_diversity_meta.map(|digest| {
+                    // The same with keys in another order, and quoted elsewhere.
+                    let (folder, name) = digest.hash.split_at(2);
+                    let file = cache.join("cas/objects").join(folder).join(name);
+                    let text = std::fs::read_to_string(file).unwrap().replace('\'', "");
+                    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                    lines.sort();
+                    lines
+                }),
+                artifact.buildsandbox,
+                artifact.files,
+            )
+        };
+        let ours = parts(&place.cache());
+        assert_eq!(ours, parts(bst.cache()), "{element}");
+        let lines = ours.0.unwrap();
+        assert!(
+            lines.iter().any(|line| line.starts_with("  HEADERS: ")),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn shells_and_checkouts_of_plugins_elements_are_buildstreams() {
+    let place = place();
+    run(
+        &place,
+        &["--cache-buildtrees", "always", "build", "told.bst"],
+    );
+    let bst = BuildStream::new(&place.project(), &place.cache(), &place.home());
+    for shell in [
+        &["shell", "--build", "told.bst", "--"][..],
+        &["shell", "--use-buildtree", "told.bst", "--"],
+        &["shell", "--build", "--isolate", "told.bst", "--"],
+    ] {
+        let look = [
+            "sh",
+            "-c",
+            "pwd; ls; ls /headers; echo $OWN $HEADERS; cat main.c",
+        ];
+        let arguments = [shell, &look].concat();
+        let ours = run(&place, &arguments);
+        assert_eq!(ours, bst.run(&arguments), "{shell:?}");
+        assert!(
+            ours.contains("of-the-element") && ours.contains("header.h"),
+            "{ours}"
+        );
+    }
+    // All that it is built with, without itself.
+    let checked_out = |deps: &str, theirs: bool| {
+        let folder = place.home().join(format!("out-{deps}-{theirs}"));
+        let mut command = match theirs {
+            true => bst.command(),
+            false => hosting(&place),
+        };
+        command.args([
+            "artifact",
+            "checkout",
+            "--hardlinks",
+            "--no-integrate",
+            "--deps",
+            deps,
+        ]);
+        command.arg("told.bst").arg("--directory").arg(&folder);
+        finish(&mut command);
+        let mut find = std::process::Command::new("find");
+        let output = find.arg(".").current_dir(folder).output().unwrap();
+        let mut names: Vec<String> = said(&output).lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    for (deps, has_itself) in [("build", false), ("none", true), ("all", true)] {
+        let ours = checked_out(deps, false);
+        assert_eq!(ours, checked_out(deps, true), "{deps}");
+        assert_eq!(
+            ours.iter().any(|path| path == "./told"),
+            has_itself,
+            "{deps}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plugins that can't be run, or that fail: what is said of it.
 
 use super::{hosting, run};
-use crate::support::{Place, said};
+use crate::support::{BuildStream, Place, said};
 
 const PROJECT: &str = r#"
 == project.conf
@@ -181,4 +181,132 @@ fn without_buildstream_it_is_said_what_to_install() {
             assert!(said(&output).contains(expected), "{}", said(&output));
         }
     }
+}
+
+/// Kinds that are not to be used any more.
+const DEPRECATED: &str = r#"
+== project.conf
+name: e2e
+min-version: 2.0
+plugins:
+- origin: local
+  path: plugins
+  elements: [old, {kind: older, allow-deprecated: true}]
+  sources: [none]
+- {origin: local, path: plugins, allow-deprecated: true, elements: [oldest]}
+== plugins/old.py
+from buildstream import Element
+
+
+class Old(Element):
+    BST_MIN_VERSION = "2.0"
+    BST_PLUGIN_DEPRECATED = True
+    BST_PLUGIN_DEPRECATION_MESSAGE = "Use 'stack' instead"
+
+    def configure(self, node):
+        pass
+
+    def preflight(self):
+        pass
+
+    def get_unique_key(self):
+        return {}
+
+
+def setup():
+    return Old
+== plugins/none.py
+from buildstream import Source
+
+
+class Nothing(Source):
+    BST_MIN_VERSION = "2.0"
+    BST_PLUGIN_DEPRECATED = True
+
+    def configure(self, node):
+        pass
+
+    def preflight(self):
+        pass
+
+    def get_unique_key(self):
+        return {}
+
+    def load_ref(self, node):
+        pass
+
+    def get_ref(self):
+        return None
+
+    def set_ref(self, ref, node):
+        pass
+
+    def is_resolved(self):
+        return True
+
+    def is_cached(self):
+        return True
+
+
+def setup():
+    return Nothing
+== one.bst
+kind: old
+depends: [two.bst]
+== two.bst
+kind: old
+depends: [three.bst]
+sources:
+- kind: none
+== three.bst
+kind: older
+depends: [four.bst]
+== four.bst
+kind: oldest
+"#;
+
+#[test]
+fn that_a_kind_is_deprecated_is_told_wherever_it_is_used() {
+    let place = Place::bare(DEPRECATED);
+    let old = place.project().join("plugins/old.py");
+    for other in ["older", "oldest"] {
+        std::fs::copy(&old, place.project().join(format!("plugins/{other}.py"))).unwrap();
+    }
+    let bst = BuildStream::beside(&place, "cache-of-buildstream");
+    let show = ["show", "--format", "%{name} %{full-key}", "one.bst"];
+    let output = hosting(&place).args(show).output().unwrap();
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    for expected in [
+        "one.bst:1:7: the element kind 'old' is deprecated: Use 'stack' instead",
+        "two.bst:1:7: the element kind 'old' is deprecated: Use 'stack' instead",
+        "two.bst:4:9: the source kind 'none' is deprecated\n",
+    ] {
+        assert_eq!(text.matches(expected).count(), 1, "{expected}: {text}");
+    }
+    assert_eq!(text.matches("is deprecated").count(), 3, "{text}");
+    let theirs = bst.output(&show);
+    assert_eq!(output.stdout, theirs.stdout);
+    assert_eq!(
+        said(&theirs).matches("Using deprecated plugin").count(),
+        3,
+        "{}",
+        said(&theirs)
+    );
+
+    place.edit(
+        "project.conf",
+        "elements: [oldest]",
+        "elements: [oldest, old]",
+    );
+    let record = place.home().join("error.json");
+    let mut twice = hosting(&place);
+    twice.env("HEADSTART_ERROR_FILE", &record);
+    let output = twice.args(show).output().unwrap();
+    assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+    let text = "project.conf:8:77: more than one element plugin is declared as 'old'";
+    assert!(said(&output).contains(text), "{}", said(&output));
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(record.contains("duplicate-plugin"), "{record}");
+    assert_eq!(bst.output(&show).status.code(), Some(255));
 }
