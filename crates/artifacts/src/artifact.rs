@@ -59,6 +59,17 @@ impl Artifact {
         Digest::required(self.message.speculative_actions.as_ref()).ok()
     }
 
+    /// The trees that its build has left, which a user of it does not need: its build tree, sources and
+    /// the roots of its sandboxes.
+    pub fn build_trees(&self) -> impl Iterator<Item = DirectoryDigest> {
+        let message = &self.message;
+        let trees = [&message.buildtree, &message.sources, &message.buildroot];
+        let sandbox = message.buildsandbox.iter();
+        let others = sandbox.flat_map(|sandbox| &sandbox.subsandbox_digests);
+        let trees = trees.into_iter().flatten().chain(others);
+        trees.filter_map(|tree| Digest::try_from(tree).ok())
+    }
+
     /// The digests of the blobs that a user of it may need beside its files: public data, metadata and
     /// logs.
     pub fn parts(&self) -> impl Iterator<Item = &reapi::Digest> {

@@ -51,6 +51,12 @@ pub(crate) struct MainOptions {
     /// Number of elements that are built at a time
     #[arg(long, global = true, value_name = "NUMBER")]
     pub(crate) builders: Option<usize>,
+    /// Number of elements that are pushed at a time
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) pushers: Option<usize>,
+    /// How often fetching sources is tried again when it fails
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) network_retries: Option<usize>,
     /// Number of parallel jobs that each element's build tools are told to run
     #[arg(long, global = true, value_name = "NUMBER")]
     pub(crate) max_jobs: Option<u32>,
@@ -68,6 +74,10 @@ pub(crate) struct MainOptions {
     /// or auto: of builds that failed]
     #[arg(long, global = true, value_enum)]
     pub(crate) cache_buildtrees: Option<KeepArgument>,
+    /// Bring what builds have left, too, with artifacts from servers [default: what the configuration
+    /// says, or not]
+    #[arg(long, global = true)]
+    pub(crate) pull_buildtrees: bool,
     /// Mirror to try first
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) default_mirror: Option<String>,
@@ -75,9 +85,40 @@ pub(crate) struct MainOptions {
     /// command line nor this says so
     #[arg(long, global = true)]
     pub(crate) no_interactive: bool,
+    #[command(flatten)]
+    pub(crate) messages: MessageOptions,
+}
+
+/// What is said, and where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MessageOptions {
     /// Say more: once for what each part does, twice for every message
-    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count, overrides_with = "no_verbose")]
     pub(crate) verbose: u8,
+    /// Say only what is wrong, which is the default
+    #[arg(long, global = true, overrides_with = "verbose")]
+    pub(crate) no_verbose: bool,
+    /// Say everything, as with -vv
+    #[arg(long, global = true, overrides_with = "no_debug")]
+    pub(crate) debug: bool,
+    /// Do not, which is the default
+    #[arg(long, global = true, overrides_with = "debug")]
+    pub(crate) no_debug: bool,
+    /// Number of lines of the log of a failed build to show
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) error_lines: Option<usize>,
+    /// Number of lines of an error to show; 0 for all
+    #[arg(long, global = true, value_name = "NUMBER")]
+    pub(crate) message_lines: Option<usize>,
+    /// Write what is said to this file too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+    /// Use colors even if nobody seems to see them
+    #[arg(long, global = true, overrides_with = "no_colors")]
+    pub(crate) colors: bool,
+    /// Use no colors
+    #[arg(long, global = true, overrides_with = "colors")]
+    pub(crate) no_colors: bool,
 }
 
 /// What to do when an element fails.
@@ -109,6 +150,8 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Show elements of a project, with their keys and states
     Show(ShowArguments),
+    /// Begin a new project
+    Init(InitArguments),
     /// Run a command in an element's sandbox
     Shell(shell::ShellArguments),
     /// Fetch, track or look at sources
@@ -174,6 +217,37 @@ pub(crate) struct BuildArguments {
     /// Write what happened, element by element, to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// Directory of the project [default: the current directory]
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Its name [default: that is asked at a terminal, and so is what else is not given]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project_name: Option<String>,
+    /// The version of BuildStream that it needs at least
+    #[arg(long, value_name = "VERSION", default_value = crate::init::MIN_VERSION)]
+    pub(crate) min_version: String,
+    /// Where elements are, below its directory
+    #[arg(long, value_name = "PATH", default_value = "elements")]
+    pub(crate) element_path: String,
+    /// Replace a project.conf that is there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// How to compress a tar.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CompressionArgument {
+    /// With gzip
+    Gz,
+    /// With xz
+    Xz,
+    /// With bzip2
+    Bz2,
 }
 
 /// Which dependencies of the targets `build` builds.
@@ -260,9 +334,9 @@ pub(crate) enum ArtifactCommand {
 /// Options of `artifact checkout`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckoutArguments {
-    /// Element whose artifact to check out
+    /// Element whose artifact to check out [default: that in whose workspace this is]
     #[arg(value_name = "ELEMENT")]
-    pub(crate) element: String,
+    pub(crate) element: Option<String>,
     /// Directory to check out to [default: one named after the element]
     #[arg(long, conflicts_with = "tar", value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
@@ -284,14 +358,20 @@ pub(crate) struct CheckoutArguments {
     /// Leave artifacts as they are
     #[arg(long, overrides_with = "integrate")]
     pub(crate) no_integrate: bool,
+    /// How to compress the tar
+    #[arg(long, requires = "tar", value_enum)]
+    pub(crate) compression: Option<CompressionArgument>,
+    #[command(flatten)]
+    pub(crate) servers: remotes::ArtifactServers,
 }
 
 /// Options of `artifact log`.
 #[derive(Debug, Args)]
 pub(crate) struct LogArguments {
-    /// Elements whose logs to print
-    #[arg(value_name = "ELEMENT", required = true)]
-    pub(crate) elements: Vec<String>,
+    /// Elements, or artifacts PROJECT/ELEMENT/KEY, which may be shell patterns, whose logs to print
+    /// [default: the project's default targets]
+    #[arg(value_name = "ARTIFACT")]
+    pub(crate) artifacts: Vec<String>,
     /// Write each log to a file of its own in this directory
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) out: Option<PathBuf>,

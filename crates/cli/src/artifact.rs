@@ -4,24 +4,25 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use headstart_session::{CheckoutTarget, ContentEntry, ContentKind, NamedArtifact, Session};
+use headstart_merkle::DirectoryDigest;
+use headstart_session::{
+    CheckoutTarget, Compression, ContentEntry, ContentKind, NamedArtifact, Session,
+};
 
 use crate::arguments::artifact::{DeleteArguments, ListContentsArguments, ShowStateArguments};
-use crate::arguments::{CheckoutArguments, LogArguments, MainOptions};
+use crate::arguments::{CheckoutArguments, CompressionArgument, LogArguments, MainOptions};
 use crate::error::{Failure, io as io_failure};
 use crate::selection::{Deps, Except, Selection, scope};
-use crate::{open, terminal};
+use crate::{open, terminal, transfer};
 
 pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Result<(), Failure> {
-    let session = open::session(main, open::config(main)?)?;
-    let loaded = session.load(std::slice::from_ref(&arguments.element))?;
-    let target = loaded.graph.targets()[0];
-    let elements = scope(&loaded.graph, &[target], arguments.deps);
-    let tree = match !arguments.no_integrate && session.is_integrated(&loaded, &elements) {
-        true => {
-            terminal::lend(|cancel| session.integrated_tree(&loaded, &elements, target, cancel))??
-        }
-        false => session.checkout_tree(&loaded, &elements)?,
+    let mut config = open::config(main)?;
+    transfer::use_artifact_servers(&mut config, &arguments.servers)?;
+    let session = open::session(main, config)?;
+    let target = open::element(&session, arguments.element.as_ref())?;
+    let (name, tree) = match target.ends_with(".bst") {
+        true => element_tree(&session, &target, arguments)?,
+        false => (target.replace('/', "-"), named_tree(&session, &target)?),
     };
     if let Some(path) = &arguments.tar {
         let mut writer: Box<dyn Write> = if path.as_os_str() == "-" {
@@ -29,21 +30,61 @@ pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Res
         } else {
             Box::new(BufWriter::new(create(path, arguments.force)?))
         };
-        session.check_out_to(tree, CheckoutTarget::Tar(&mut writer))?;
+        let to = CheckoutTarget::Tar(&mut writer, compression(arguments.compression));
+        session.check_out_to(tree, to)?;
         return writer.flush().map_err(|error| io_failure(path, &error));
     }
-    let path = match &arguments.directory {
-        Some(path) => path.clone(),
-        None => PathBuf::from(loaded.graph[target].normal_name()),
-    };
+    let path = arguments.directory.clone();
+    let path = path.unwrap_or_else(|| PathBuf::from(name));
     let to = CheckoutTarget::Directory {
         path: &path,
         hardlinks: arguments.hardlinks,
         force: arguments.force,
     };
     session.check_out_to(tree, to)?;
-    println!("checked out {} to {}", arguments.element, path.display());
+    println!("checked out {target} to {}", path.display());
     Ok(())
+}
+
+/// What a checkout of an element has, and what it is called.
+fn element_tree(
+    session: &Session,
+    element: &String,
+    arguments: &CheckoutArguments,
+) -> Result<(String, DirectoryDigest), Failure> {
+    let loaded = session.load(std::slice::from_ref(element))?;
+    let target = loaded.graph.targets()[0];
+    let elements = scope(&loaded.graph, &[target], arguments.deps);
+    session.pull_missing(&loaded, &elements)?;
+    let tree = match !arguments.no_integrate && session.is_integrated(&loaded, &elements) {
+        true => {
+            terminal::lend(|cancel| session.integrated_tree(&loaded, &elements, target, cancel))??
+        }
+        false => session.checkout_tree(&loaded, &elements)?,
+    };
+    Ok((loaded.graph[target].normal_name(), tree))
+}
+
+/// The files of an artifact that is known by its own name.
+fn named_tree(session: &Session, name: &str) -> Result<DirectoryDigest, Failure> {
+    let artifacts = named(session, &[name.to_owned()], Deps::None)?;
+    let [artifact] = &artifacts[..] else {
+        let text = format!("'{name}' are {} artifacts: name one", artifacts.len());
+        return Err(Failure::new(text));
+    };
+    session.pull_named(&artifacts)?;
+    let files = session.required_named(artifact)?.artifact().files();
+    files.ok_or_else(|| Failure::new(format!("{name} has no files")))
+}
+
+/// How an archive is to be compressed.
+pub(crate) fn compression(asked: Option<CompressionArgument>) -> Compression {
+    match asked {
+        None => Compression::None,
+        Some(CompressionArgument::Gz) => Compression::Gzip,
+        Some(CompressionArgument::Xz) => Compression::Xz,
+        Some(CompressionArgument::Bz2) => Compression::Bzip2,
+    }
 }
 
 pub(crate) fn create(path: &Path, force: bool) -> Result<File, Failure> {
@@ -65,9 +106,12 @@ pub(crate) fn create(path: &Path, force: bool) -> Result<File, Failure> {
 
 pub(crate) fn log(main: &MainOptions, arguments: &LogArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let loaded = session.load(&session.expand(&arguments.elements)?)?;
-    for target in loaded.graph.targets() {
-        for (name, content) in session.log(&loaded, *target)? {
+    let targets = match arguments.artifacts.is_empty() {
+        true => session.default_targets()?,
+        false => arguments.artifacts.clone(),
+    };
+    for artifact in named(&session, &targets, Deps::None)? {
+        for (name, content) in session.logs(&session.required_named(&artifact)?)? {
             match &arguments.out {
                 None => {
                     let mut out = io::stdout().lock();
@@ -86,7 +130,11 @@ pub(crate) fn log(main: &MainOptions, arguments: &LogArguments) -> Result<(), Fa
 }
 
 /// The artifacts that targets name: of elements with their dependencies, and by their own names.
-fn named(session: &Session, targets: &[String], deps: Deps) -> Result<Vec<NamedArtifact>, Failure> {
+pub(crate) fn named(
+    session: &Session,
+    targets: &[String],
+    deps: Deps,
+) -> Result<Vec<NamedArtifact>, Failure> {
     let (elements, names): (Vec<String>, Vec<String>) = targets
         .iter()
         .cloned()
@@ -113,11 +161,14 @@ fn named(session: &Session, targets: &[String], deps: Deps) -> Result<Vec<NamedA
 }
 
 pub(crate) fn show(main: &MainOptions, arguments: &ShowStateArguments) -> Result<(), Failure> {
-    let session = open::session(main, open::config(main)?)?;
+    let mut config = open::config(main)?;
+    transfer::use_artifact_servers(&mut config, &arguments.servers)?;
+    let session = open::session(main, config)?;
     for artifact in named(&session, &arguments.artifacts, arguments.deps)? {
         let state = match session.find_artifact(&artifact)? {
             Some(cached) if cached.artifact().message().build_success => "cached",
             Some(_) => "failed",
+            None if session.is_on_server(&artifact)? => "available",
             None => "not cached",
         };
         println!("{state: >12} {}", artifact.label);

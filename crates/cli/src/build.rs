@@ -55,7 +55,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
     let targets = session.expand(&arguments.elements)?;
     let loaded = Arc::new(session.load(&targets)?);
     let interrupt = CancellationToken::new();
-    let screen = Arc::new(Screen::new());
+    let screen = Arc::new(Screen::new(session.logging()));
     if asks {
         request.on_error = OnError::Ask;
         request.ask = Some(Arc::new(Asker::new(&session, &loaded, &screen)));

@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     // What speculation was worth is always said.
-    crate::set_up_messages(&format!("{level},headstart::account=info"));
+    let level = format!("{level},headstart::account=info");
+    crate::messages::subscribe(&level, None);
     match serve_until_told(*options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

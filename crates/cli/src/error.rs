@@ -71,6 +71,12 @@ impl Failure {
         }
     }
 
+    /// With BuildStream's word for the reason.
+    pub(crate) fn because(mut self, reason: &str) -> Self {
+        self.record.reason = Some(reason.to_owned());
+        self
+    }
+
     fn in_domain(mut self, domain: &str, reason: Option<&str>) -> Self {
         self.record.domain = Some(domain.to_owned());
         self.record.reason = reason.map(str::to_owned);

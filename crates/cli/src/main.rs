@@ -11,6 +11,8 @@ mod casd;
 mod demo;
 mod error;
 mod explain;
+mod init;
+mod messages;
 mod open;
 mod runner;
 mod screen;
@@ -39,15 +41,15 @@ fn main() -> ExitCode {
         return role.run();
     }
     let arguments = Arguments::parse();
-    set_up_messages(match arguments.main.verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    });
     let main = &arguments.main;
+    if let Err(failure) = messages::set_up(&main.messages) {
+        anstream::eprintln!("{failure}");
+        return failure.exit_code();
+    }
     let outcome = match arguments.command {
         Command::Build(ref build) => build::run(main, build),
         Command::Show(ref show) => show::run(main, show),
+        Command::Init(ref init) => init::run(main, init),
         Command::Shell(ref shell) => match shell::run(main, shell) {
             // No process ends with more.
             Ok(code) => return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
@@ -81,21 +83,9 @@ fn main() -> ExitCode {
         Err(failure) => {
             failure.leave();
             if !failure.is_shown() {
-                anstream::eprintln!("{failure}");
+                messages::fail(&failure);
             }
             failure.exit_code()
         }
     }
-}
-
-/// Messages of the parts go to standard error, those of `level` and what is worse.
-fn set_up_messages(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEADSTART_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},h2=warn")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .init();
 }

@@ -18,6 +18,12 @@ pub(crate) fn config(main: &MainOptions) -> Result<UserConfig, Failure> {
     }
     config.fetchers = main.fetchers.unwrap_or(config.fetchers);
     config.builders = main.builders.unwrap_or(config.builders);
+    config.pushers = main.pushers.unwrap_or(config.pushers);
+    config.network_retries = main.network_retries.unwrap_or(config.network_retries);
+    config.pull_build_trees |= main.pull_buildtrees;
+    let logging = &mut config.logging;
+    logging.error_lines = main.messages.error_lines.unwrap_or(logging.error_lines);
+    logging.message_lines = main.messages.message_lines.unwrap_or(logging.message_lines);
     config.max_jobs = main.max_jobs.or(config.max_jobs);
     config.on_error = match main.on_error {
         None => config.on_error,
@@ -32,6 +38,13 @@ pub(crate) fn config(main: &MainOptions) -> Result<UserConfig, Failure> {
         Some(KeepArgument::Never) => KeepSandbox::Never,
     };
     Ok(config)
+}
+
+/// The element that a command is about: the one that is named, or that in whose workspace this is.
+pub(crate) fn element(session: &Session, named: Option<&String>) -> Result<String, Failure> {
+    let element = named.map(String::as_str).or(session.workspace_of());
+    let element = element.ok_or_else(|| Failure::usage("name an element"))?;
+    Ok(element.to_owned())
 }
 
 /// Opens the project that the command line means.

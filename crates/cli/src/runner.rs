@@ -98,11 +98,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     if arguments.validate_parameters {
         return ExitCode::SUCCESS;
     }
-    crate::set_up_messages(match arguments.log_level.as_str() {
+    let level = match arguments.log_level.as_str() {
         _ if arguments.verbose => "debug",
         "warning" => "warn",
         level => level,
-    });
+    };
+    crate::messages::subscribe(level, None);
     let options = RunnerOptions {
         remote: arguments.remote.unwrap_or_default(),
         instance: arguments.instance,

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use headstart_session::{Notice, Watcher};
+use headstart_session::{LoggingConfig, Notice, Watcher};
 
-/// Lines of a failed build's log that are shown.
-const LOG_LINES: usize = 20;
+use crate::messages::say;
 
 /// Shows how a build goes: a line for each thing that ended, and on a terminal one that moves.
 pub(crate) struct Screen {
     begun: Instant,
+    logging: LoggingConfig,
     moving: Option<Mutex<Moving>>,
     /// What is to be shown when nobody holds the screen any more.
     held: Mutex<Option<Vec<String>>>,
@@ -26,7 +26,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let held = self.0.held().take();
         for text in held.into_iter().flatten() {
-            eprintln!("{text}");
+            say(&text);
         }
     }
 }
@@ -39,10 +39,12 @@ struct Moving {
 }
 
 impl Screen {
-    pub(crate) fn new() -> Self {
+    /// One that shows as much of failures as the configuration says.
+    pub(crate) fn new(logging: LoggingConfig) -> Self {
         let moving = std::io::stderr().is_terminal().then(Mutex::default);
         Self {
             begun: Instant::now(),
+            logging,
             moving,
             held: Mutex::new(None),
         }
@@ -65,7 +67,7 @@ impl Screen {
             Some(held) => held.push(text),
             None => {
                 self.clear();
-                eprintln!("{text}");
+                say(&text);
             }
         }
     }
@@ -141,9 +143,10 @@ impl Watcher for Screen {
                 log,
             } => {
                 self.moving(|moving| moving.building.retain(|name| name != element));
+                let error = beginning(error, self.logging.message_lines);
                 self.line(&format!("failed   {element}: {error}"));
                 if let Some(log) = log {
-                    self.show(end_of(log));
+                    self.show(end_of(log, self.logging.error_lines));
                 }
             }
             Notice::Progress(progress) => self.moving(|moving| {
@@ -156,13 +159,26 @@ impl Watcher for Screen {
     }
 }
 
+/// The first lines of what is said of a failure.
+fn beginning(error: &str, lines: usize) -> String {
+    let all: Vec<&str> = error.lines().collect();
+    if lines == 0 || all.len() <= lines {
+        return error.to_owned();
+    }
+    let left = all.len() - lines;
+    format!(
+        "{}\n    ({left} more lines: --message-lines 0 shows all)",
+        all[..lines].join("\n")
+    )
+}
+
 /// The last lines of a log.
-fn end_of(log: &Path) -> String {
+fn end_of(log: &Path, count: usize) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let mut end = String::new();
-    for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+    for line in &lines[lines.len().saturating_sub(count)..] {
         end.push_str(&format!("    {line}\n"));
     }
     end + &format!("    (all of it: {})", log.display())

@@ -5,11 +5,14 @@ use headstart_session::{ShellRequest, ShellScene};
 use crate::arguments::MainOptions;
 use crate::arguments::shell::ShellArguments;
 use crate::error::Failure;
-use crate::{open, terminal};
+use crate::{open, terminal, transfer};
 
 /// Runs a command in a sandbox; gives its exit code.
 pub(crate) fn run(main: &MainOptions, arguments: &ShellArguments) -> Result<i32, Failure> {
-    let session = open::session(main, open::config(main)?)?;
+    let mut config = open::config(main)?;
+    transfer::use_artifact_servers(&mut config, &arguments.artifact_servers)?;
+    transfer::use_source_servers(&mut config, &arguments.source_servers)?;
+    let session = open::session(main, config)?;
     let mut mounts = Vec::new();
     for pair in arguments.mount.chunks_exact(2) {
         let (host, inside) = (&pair[0], &pair[1]);
@@ -31,9 +34,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShellArguments) -> Result<i32,
         isolated: arguments.isolate,
         mounts,
     };
-    let own = || session.workspace_of().map(str::to_owned);
-    let element = arguments.element.clone().or_else(own);
-    let element = element.ok_or_else(|| Failure::new("name an element to be in the sandbox of"))?;
+    let element = open::element(&session, arguments.element.as_ref())?;
     let loaded = session.load(&[element])?;
     let target = loaded.graph.targets()[0];
     let ended = terminal::lend(|cancel| session.shell(&loaded, target, &request, cancel))?;

@@ -2,13 +2,11 @@
 
 use std::io::{self, BufWriter, Write};
 
-use headstart_session::{Compression, Loaded, SourceTarget};
+use headstart_session::{Loaded, SourceTarget};
 
 use crate::arguments::MainOptions;
-use crate::arguments::source::{
-    CompressionArgument, FetchArguments, SourceCheckoutArguments, TrackArguments,
-};
-use crate::artifact::create;
+use crate::arguments::source::{FetchArguments, SourceCheckoutArguments, TrackArguments};
+use crate::artifact::{compression, create};
 use crate::error::{Failure, io as io_failure};
 use crate::open;
 use crate::screen::Screen;
@@ -25,7 +23,7 @@ pub(crate) fn fetch(main: &MainOptions, arguments: &FetchArguments) -> Result<()
         arguments.deps,
         &arguments.except,
     )?;
-    let screen = Screen::new();
+    let screen = Screen::new(session.logging());
     let failed = session.fetch_sources(&loaded, &elements, &screen)?;
     screen.clear();
     match failed {
@@ -38,7 +36,7 @@ pub(crate) fn track(main: &MainOptions, arguments: &TrackArguments) -> Result<()
     let session = open::session(main, open::config(main)?)?;
     let except = arguments.except.expanded(&session)?;
     let targets = with_exceptions(&session, &arguments.elements, &except)?;
-    let screen = Screen::new();
+    let screen = Screen::new(session.logging());
     if arguments.cross_junctions && !session.project().keeps_refs_apart() {
         return Err(Failure::new(
             "--cross-junctions needs `ref-storage: project.refs` in project.conf",
@@ -67,10 +65,12 @@ pub(crate) fn checkout(
     main: &MainOptions,
     arguments: &SourceCheckoutArguments,
 ) -> Result<(), Failure> {
-    let session = open::session(main, open::config(main)?)?;
+    let mut config = open::config(main)?;
+    transfer::use_source_servers(&mut config, &arguments.servers)?;
+    let session = open::session(main, config)?;
     let Selection { loaded, elements } = Selection::load(
         &session,
-        std::slice::from_ref(&arguments.element),
+        &[open::element(&session, arguments.element.as_ref())?],
         arguments.deps,
         &arguments.except,
     )?;
@@ -85,13 +85,7 @@ pub(crate) fn checkout(
         true => Box::new(BufWriter::new(io::stdout())),
         false => Box::new(BufWriter::new(create(path, arguments.force)?)),
     };
-    let compression = match arguments.compression {
-        None => Compression::None,
-        Some(CompressionArgument::Gz) => Compression::Gzip,
-        Some(CompressionArgument::Xz) => Compression::Xz,
-        Some(CompressionArgument::Bz2) => Compression::Bzip2,
-    };
-    let target = SourceTarget::Tar(&mut writer, compression);
+    let target = SourceTarget::Tar(&mut writer, compression(arguments.compression));
     session.checkout_sources(&loaded, &elements, target)?;
     writer.flush().map_err(|error| io_failure(path, &error))
 }

@@ -2,13 +2,15 @@
 
 use headstart_project::ElementId;
 use headstart_session::{
-    Caches, Loaded, Server, Session, SessionError, TransferReport, UserConfig, Watcher,
+    Caches, Loaded, NamedArtifact, Server, Session, SessionError, TransferReport, UserConfig,
+    Watcher,
 };
 
 use crate::arguments::MainOptions;
 use crate::arguments::remotes::{
     ArtifactServers, SourcePushArguments, SourceServers, TransferArguments,
 };
+use crate::artifact::named;
 use crate::error::Failure;
 use crate::open;
 use crate::screen::Screen;
@@ -43,14 +45,13 @@ fn name(caches: &mut Caches, servers: &[String], ignore_projects: bool) -> Resul
 pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_artifact_servers(&mut config, &arguments.servers)?;
-    let elements = (&*arguments.elements, arguments.deps);
-    let report = transfer(
-        main,
-        config,
-        elements,
-        PULL_ARTIFACTS,
-        Session::pull_artifacts,
-    )?;
+    let session = open::session(main, config)?;
+    let ways = Ways {
+        words: PULL_ARTIFACTS,
+        elements: Session::pull_artifacts,
+        named: Session::pull_named,
+    };
+    let report = transfer_artifacts(&session, arguments, &ways)?;
     let TransferReport {
         done,
         already,
@@ -64,15 +65,13 @@ pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<
 pub(crate) fn push(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_artifact_servers(&mut config, &arguments.servers)?;
-    let elements = (&*arguments.elements, arguments.deps);
-    let report = transfer(
-        main,
-        config,
-        elements,
-        PUSH_ARTIFACTS,
-        Session::push_artifacts,
-    )?;
-    pushed(&report)
+    let session = open::session(main, config)?;
+    let ways = Ways {
+        words: PUSH_ARTIFACTS,
+        elements: Session::push_artifacts,
+        named: Session::push_named,
+    };
+    pushed(&transfer_artifacts(&session, arguments, &ways)?)
 }
 
 pub(crate) fn push_sources(
@@ -81,15 +80,19 @@ pub(crate) fn push_sources(
 ) -> Result<(), Failure> {
     let mut config = open::config(main)?;
     use_source_servers(&mut config, &arguments.servers)?;
-    let elements = (&*arguments.elements, arguments.deps);
-    let report = transfer(
-        main,
-        config,
+    let session = open::session(main, config)?;
+    let SourcePushArguments {
         elements,
-        PUSH_SOURCES,
-        Session::push_all_sources,
-    )?;
-    pushed(&report)
+        deps,
+        except,
+        ..
+    } = arguments;
+    let selection = Selection::load(&session, elements, *deps, except)?;
+    let report = transfer(&session, &selection, Session::push_all_sources)?;
+    match report.without_server == selection.elements.len() && report.without_server > 0 {
+        true => Err(no_servers(PUSH_SOURCES)),
+        false => pushed(&report),
+    }
 }
 
 /// What is transferred, what that is called, and the key that servers are named under.
@@ -99,29 +102,58 @@ const PULL_ARTIFACTS: Words = ["artifacts", "pulled from", "artifacts"];
 const PUSH_ARTIFACTS: Words = ["artifacts", "pushed to", "artifacts"];
 const PUSH_SOURCES: Words = ["sources", "pushed to", "source-caches"];
 
-/// Loads elements and has something transferred of each.
-fn transfer(
-    main: &MainOptions,
-    config: UserConfig,
-    (elements, deps): (&[String], Deps),
+/// How artifacts are transferred: of elements, and by their own names.
+struct Ways {
     words: Words,
-    run: impl FnOnce(
-        &Session,
-        &Loaded,
-        &[ElementId],
-        &dyn Watcher,
-    ) -> Result<TransferReport, SessionError>,
+    elements: Transfer,
+    named: fn(&Session, &[NamedArtifact]) -> Result<TransferReport, SessionError>,
+}
+
+type Transfer =
+    fn(&Session, &Loaded, &[ElementId], &dyn Watcher) -> Result<TransferReport, SessionError>;
+
+/// Transfers artifacts, of elements or by their own names.
+fn transfer_artifacts(
+    session: &Session,
+    arguments: &TransferArguments,
+    ways: &Ways,
 ) -> Result<TransferReport, Failure> {
-    let session = open::session(main, config)?;
-    let except = Except::default();
-    let Selection { loaded, elements } = Selection::load(&session, elements, deps, &except)?;
-    let screen = Screen::new();
-    let report = run(&session, &loaded, &elements, &screen)?;
-    screen.clear();
-    match report.without_server == elements.len() && !elements.is_empty() {
-        true => Err(no_servers(words)),
+    let is_element = |target: &String| target.ends_with(".bst");
+    let (elements, names): (Vec<_>, Vec<_>) =
+        arguments.artifacts.iter().cloned().partition(is_element);
+    let mut report = TransferReport::default();
+    let mut count = 0;
+    if !names.is_empty() {
+        if arguments.deps != Deps::None {
+            let text =
+                "--deps goes with elements: what an artifact depends on has names of its own";
+            return Err(Failure::usage(text).because("deps-not-supported"));
+        }
+        let artifacts = named(session, &names, Deps::None)?;
+        count += artifacts.len();
+        report += (ways.named)(session, &artifacts)?;
+    }
+    if names.is_empty() || !elements.is_empty() {
+        let selection = Selection::load(session, &elements, arguments.deps, &Except::default())?;
+        count += selection.elements.len();
+        report += transfer(session, &selection, ways.elements)?;
+    }
+    match report.without_server == count && count > 0 {
+        true => Err(no_servers(ways.words)),
         false => Ok(report),
     }
+}
+
+/// Has something transferred of each element, and shows it.
+fn transfer(
+    session: &Session,
+    selection: &Selection,
+    run: Transfer,
+) -> Result<TransferReport, Failure> {
+    let screen = Screen::new(session.logging());
+    let report = run(session, &selection.loaded, &selection.elements, &screen)?;
+    screen.clear();
+    Ok(report)
 }
 
 fn pushed(report: &TransferReport) -> Result<(), Failure> {

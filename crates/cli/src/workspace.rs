@@ -8,9 +8,14 @@ use crate::arguments::workspace::{
 };
 use crate::error::Failure;
 use crate::open;
+use crate::transfer;
 
 pub(crate) fn run(main: &MainOptions, command: &WorkspaceCommand) -> Result<(), Failure> {
-    let session = open::session(main, open::config(main)?)?;
+    let mut config = open::config(main)?;
+    if let WorkspaceCommand::Open(arguments) = command {
+        transfer::use_source_servers(&mut config, &arguments.servers)?;
+    }
+    let session = open::session(main, config)?;
     match command {
         WorkspaceCommand::Open(arguments) => open_all(&session, arguments),
         WorkspaceCommand::Close(arguments) => close(&session, arguments),

@@ -1,11 +1,16 @@
 //! Artifacts as commands name them: by their elements, or as `PROJECT/ELEMENT/KEY`.
 
 use headstart_artifacts::{ArtifactName, Cached};
-use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, TreePath};
+use headstart_merkle::{BlobDigest, DirectoryDigest, DirectoryReader, Node, TreePath};
 use headstart_project::{ElementId, Pattern};
+use headstart_store::BlobStore as _;
 
 use crate::checkout::CheckoutError;
-use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::error::SessionError;
+use crate::pull::artifact_uri;
+use crate::push::Pushed;
+use crate::session::{Loaded, Session, artifact_name};
+use crate::transfer::TransferReport;
 
 /// An artifact that a command is about, whether or not it is cached.
 #[derive(Debug, Clone)]
@@ -122,6 +127,82 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a server has the artifact.
+    pub fn is_on_server(&self, named: &NamedArtifact) -> Result<bool, SessionError> {
+        let group = self.servers_of(&named.name.project)?;
+        let known = |key: &String| {
+            let uri = artifact_uri(&named.name, key);
+            self.first_known(&group.index, &uri).is_some()
+        };
+        Ok(named.keys.iter().any(known))
+    }
+
+    /// Brings artifacts here that were asked for by their own names.
+    pub fn pull_named(&self, artifacts: &[NamedArtifact]) -> Result<TransferReport, SessionError> {
+        let mut report = TransferReport::default();
+        for named in artifacts {
+            let group = self.servers_of(&named.name.project)?;
+            if self.find_artifact(named)?.is_some() {
+                report.already += 1;
+            } else if !group.can_pull() {
+                report.without_server += 1;
+            } else {
+                let mut pulled = false;
+                for key in &named.keys {
+                    pulled = pulled || self.pull_from(&group, &named.name, key)?.is_some();
+                }
+                match pulled {
+                    true => report.done += 1,
+                    false => report.absent += 1,
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Gives artifacts to servers that were asked for by their own names; they must be here.
+    pub fn push_named(&self, artifacts: &[NamedArtifact]) -> Result<TransferReport, SessionError> {
+        let mut report = TransferReport::default();
+        for named in artifacts {
+            let group = self.servers_of(&named.name.project)?;
+            let cached = self.required_named(named)?;
+            let pushed = match group.can_push() {
+                true => self.push_to(&group, &named.name, cached.artifact())?,
+                false => Pushed::Nowhere,
+            };
+            match pushed {
+                Pushed::Now => report.done += 1,
+                Pushed::Already => report.already += 1,
+                Pushed::Nowhere => report.without_server += 1,
+                Pushed::Never | Pushed::Incomplete => report.absent += 1,
+            }
+        }
+        Ok(report)
+    }
+
+    /// The artifact; that it is not here is an error.
+    pub fn required_named(&self, named: &NamedArtifact) -> Result<Cached, SessionError> {
+        let found = self.find_artifact(named)?;
+        found.ok_or_else(|| match named.keys.first() {
+            Some(key) => SessionError::NotCached {
+                element: named.label.clone(),
+                key: key.clone(),
+            },
+            None => SessionError::NoKey(named.label.clone()),
+        })
+    }
+
+    /// The logs of the build that made an artifact: their names and contents.
+    pub fn logs(&self, cached: &Cached) -> Result<Vec<(String, bytes::Bytes)>, SessionError> {
+        let logs = cached.artifact().message().logs.iter();
+        let logs = logs.filter_map(|log| {
+            let digest = BlobDigest::required(log.digest.as_ref()).ok()?;
+            Some((log.name.clone(), digest))
+        });
+        logs.map(|(name, digest)| Ok((name, self.store.read(digest)?)))
+            .collect()
     }
 
     /// Takes away all names of an artifact; gives those that there were.

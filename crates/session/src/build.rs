@@ -14,10 +14,11 @@ use headstart_store_disk::Guesses;
 use crate::board::Board;
 use crate::driver::Driver;
 use crate::element::Workshop;
+use crate::error::SessionError;
 use crate::history::Histories;
 use crate::journal::Journal;
 use crate::report::{BuildReport, seconds};
-use crate::session::{Loaded, Session, SessionError};
+use crate::session::{Loaded, Session};
 use crate::speculator::{Equipment, SpeculatorThread};
 
 /// What a build is asked for.

@@ -9,7 +9,8 @@ use headstart_project::ElementId;
 use headstart_store::{LocalBlobs, StoreError};
 use thiserror::Error;
 
-use crate::session::{Loaded, Session, SessionError};
+use crate::error::SessionError;
+use crate::session::{Loaded, Session};
 
 /// What everything in a checkout was last modified at: 2011-11-11 11:11:11 UTC, as in BuildStream.
 const MODIFIED: u64 = 1_321_009_871;
@@ -26,7 +27,20 @@ pub enum CheckoutTarget<'a> {
         force: bool,
     },
     /// A tar archive.
-    Tar(&'a mut dyn Write),
+    Tar(&'a mut dyn Write, Compression),
+}
+
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By gzip.
+    Gzip,
+    /// By xz.
+    Xz,
+    /// By bzip2.
+    Bzip2,
 }
 
 /// Why a checkout can't be written.
@@ -67,7 +81,9 @@ impl Session {
                 hardlinks,
                 force,
             } => self.write_to(tree, path, hardlinks, force),
-            CheckoutTarget::Tar(writer) => self.write_tar(tree, writer),
+            CheckoutTarget::Tar(writer, compression) => {
+                self.write_compressed(tree, writer, compression)
+            }
         }
     }
 
@@ -141,7 +157,37 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn write_tar(
+    pub(crate) fn write_compressed(
+        &self,
+        tree: DirectoryDigest,
+        writer: &mut dyn Write,
+        compression: Compression,
+    ) -> Result<(), CheckoutError> {
+        let failed = |source| CheckoutError::Io {
+            path: "the archive".into(),
+            source,
+        };
+        match compression {
+            Compression::None => self.write_tar(tree, writer),
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(writer, Default::default());
+                self.write_tar(tree, &mut encoder)?;
+                encoder.finish().map(|_| ()).map_err(failed)
+            }
+            Compression::Xz => {
+                let mut encoder = liblzma::write::XzEncoder::new(writer, 6);
+                self.write_tar(tree, &mut encoder)?;
+                encoder.finish().map(|_| ()).map_err(failed)
+            }
+            Compression::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(writer, Default::default());
+                self.write_tar(tree, &mut encoder)?;
+                encoder.finish().map(|_| ()).map_err(failed)
+            }
+        }
+    }
+
+    fn write_tar(
         &self,
         tree: DirectoryDigest,
         writer: &mut dyn Write,

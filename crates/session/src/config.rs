@@ -4,6 +4,7 @@
 
 mod caches;
 mod farm;
+mod logging;
 mod own;
 mod servers;
 mod speculation;
@@ -23,6 +24,7 @@ use headstart_project::{AddressPolicies, AddressPolicy};
 
 pub use caches::Caches;
 pub use farm::FarmConfig;
+pub use logging::LoggingConfig;
 use own::OwnConfig;
 pub use servers::{InvalidServer, Server, Servers};
 pub use speculation::SpeculationConfig;
@@ -56,6 +58,12 @@ pub struct UserConfig {
     pub retry_failed: bool,
     /// When what a sandbox holds at the end of a build is kept with its artifact.
     pub keep_sandboxes: KeepSandbox,
+    /// Whether that is brought here with artifacts from servers.
+    pub pull_build_trees: bool,
+    /// How often fetching sources is tried again when it fails.
+    pub network_retries: usize,
+    /// What is shown of failures.
+    pub logging: LoggingConfig,
     /// Which addresses of aliases sources are fetched from and tracked at.
     pub addresses: AddressPolicies,
     /// Where artifacts are pulled from and pushed to.
@@ -196,6 +204,9 @@ impl UserConfig {
             keep_sandboxes: cache
                 .scalar("cache-buildtrees")?
                 .map_or(Ok(KeepSandbox::Auto), keep_sandbox)?,
+            pull_build_trees: cache.boolean("pull-buildtrees")?.unwrap_or(false),
+            network_retries: count(scheduler, "network-retries", 2)?,
+            logging: LoggingConfig::read(mapping.mapping("logging")?.unwrap_or(&empty))?,
             addresses: AddressPolicies {
                 fetch: address_policy(mapping, "fetch")?,
                 track: address_policy(mapping, "track")?,

@@ -16,11 +16,11 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::board::subject;
 use crate::build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 use crate::element::{BuiltElement, Workshop};
+use crate::error::SessionError;
 use crate::foresight::NamedTrees;
 use crate::push::Pushed;
 use crate::remotes::Purpose;
 use crate::report::seconds;
-use crate::session::SessionError;
 use crate::speculator::Speculator;
 
 /// The end of a task.

@@ -23,10 +23,11 @@ use headstart_speculation::{
 use headstart_store::BlobStore;
 
 use crate::board::{Board, subject};
+use crate::error::SessionError;
 use crate::history::Fact;
 use crate::parent::ParentRunner;
 use crate::record::Recorder;
-use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::session::{Loaded, Session, artifact_name};
 use crate::speculator::Speculator;
 
 /// What the builds of all elements share.

@@ -7,7 +7,8 @@ use headstart_pipeline::OnError;
 use headstart_project::ElementId;
 
 use crate::build::{Notice, Watcher};
-use crate::session::{Loaded, Session, SessionError};
+use crate::error::SessionError;
+use crate::session::{Loaded, Session};
 
 impl Session {
     /// Fetches and stages the sources of elements, as many at a time as the configuration says.

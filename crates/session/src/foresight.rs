@@ -13,8 +13,9 @@ use headstart_speculation::{Event, Unavailable};
 
 use crate::board::{digest_variables, subject};
 use crate::element::Workshop;
+use crate::error::SessionError;
 use crate::history::Fact;
-use crate::session::{SessionError, artifact_name};
+use crate::session::artifact_name;
 
 /// Trees that commands will be told the digests of, each waiting for the artifacts that it is made of.
 #[derive(Default)]

@@ -9,8 +9,9 @@ use headstart_execution::CancellationToken;
 use headstart_merkle::{Directory, DirectoryDigest};
 use headstart_project::{Config, ElementId};
 
+use crate::error::SessionError;
 use crate::parent::ParentRunner;
-use crate::session::{Loaded, Session, SessionError};
+use crate::session::{Loaded, Session};
 
 impl Session {
     /// Whether any of `elements` may have integration commands.

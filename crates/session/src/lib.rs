@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod driver;
 mod element;
+mod error;
 mod explain;
 mod fetch;
 mod files;
@@ -22,6 +23,7 @@ mod history;
 mod integrated;
 mod journal;
 mod latency;
+mod lineage;
 mod load;
 mod marks;
 mod outside;
@@ -47,11 +49,12 @@ mod workspaces;
 
 pub use artifacts::{ContentEntry, ContentKind, NamedArtifact};
 pub use build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
-pub use checkout::{CheckoutError, CheckoutTarget};
+pub use checkout::{CheckoutError, CheckoutTarget, Compression};
 pub use config::{
-    Amount, Caches, ConfigError, FarmConfig, InvalidServer, Server, Servers, SpeculationConfig,
-    StorageConfig, UserConfig,
+    Amount, Caches, ConfigError, FarmConfig, InvalidServer, LoggingConfig, Server, Servers,
+    SpeculationConfig, StorageConfig, UserConfig,
 };
+pub use error::SessionError;
 pub use explain::{
     BuildState, Call, DifferenceData, ElementExplanation, ExplainError, Hindsight, InputData,
     OriginData, Question, Reason, SessionExplanation, SideData, TimedEvent,
@@ -68,9 +71,9 @@ pub use latency::{Latencies, Latency};
 pub use load::LoadLimits;
 pub use push::Pushed;
 pub use report::{BuildReport, ElementReport, ElementState};
-pub use session::{Loaded, Session, SessionError, SessionOptions};
+pub use session::{Loaded, Session, SessionOptions};
 pub use shell::{ShellRequest, ShellScene};
-pub use source_checkout::{Compression, SourceTarget};
+pub use source_checkout::SourceTarget;
 pub use standing::Standings;
 pub use stored::{ActionData, FoundUnder, OverlayData, RecordData, StoredError, StoredRecord};
 pub use track::TrackReport;

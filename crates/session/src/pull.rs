@@ -5,18 +5,19 @@
 //! has come is only then referred to here when all of it is here.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use headstart_artifacts::{Ancestor, Artifact, ArtifactName, Cached};
 use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
-use headstart_project::{Element, ElementId};
+use headstart_project::{Element, ElementId, Keys};
 use headstart_reapi::{Message, buildstream};
 use headstart_remote::{Part, Remote, RemoteError};
 use headstart_store::BlobStore;
 
-use crate::remotes::Purpose;
-use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::error::SessionError;
+use crate::remotes::{Group, Purpose};
+use crate::session::{Loaded, Session, artifact_name};
 
 /// The name that an artifact has among names of all kinds.
 pub(crate) fn artifact_uri(name: &ArtifactName, key: &str) -> String {
@@ -58,12 +59,67 @@ impl Session {
         id: ElementId,
     ) -> Result<(Option<Cached>, bool), SessionError> {
         let here = self.artifact_to_use(loaded, id)?;
-        if here.is_some() {
+        if let Some(cached) = &here
+            && !self.lacks_build_trees(&loaded.graph[id], cached.artifact())?
+        {
             return Ok((here, false));
         }
-        let pulled = self.pull_artifact(loaded, id)?;
-        let is_pulled = pulled.is_some();
-        Ok((pulled, is_pulled))
+        match self.pull_artifact(loaded, id)? {
+            Some(pulled) => Ok((Some(pulled), true)),
+            None => Ok((here, false)),
+        }
+    }
+
+    /// Brings artifacts here that are not, as far as servers have them: for commands that use what
+    /// has been built.
+    pub fn pull_missing(
+        &self,
+        loaded: &Loaded,
+        elements: &[ElementId],
+    ) -> Result<(), SessionError> {
+        let failed = Mutex::new(None);
+        self.each(elements, |id| {
+            let pull = || {
+                let lacks = match self.artifact(loaded, id)? {
+                    Some(cached) => self.lacks_build_trees(&loaded.graph[id], cached.artifact())?,
+                    None => true,
+                };
+                if lacks {
+                    self.pull_artifact(loaded, id)?;
+                }
+                Ok(())
+            };
+            let pulled = pull();
+            let is_well = pulled.is_ok();
+            if let Err(error) = pulled {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+            is_well
+        })?;
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether what a build has left is wanted with its artifact, and is not here.
+    fn lacks_build_trees(
+        &self,
+        element: &Element,
+        artifact: &Artifact,
+    ) -> Result<bool, SessionError> {
+        if !self.config.pull_build_trees || element.workspace().is_some() {
+            return Ok(false);
+        }
+        Ok(!self.has_build_trees(artifact)?)
+    }
+
+    /// Whether all that a build has left is here, if it has left something.
+    pub(crate) fn has_build_trees(&self, artifact: &Artifact) -> Result<bool, SessionError> {
+        for tree in artifact.build_trees() {
+            if !headstart_artifacts::is_tree_complete(tree, &self.directories)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn pull_under(
@@ -73,19 +129,35 @@ impl Session {
         key: &str,
     ) -> Result<bool, SessionError> {
         let group = self.servers(Purpose::Artifacts, element.project_id)?;
+        let pulled = self.pull_from(&group, name, key)?;
+        let record = pulled.as_ref().and_then(Artifact::speculative_actions);
+        if let (Some(record), Some(artifact)) = (record, &pulled) {
+            let built = artifact.message().build_success;
+            self.add_to_lineage(element, name, Ancestor { record, built });
+        }
+        Ok(pulled.is_some())
+    }
+
+    /// Brings the artifact of a name and key here, whatever element it is of.
+    pub(crate) fn pull_from(
+        &self,
+        group: &Group,
+        name: &ArtifactName,
+        key: &str,
+    ) -> Result<Option<Artifact>, SessionError> {
         if !group.can_pull() {
-            return Ok(false);
+            return Ok(None);
         }
         let Some(digest) = self.first_known(&group.index, &artifact_uri(name, key)) else {
-            return Ok(false);
+            return Ok(None);
         };
         let pulled = self.remotes.first_of(&group.storage, |storage| {
             self.pull_artifact_from(storage, digest)
         });
         if let Some(artifact) = &pulled {
-            self.keep_pulled(element, name, key, artifact)?;
+            self.keep_pulled(name, key, artifact)?;
         }
-        Ok(pulled.is_some())
+        Ok(pulled)
     }
 
     /// What the first server that knows a name says it stands for.
@@ -132,7 +204,10 @@ impl Session {
         let mut missing = storage.download(blobs, &store)?;
         missing.retain(|digest| Some(*digest) != record);
         if missing.is_empty() {
-            let trees = artifact.files().into_iter().collect();
+            let mut trees: Vec<DirectoryDigest> = artifact.files().into_iter().collect();
+            if self.config.pull_build_trees {
+                trees.extend(artifact.build_trees());
+            }
             missing = storage.download_trees(trees, Part::Everything, &store)?;
         }
         match missing.first() {
@@ -149,7 +224,6 @@ impl Session {
     /// has.
     fn keep_pulled(
         &self,
-        element: &Element,
         name: &ArtifactName,
         key: &str,
         artifact: &Artifact,
@@ -163,10 +237,6 @@ impl Session {
             if is_key && other != key && self.artifacts.find(name, other)?.is_none() {
                 self.artifacts.write(name, &[other], artifact)?;
             }
-        }
-        if let Some(record) = artifact.speculative_actions() {
-            let built = message.build_success;
-            self.add_to_lineage(element, name, Ancestor { record, built });
         }
         Ok(())
     }
@@ -185,7 +255,25 @@ impl Session {
         {
             return Ok(tree);
         }
-        Ok(self.sources.stage(element, id, &loaded.keys)?)
+        self.stage_sources(element, id, &loaded.keys)
+    }
+
+    /// The sources of an element, staged. That they can't be fetched may pass, and is tried again.
+    fn stage_sources(
+        &self,
+        element: &Element,
+        id: ElementId,
+        keys: &Keys,
+    ) -> Result<DirectoryDigest, SessionError> {
+        for left in (0..=self.config.network_retries).rev() {
+            match self.sources.stage(element, id, keys) {
+                Err(error) if left > 0 && error.may_pass() => {
+                    tracing::warn!("{error}; trying again");
+                }
+                staged => return Ok(staged?),
+            }
+        }
+        Ok(self.sources.stage(element, id, keys)?)
     }
 
     /// Brings the sources of an element here, all together. Gives their tree if a server had them.

@@ -11,9 +11,10 @@ use headstart_remote::{References, RemoteError};
 use headstart_store::BlobStore;
 
 use crate::board::subject;
+use crate::error::SessionError;
 use crate::pull::{artifact_uri, source_uri};
 use crate::remotes::{Group, Purpose};
-use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::session::{Loaded, Session, artifact_name};
 
 /// What came of pushing something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Pushed {
     Now,
     /// It holds what is only on this machine: it is made of a workspace.
     Never,
+    /// What its build has left is not here: others could not rely on it.
+    Incomplete,
 }
 
 /// Something to be pushed: a message with all that it refers to.
@@ -71,22 +74,32 @@ impl Session {
         }
         let cached = self.required_artifact(loaded, id)?;
         let artifact = cached.artifact();
-        let message = artifact.message();
-        if message.was_workspaced || message.build_deps.iter().any(|dep| dep.was_workspaced) {
-            return Ok(Pushed::Never);
-        }
-        let name = artifact_name(&loaded.graph, id);
-        let pushed = self.push(&group, &self.parcel(&name, artifact)?)?;
+        let pushed = self.push_to(&group, &artifact_name(&loaded.graph, id), artifact)?;
         if pushed == Pushed::Now {
             self.push_record(loaded, id, &group, artifact);
         }
         Ok(pushed)
     }
 
+    /// Gives an artifact to servers, whatever element it is of.
+    pub(crate) fn push_to(
+        &self,
+        group: &Group,
+        name: &ArtifactName,
+        artifact: &Artifact,
+    ) -> Result<Pushed, SessionError> {
+        let message = artifact.message();
+        if message.was_workspaced || message.build_deps.iter().any(|dep| dep.was_workspaced) {
+            return Ok(Pushed::Never);
+        }
+        if !self.has_build_trees(artifact)? {
+            return Ok(Pushed::Incomplete);
+        }
+        self.push(group, &self.parcel(name, artifact)?)
+    }
+
     fn parcel(&self, name: &ArtifactName, artifact: &Artifact) -> Result<Parcel, SessionError> {
         let message = artifact.message();
-        let build = [&message.buildtree, &message.sources, &message.buildroot];
-        let build = build.into_iter().filter_map(Option::as_ref);
         let mut keys = vec![&message.strong_key, &message.weak_key];
         keys.retain(|key| !key.is_empty());
         keys.dedup();
@@ -98,9 +111,7 @@ impl Session {
                 .filter_map(|part| Digest::try_from(part).ok())
                 .collect(),
             trees: artifact.files().into_iter().collect(),
-            further_trees: build
-                .filter_map(|tree| Digest::try_from(tree).ok())
-                .collect(),
+            further_trees: artifact.build_trees().collect(),
         })
     }
 

@@ -9,7 +9,8 @@ use headstart_project::ProjectId;
 use headstart_remote::{Farm, Remote, RemoteError, RemoteExecutor, RemoteSettings, Wire};
 
 use crate::config::{Caches, Server};
-use crate::session::{Session, SessionError};
+use crate::error::SessionError;
+use crate::session::Session;
 
 /// What servers keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,6 +146,15 @@ impl Session {
             keeps_results: config.keeps_results,
         };
         Some(RemoteExecutor::new(farm, self.store.clone()))
+    }
+
+    /// The servers for artifacts of a project, which need not be loaded.
+    pub(crate) fn servers_of(&self, project: &str) -> Result<Arc<Group>, SessionError> {
+        if let Some(id) = self.projects.called(project) {
+            return self.servers(Purpose::Artifacts, id);
+        }
+        let servers = self.config.artifacts.of_project(project, Vec::new());
+        Ok(Arc::new(self.remotes.state().group(&servers)))
     }
 
     /// The servers for a project.

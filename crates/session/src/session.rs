@@ -6,28 +6,25 @@ use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
 use headstart_artifacts::{
-    Ancestor, Artifact, ArtifactCache, ArtifactName, Cached, LineageCache, RefError, SourceCache,
+    Artifact, ArtifactCache, ArtifactName, Cached, LineageCache, SourceCache,
 };
-use headstart_assemble::{AssembleError, BuiltDependency};
+use headstart_assemble::BuiltDependency;
 use headstart_daemon::{LocalExecutor, Resources};
-use headstart_execution::ExecutionError;
 use headstart_merkle::BlobDigest;
 use headstart_plugins::Hosts;
 use headstart_project::{
-    Element, ElementGraph, ElementId, Host, Keys, LoadError, OptionType, Project, ProjectId,
-    Projects, Settings,
+    Element, ElementGraph, ElementId, Host, Keys, LoadError, Project, ProjectId, Projects, Settings,
 };
-use headstart_remote::RemoteError;
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
-use headstart_sources::{SourceError, Sources, StatCache};
-use headstart_store::{BlobStore, Directories, LocalBlobs, StoreError};
+use headstart_sources::{Sources, StatCache};
+use headstart_store::{BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
 use headstart_yaml::Error as YamlError;
-use thiserror::Error;
 
-use headstart_speculation::{Mode, Odds};
+use headstart_speculation::Mode;
 
-use crate::config::{UserConfig, mode_of};
+use crate::config::{LoggingConfig, UserConfig, mode_of};
+use crate::error::SessionError;
 use crate::files::{DiskFiles, find_project};
 use crate::outside::SessionOutside;
 use crate::remotes::Remotes;
@@ -52,93 +49,6 @@ pub struct SessionOptions {
     pub default_mirror: Option<String>,
 }
 
-/// Why something could not be done.
-#[derive(Debug, Error)]
-pub enum SessionError {
-    /// There is no project.
-    #[error("there is no project.conf in {0}, nor in any folder above it")]
-    NoProject(PathBuf),
-    /// The project can't be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// A source can't be had.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A server failed.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// The cache of artifacts failed.
-    #[error(transparent)]
-    Cache(#[from] RefError),
-    /// An element can't be assembled.
-    #[error(transparent)]
-    Assemble(#[from] AssembleError),
-    /// An action could not be run.
-    #[error(transparent)]
-    Execution(#[from] ExecutionError),
-    /// The machine does not let this user make sandboxes.
-    #[error("{0}")]
-    NoSandbox(String),
-    /// A folder or file of the cache can't be used.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file of the project can't be changed.
-    #[error(transparent)]
-    Edit(#[from] headstart_yaml::EditError),
-    /// A new `ref` was written, but it is not what counts.
-    #[error(
-        "{0}: the new `ref` has been written here, but another file or a condition sets it: write it there"
-    )]
-    RefElsewhere(String),
-    /// A file, or what an element says of speculation, can't be used.
-    #[error(transparent)]
-    Yaml(#[from] YamlError),
-    /// An element has no key.
-    #[error("{0} has no cache key: a source of it, or of what it is built with, has no `ref`")]
-    NoKey(String),
-    /// No element is called so.
-    #[error("no element is called like {0}")]
-    NothingLike(String),
-    /// A workspace can't be opened or closed.
-    #[error("{0}")]
-    Workspace(String),
-    /// There can be no shell.
-    #[error("{text}")]
-    Shell {
-        /// BuildStream's word for why, if it has one.
-        reason: Option<&'static str>,
-        /// Why.
-        text: String,
-    },
-    /// Sources can't be asked what they are.
-    #[error("the sources of {element} can't be asked what they are: {error}")]
-    SourceInfo {
-        /// Whose.
-        element: String,
-        /// Why not.
-        error: Box<headstart_project::PluginError>,
-    },
-    /// Sources are not there.
-    #[error("the sources of {0} are not in the cache: fetch them first")]
-    NotFetched(String),
-    /// An artifact is not there.
-    #[error("there is no artifact of {element} with the key {key}: build it first")]
-    NotCached {
-        /// Whose.
-        element: String,
-        /// Its key.
-        key: String,
-    },
-}
-
 /// Elements with their keys.
 pub struct Loaded {
     /// The targets with all that they depend on.
@@ -152,7 +62,7 @@ pub struct Session {
     pub(crate) root: PathBuf,
     settings: Settings,
     outside: Arc<SessionOutside>,
-    projects: Projects,
+    pub(crate) projects: Projects,
     pub(crate) config: UserConfig,
     /// Whether an artifact counts only if all that it was built with is as it is now.
     pub(crate) strict: bool,
@@ -318,6 +228,11 @@ impl Session {
         Ok(Loaded { graph, keys })
     }
 
+    /// What is shown of failures.
+    pub fn logging(&self) -> LoggingConfig {
+        self.config.logging
+    }
+
     /// The top-level project.
     pub fn project(&self) -> &Project {
         self.projects.top()
@@ -427,58 +342,6 @@ impl Session {
             })
     }
 
-    /// The platform that an element is built for, as far as it tells one lineage from another: that of
-    /// its sandbox, and the values of its project's options that name one.
-    pub(crate) fn platform(&self, element: &Element) -> String {
-        let sandbox = &element.sandbox;
-        let mut platform = format!("{}-{}", sandbox.build_os, sandbox.build_arch);
-        let project = self.projects.project(element.project_id);
-        let options = project.iter().flat_map(|it| it.options().iter());
-        for (name, option) in options {
-            if matches!(option.option_type, OptionType::Arch(_) | OptionType::Os(_)) {
-                platform.push_str(&format!("-{name}-{}", option.value.to_text()));
-            }
-        }
-        platform
-    }
-
-    /// The records of an element's lineage, newest first. That they can't be read is logged.
-    pub(crate) fn lineage(&self, element: &Element, name: &ArtifactName) -> Vec<Ancestor> {
-        let lineage = self.lineages.read(name, &self.platform(element));
-        lineage.unwrap_or_else(|error| {
-            tracing::warn!(element = %element.full_name, %error, "its lineage could not be read");
-            Vec::new()
-        })
-    }
-
-    /// Adds a record to an element's lineage. That it can't be written is logged.
-    pub(crate) fn add_to_lineage(&self, element: &Element, name: &ArtifactName, newest: Ancestor) {
-        if let Err(error) = self.lineages.add(name, &self.platform(element), newest) {
-            tracing::warn!(element = %element.full_name, %error, "the lineage could not be written");
-        }
-    }
-
-    /// What was learned of predictions of an element. That it can't be read is logged.
-    pub(crate) fn odds(&self, element: &Element, name: &ArtifactName) -> Odds {
-        let text = self.lineages.read_odds(name, &self.platform(element));
-        let text = text.unwrap_or_else(|error| {
-            let element = &element.full_name;
-            tracing::warn!(%element, %error, "what was learned of it could not be read");
-            String::new()
-        });
-        Odds::from_text(&text)
-    }
-
-    /// Keeps what was learned of predictions of an element. That it can't be kept is logged.
-    pub(crate) fn keep_odds(&self, element: &Element, name: &ArtifactName, odds: &Odds) {
-        let platform = self.platform(element);
-        let kept = self.lineages.write_odds(name, &platform, &odds.to_text());
-        if let Err(error) = kept {
-            let element = &element.full_name;
-            tracing::warn!(%element, %error, "what was learned of it could not be kept");
-        }
-    }
-
     /// Whether an element's sources are in the cache.
     pub fn has_sources(&self, loaded: &Loaded, id: ElementId) -> Result<bool, SessionError> {
         let Some(key) = loaded.keys.element_sources(id) else {
@@ -491,22 +354,6 @@ impl Session {
             tree,
             &self.directories,
         )?)
-    }
-
-    /// The log of the build that made an artifact: its name and content.
-    pub fn log(
-        &self,
-        loaded: &Loaded,
-        id: ElementId,
-    ) -> Result<Vec<(String, bytes::Bytes)>, SessionError> {
-        let cached = self.required_artifact(loaded, id)?;
-        let logs = cached.artifact().message().logs.iter();
-        let logs = logs.filter_map(|log| {
-            let digest = BlobDigest::required(log.digest.as_ref()).ok()?;
-            Some((log.name.clone(), digest))
-        });
-        logs.map(|(name, digest)| Ok((name, self.store.read(digest)?)))
-            .collect()
     }
 
     /// The path of a new log of an element, named as BuildStream names them: after the element's key

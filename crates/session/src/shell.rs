@@ -10,8 +10,9 @@ use headstart_execution::{BindMount, CancellationToken};
 use headstart_merkle::{DirectoryDigest, TreePath};
 use headstart_project::{ElementId, HostFile};
 
+use crate::error::SessionError;
 use crate::parent::ParentRunner;
-use crate::session::{Loaded, Session, SessionError};
+use crate::session::{Loaded, Session};
 
 /// What a shell is asked for.
 #[derive(Debug, Clone)]
@@ -115,9 +116,10 @@ impl Session {
             ShellScene::Build => graph.build_scope(id),
             _ => graph.run_scope(id),
         };
+        self.pull_missing(loaded, &scope)?;
         let artifacts = self.all_artifacts(loaded, &scope)?;
         let sources = match scene {
-            ShellScene::Build => self.sources.stage(&graph[id], id, &loaded.keys)?,
+            ShellScene::Build => self.obtain_sources(loaded, id)?,
             _ => headstart_merkle::Directory::default().digest(),
         };
         let files = |id: ElementId| artifacts.get(&id).copied().flatten();
@@ -182,6 +184,7 @@ impl Session {
             reason: Some(reason),
             text: format!("{}: {text}", element.full_name),
         };
+        self.pull_missing(loaded, &[id])?;
         let cached = self.artifact(loaded, id)?.ok_or_else(|| {
             refused(
                 "missing-buildtree-artifact-not-cached",
@@ -204,7 +207,8 @@ impl Session {
         if !is_here {
             return Err(refused(
                 "missing-buildtree-artifact-buildtree-not-cached",
-                "its build tree is not in the cache",
+                "its build tree is not in the cache: with --pull-buildtrees, or `pull-buildtrees: true` \
+                 in the configuration, it is brought from servers that have it",
             ));
         }
         if !message.build_success {

@@ -6,7 +6,7 @@ use std::path::Path;
 use headstart_merkle::{DirectoryDigest, Tree, TreePath};
 use headstart_project::ElementId;
 
-use crate::checkout::CheckoutError;
+use crate::checkout::{CheckoutError, Compression};
 use crate::session::{Loaded, Session};
 
 /// Where to write sources to.
@@ -22,19 +22,6 @@ pub enum SourceTarget<'a> {
     Tar(&'a mut dyn Write, Compression),
 }
 
-/// How an archive is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// By gzip.
-    Gzip,
-    /// By xz.
-    Xz,
-    /// By bzip2.
-    Bzip2,
-}
-
 impl Session {
     /// Writes the sources of elements, fetched if need be, to `target`.
     pub fn checkout_sources(
@@ -47,28 +34,7 @@ impl Session {
         match target {
             SourceTarget::Directory { path, force } => self.write_to(tree, path, false, force),
             SourceTarget::Tar(writer, compression) => {
-                let failed = |source| CheckoutError::Io {
-                    path: "the archive".into(),
-                    source,
-                };
-                match compression {
-                    Compression::None => self.write_tar(tree, writer),
-                    Compression::Gzip => {
-                        let mut encoder = flate2::write::GzEncoder::new(writer, Default::default());
-                        self.write_tar(tree, &mut encoder)?;
-                        encoder.finish().map(|_| ()).map_err(failed)
-                    }
-                    Compression::Xz => {
-                        let mut encoder = liblzma::write::XzEncoder::new(writer, 6);
-                        self.write_tar(tree, &mut encoder)?;
-                        encoder.finish().map(|_| ()).map_err(failed)
-                    }
-                    Compression::Bzip2 => {
-                        let mut encoder = bzip2::write::BzEncoder::new(writer, Default::default());
-                        self.write_tar(tree, &mut encoder)?;
-                        encoder.finish().map(|_| ()).map_err(failed)
-                    }
-                }
+                self.write_compressed(tree, writer, compression)
             }
         }
     }
@@ -84,8 +50,7 @@ impl Session {
             if element.sources.is_empty() {
                 continue;
             }
-            let staged = self.sources.stage(element, *id, &loaded.keys);
-            let staged = staged.map_err(crate::SessionError::from)?;
+            let staged = self.obtain_sources(loaded, *id)?;
             let at = TreePath::normalized(&element.normal_name())
                 .map_err(|error| io::Error::other(error.to_string()))
                 .map_err(|source| CheckoutError::Io {

@@ -4,7 +4,8 @@
 use headstart_artifacts::{Artifact, Cached};
 use headstart_project::{CacheKey, ElementId};
 
-use crate::session::{Loaded, Session, SessionError};
+use crate::error::SessionError;
+use crate::session::{Loaded, Session};
 
 /// Where the elements of a selection stand, and all that they depend on.
 #[derive(Debug)]

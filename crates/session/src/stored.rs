@@ -12,9 +12,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::board::subject;
+use crate::error::SessionError;
 use crate::explain::OriginData;
 use crate::report::seconds;
-use crate::session::{Loaded, Session, SessionError, artifact_name};
+use crate::session::{Loaded, Session, artifact_name};
 
 /// Why what is stored can't be shown.
 #[derive(Debug, Error)]

@@ -12,7 +12,8 @@ use headstart_sources::NewRef;
 use headstart_yaml::{Provenance, set_keys};
 
 use crate::build::{Notice, Watcher};
-use crate::session::{Loaded, Session, SessionError};
+use crate::error::SessionError;
+use crate::session::{Loaded, Session};
 
 mod refs;
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use headstart_project::ElementId;
 
 use crate::build::{Notice, Watcher};
+use crate::error::SessionError;
 use crate::push::Pushed;
 use crate::remotes::Purpose;
-use crate::session::{Loaded, Session, SessionError};
+use crate::session::{Loaded, Session};
 
 /// What came of a transfer: numbers of elements.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub struct TransferReport {
     pub without_server: usize,
     /// Failed; the watcher was told.
     pub failed: usize,
+}
+
+impl std::ops::AddAssign for TransferReport {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.already += other.already;
+        self.absent += other.absent;
+        self.without_server += other.without_server;
+        self.failed += other.failed;
+    }
 }
 
 #[derive(Default)]
@@ -90,6 +101,7 @@ impl Session {
         elements: &[ElementId],
         watcher: &dyn Watcher,
     ) -> Result<TransferReport, SessionError> {
+        self.pull_missing(loaded, elements)?;
         let push = |id| self.push_artifact(loaded, id);
         self.push_each(loaded, elements, watcher, push)
     }
@@ -127,6 +139,13 @@ impl Session {
                 Pushed::Already => count(&counts.already),
                 Pushed::Nowhere => count(&counts.without_server),
                 Pushed::Never => count(&counts.absent),
+                Pushed::Incomplete => {
+                    tracing::warn!(
+                        "{name} is not pushed: what its build has left is not here; with \
+                         --pull-buildtrees it is brought here first"
+                    );
+                    count(&counts.absent);
+                }
             });
             self.noted(name, pushed, &counts, watcher)
         })?;

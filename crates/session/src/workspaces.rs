@@ -14,7 +14,8 @@ use headstart_project::{Config, ElementGraph, ElementId, Workspace};
 use headstart_sources::write_out;
 use headstart_yaml::{Mapping, quoted};
 
-use crate::session::{Session, SessionError};
+use crate::error::SessionError;
+use crate::session::Session;
 
 /// What is known of a project's workspaces, below the project's directory.
 const STATE: &str = ".bst2/workspaces.yml";
@@ -243,8 +244,7 @@ impl Session {
         ids.dedup();
         let mut planned = self.plan(graph, &ids, request)?;
         for plan in planned.iter_mut().filter(|_| request.checkout) {
-            let element = &graph[plan.id];
-            plan.sources = Some(self.sources.stage(element, plan.id, &loaded.keys)?);
+            plan.sources = Some(self.obtain_sources(&loaded, plan.id)?);
         }
         let mut opened = Vec::new();
         for plan in planned {

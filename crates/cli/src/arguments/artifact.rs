@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::remotes::ArtifactServers;
 use crate::selection::Deps;
 
 /// Options of `artifact show`.
@@ -13,6 +14,8 @@ pub(crate) struct ShowStateArguments {
     /// Dependencies to show too
     #[arg(short, long, value_enum, default_value_t = Deps::None)]
     pub(crate) deps: Deps,
+    #[command(flatten)]
+    pub(crate) servers: ArtifactServers,
 }
 
 /// Options of `artifact list-contents`.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::selection::Deps;
+use crate::selection::{Deps, Except};
 
 /// Servers of artifacts.
 #[derive(Debug, Clone, Default, Args)]
@@ -32,9 +32,9 @@ pub(crate) struct SourceServers {
 /// Options of `artifact pull` and `artifact push`.
 #[derive(Debug, Args)]
 pub(crate) struct TransferArguments {
-    /// Elements whose artifacts are meant [default: the project's default targets]
-    #[arg(value_name = "ELEMENT")]
-    pub(crate) elements: Vec<String>,
+    /// Elements, or artifacts PROJECT/ELEMENT/KEY [default: the project's default targets]
+    #[arg(value_name = "ARTIFACT")]
+    pub(crate) artifacts: Vec<String>,
     /// Dependencies whose artifacts are meant too
     #[arg(short, long, value_enum, default_value_t = Deps::None)]
     pub(crate) deps: Deps,
@@ -51,6 +51,8 @@ pub(crate) struct SourcePushArguments {
     /// Dependencies whose sources to push too
     #[arg(short, long, value_enum, default_value_t = Deps::None)]
     pub(crate) deps: Deps,
+    #[command(flatten)]
+    pub(crate) except: Except,
     #[command(flatten)]
     pub(crate) servers: SourceServers,
 }

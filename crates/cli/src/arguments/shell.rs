@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::remotes::{ArtifactServers, SourceServers};
+
 /// Options of `shell`.
 #[derive(Debug, Args)]
 pub(crate) struct ShellArguments {
@@ -21,6 +23,10 @@ pub(crate) struct ShellArguments {
     /// `cache-buildtrees: always` in the configuration
     #[arg(short = 't', long)]
     pub(crate) use_buildtree: bool,
+    #[command(flatten)]
+    pub(crate) artifact_servers: ArtifactServers,
+    #[command(flatten)]
+    pub(crate) source_servers: SourceServers,
     /// Element in whose sandbox to be [default: that in whose workspace this is]
     #[arg(value_name = "ELEMENT")]
     pub(crate) element: Option<String>,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
+use super::CompressionArgument;
 use super::remotes::{SourcePushArguments, SourceServers};
 use crate::selection::{Deps, Except};
 
@@ -54,9 +55,9 @@ pub(crate) struct TrackArguments {
 /// Options of `source checkout`.
 #[derive(Debug, Args)]
 pub(crate) struct SourceCheckoutArguments {
-    /// Element whose sources to write
+    /// Element whose sources to write [default: that in whose workspace this is]
     #[arg(value_name = "ELEMENT")]
-    pub(crate) element: String,
+    pub(crate) element: Option<String>,
     /// Dependencies whose sources to write too
     #[arg(short, long, value_enum, default_value_t = Deps::None)]
     pub(crate) deps: Deps,
@@ -74,15 +75,6 @@ pub(crate) struct SourceCheckoutArguments {
     /// Write even if the directory is not empty or the tar exists
     #[arg(short, long)]
     pub(crate) force: bool,
-}
-
-/// How to compress a tar.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum CompressionArgument {
-    /// With gzip
-    Gz,
-    /// With xz
-    Xz,
-    /// With bzip2
-    Bz2,
+    #[command(flatten)]
+    pub(crate) servers: SourceServers,
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::remotes::SourceServers;
+
 /// The commands of `workspace`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkspaceCommand {
@@ -33,6 +35,8 @@ pub(crate) struct OpenArguments {
     /// The directory, for a single element [default: one named after the element]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) servers: SourceServers,
 }
 
 /// Options of `workspace close`.

@@ -16,6 +16,7 @@ mod joined;
 mod modes;
 mod names;
 mod nonstrict;
+mod options;
 mod plugins;
 mod quota;
 mod rebuilds;

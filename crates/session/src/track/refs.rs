@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headstart_yaml::{Mapping, Node, Provenance, Sequence, set_keys};
 
 use super::REFS;
-use crate::session::SessionError;
+use crate::error::SessionError;
 
 /// The file's text with these keys for a source of an element, whose project and name `place` says.
 /// What else is in the file stays as it is.

@@ -38,26 +38,26 @@ other
 ";
 
 /// A configuration of BuildStream's, which both programs read.
-fn configure(place: &Place, name: &str, server: &Server) -> std::path::PathBuf {
+pub(super) fn configure(place: &Place, name: &str, server: &Server) -> std::path::PathBuf {
     let path = place.home().join(name);
     fs::write(&path, server.as_caches()).unwrap();
     path
 }
 
-fn run(command: &mut Command) -> String {
+pub(super) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", said(&output));
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 
-fn ours(place: &Place, config: &Path, cache: &str) -> Command {
+pub(super) fn ours(place: &Place, config: &Path, cache: &str) -> Command {
     let cache = place.cache().with_file_name(cache);
     let mut command = crate::support::headstart(&place.project(), &cache, &place.home());
     command.arg("--config").arg(config);
     command
 }
 
-fn theirs(place: &Place, config: &Path, cache: &str) -> Command {
+pub(super) fn theirs(place: &Place, config: &Path, cache: &str) -> Command {
     let stream = BuildStream::new(
         &place.project(),
         &place.cache().with_file_name(cache),
