@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 
 use headstart_casd::{Address, CasdOptions, Limits, serve};
 use headstart_execution::CancellationToken;
-use headstart_merkle::BlobDigest;
+use headstart_merkle::{BlobDigest, Directory, FileNode, Name, Node};
 use headstart_reapi::bytestream::byte_stream_client::ByteStreamClient;
 use headstart_reapi::bytestream::{ReadRequest, WriteRequest};
 use headstart_reapi::localcas::local_content_addressable_storage_client::LocalContentAddressableStorageClient;
-use headstart_reapi::localcas::{CaptureTreeRequest, FetchTreeRequest};
+use headstart_reapi::localcas::{CaptureTreeRequest, FetchTreeRequest, StageTreeRequest};
 use headstart_reapi::reapi;
 use headstart_reapi::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
 use headstart_reapi::reapi::execution_client::ExecutionClient;
 use headstart_reapi::resource::{read_name, write_name};
+use headstart_store::BlobStore;
 use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::transport::{Channel, Endpoint};
 
@@ -32,6 +33,9 @@ const MIB: usize = 1024 * 1024;
 const STREAMED: usize = 256 * MIB;
 const ACTIONS: usize = 100;
 const IN_FLIGHT: usize = 8;
+/// Files of a large tree that is staged, and how long each is.
+const STAGED: usize = 100_000;
+const STAGED_SIZE: usize = 2000;
 
 /// A daemon with a cache directory of its own.
 struct Contender {
@@ -199,6 +203,12 @@ async fn measure(
         let time = fetch_tree(contender).await?;
         note("FetchTree of 20,000 files", "ms", true, time);
     }
+    if wants("StageTree") {
+        let (first, again, similar) = stage_tree(contender).await?;
+        note("StageTree of 100,000 files", "ms", true, first);
+        note("StageTree of the same again", "ms", true, again);
+        note("StageTree of a similar one", "ms", true, similar);
+    }
     if wants("trivial") {
         let (median, rate) = actions(contender).await?;
         note("trivial action, median", "ms", true, median);
@@ -341,6 +351,62 @@ async fn fetch_tree(contender: &Contender) -> Result<f64, Failure> {
     let start = Instant::now();
     client.fetch_tree(request).await?;
     Ok(millis(start.elapsed()))
+}
+
+/// What staging a large tree takes, the same again, and one that differs in a file, in milliseconds.
+async fn stage_tree(contender: &Contender) -> Result<(f64, f64, f64), Failure> {
+    let mut root = Directory::default();
+    let mut one = Directory::default();
+    for folder in 0..STAGED / 100 {
+        one = Directory::default();
+        let mut blobs = Vec::new();
+        for file in 0..100 {
+            let content = bytes::Bytes::from(format!("{:0STAGED_SIZE$}", folder * 100 + file));
+            let digest = BlobDigest::of(&content);
+            let node = Node::File(FileNode::new(digest, false));
+            one.entries.insert(Name::new(&file.to_string())?, node);
+            blobs.push((digest, content));
+        }
+        contender.store.write_all(blobs)?;
+        let digest = contender.store.write(one.encode())?.cast();
+        let name = Name::new(&folder.to_string())?;
+        root.entries.insert(name, Node::Directory(digest));
+    }
+    let first = contender.store.write(root.encode())?;
+    one.entries.remove("99");
+    let changed = contender.store.write(one.encode())?.cast();
+    root.entries
+        .insert(Name::new("999")?, Node::Directory(changed));
+    let similar = contender.store.write(root.encode())?;
+    let mut times = Vec::new();
+    for root in [first, first, similar] {
+        times.push(stage(contender, root).await?);
+    }
+    Ok((times[0], times[1], times[2]))
+}
+
+/// What it takes until a tree is staged, in milliseconds.
+async fn stage(contender: &Contender, root: BlobDigest) -> Result<f64, Failure> {
+    let mut client = LocalContentAddressableStorageClient::new(contender.channel.clone());
+    let request = StageTreeRequest {
+        root_digest: Some(root.into()),
+        read_only: true,
+        ..Default::default()
+    };
+    let (requests, stream) = tokio::sync::mpsc::channel(2);
+    let start = Instant::now();
+    requests.send(request).await?;
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let mut answers = client.stage_tree(stream).await?.into_inner();
+    let staged = answers.message().await?.ok_or("no tree was staged")?;
+    let took = millis(start.elapsed());
+    let some = Path::new(&staged.path).join("123/45");
+    if fs::metadata(&some)?.len() != STAGED_SIZE as u64 {
+        return Err(format!("{} is not what it should be", some.display()).into());
+    }
+    requests.send(StageTreeRequest::default()).await?;
+    while answers.message().await?.is_some() {}
+    Ok(took)
 }
 
 /// The median of actions one after another in milliseconds, and how many a second with several in flight.
