@@ -9,11 +9,15 @@ use headstart_merkle::{
     Directory, DirectoryDigest, DirectoryReader, Name, Node, Properties, TreeError, extent,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 /// What everything in a sandbox was last modified at: 2011-11-11 11:11:11 UTC.
 const MODIFIED: i64 = 1_321_009_871;
+
+/// How many entries of a folder a thread makes at least: for fewer it is not worth waking one.
+const TOGETHER: usize = 16;
 
 pub(crate) type Store = Directories<dyn LocalBlobs>;
 
@@ -130,10 +134,10 @@ impl Links<'_> {
 
     fn fill_directory(&self, at: &Place<'_>, digest: DirectoryDigest) -> Result<(), SandboxError> {
         let directory = self.read(at.path, digest)?;
-        for (name, node) in &directory.entries {
-            self.make(at, name.as_str(), node)?;
-        }
-        Ok(())
+        // Most of it is waiting for the file system, which has a lock for each folder.
+        let entries: Vec<_> = directory.entries.iter().collect();
+        let entries = entries.into_par_iter().with_min_len(TOGETHER);
+        entries.try_for_each(|(name, node)| self.make(at, name.as_str(), node))
     }
 
     fn change_directory(
