@@ -35,6 +35,10 @@ impl Cached {
 impl Artifact {
     /// Decodes an artifact's message; `None` if it is none.
     pub fn decode(bytes: Bytes) -> Option<Self> {
+        // A file that lost its content with the machine's power is a message too, which says nothing.
+        if bytes.is_empty() {
+            return None;
+        }
         let message = buildstream::Artifact::decode(bytes.clone()).ok()?;
         Some(Self { bytes, message })
     }
