@@ -15,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use headstart_remote::RemoteSettings;
 use headstart_yaml::{Error as YamlError, Mapping, Scalar};
 use thiserror::Error;
 
@@ -26,6 +27,7 @@ pub use caches::Caches;
 pub use farm::FarmConfig;
 pub use logging::LoggingConfig;
 use own::OwnConfig;
+use servers::storage_service;
 pub use servers::{InvalidServer, Server, Servers};
 pub use speculation::SpeculationConfig;
 pub(crate) use speculation::mode_of;
@@ -42,6 +44,8 @@ pub struct UserConfig {
     pub log_dir: PathBuf,
     /// How much may be stored.
     pub storage: StorageConfig,
+    /// A server that keeps the contents of this machine's cache too.
+    pub storage_service: Option<RemoteSettings>,
     /// Where workspaces are opened.
     pub workspace_dir: PathBuf,
     /// Elements fetched at a time.
@@ -189,6 +193,7 @@ impl UserConfig {
             source_dir,
             log_dir,
             storage: StorageConfig::read(cache)?,
+            storage_service: storage_service(cache)?,
             workspace_dir: mapping.string("workspacedir")?.map_or(".".into(), expand),
             fetchers: count(scheduler, "fetchers", 10)?,
             builders: count(scheduler, "builders", 4)?,

@@ -5,6 +5,7 @@
 //! has come is only then referred to here when all of it is here.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -145,6 +146,17 @@ impl Session {
         name: &ArtifactName,
         key: &str,
     ) -> Result<Option<Artifact>, SessionError> {
+        // What has been here is known by name.
+        if let Some(own) = &group.own
+            && let Some(artifact) = self.artifacts.read(name, key)?
+        {
+            let whole = self.remotes.first_of(slice::from_ref(own), |own| {
+                self.pull_contents(own, artifact.clone())
+            });
+            if whole.is_some() {
+                return Ok(whole);
+            }
+        }
         if !group.can_pull() {
             return Ok(None);
         }
@@ -192,11 +204,23 @@ impl Session {
         let Some(artifact) = Artifact::decode(message) else {
             return Err(unusable(storage, digest, "an Artifact"));
         };
-        let blobs = artifact.parts().map(BlobDigest::try_from);
-        let blobs = blobs.collect::<Result<Vec<_>, _>>();
-        let Ok(mut blobs) = blobs else {
+        if artifact
+            .parts()
+            .any(|part| BlobDigest::try_from(part).is_err())
+        {
             return Err(unusable(storage, digest, "an Artifact"));
-        };
+        }
+        self.pull_contents(storage, artifact)
+    }
+
+    /// Brings here what an artifact refers to; `None` if the server does not have all of it.
+    fn pull_contents(
+        &self,
+        storage: &Remote,
+        artifact: Artifact,
+    ) -> Result<Option<Artifact>, RemoteError> {
+        let parts = artifact.parts();
+        let mut blobs: Vec<BlobDigest> = parts.filter_map(|part| part.try_into().ok()).collect();
         // What is known of its subactions is small; and nobody fails for want of it.
         let record = artifact.speculative_actions();
         blobs.extend(record);
@@ -214,7 +238,7 @@ impl Session {
             None => Ok(Some(artifact)),
             Some(missing) => {
                 let url = storage.url();
-                tracing::info!(url, %digest, %missing, "an artifact is not complete on the server");
+                tracing::info!(url, %missing, "an artifact is not complete on the server");
                 Ok(None)
             }
         }
@@ -283,6 +307,17 @@ impl Session {
         key: &str,
     ) -> Result<Option<DirectoryDigest>, SessionError> {
         let group = self.servers(Purpose::Sources, element.project_id)?;
+        // What has been here is known by name.
+        if let Some(own) = &group.own
+            && let Some(tree) = self.source_cache.element_sources(key)?
+        {
+            let whole = self
+                .remotes
+                .first_of(slice::from_ref(own), |own| self.pull_tree(own, tree));
+            if whole.is_some() {
+                return Ok(whole);
+            }
+        }
         if !group.can_pull() {
             return Ok(None);
         }
@@ -311,6 +346,15 @@ impl Session {
         let Some(tree) = tree else {
             return Err(unusable(storage, digest, "a Source"));
         };
+        self.pull_tree(storage, tree)
+    }
+
+    /// Brings a tree here with its files; `None` if the server does not have all of it.
+    fn pull_tree(
+        &self,
+        storage: &Remote,
+        tree: DirectoryDigest,
+    ) -> Result<Option<DirectoryDigest>, RemoteError> {
         let store: Arc<dyn BlobStore> = self.store.clone();
         let missing = storage.download_trees(vec![tree], Part::Everything, &store)?;
         Ok(missing.is_empty().then_some(tree))

@@ -29,6 +29,9 @@ pub(crate) struct Group {
     /// Those of both that are pushed to.
     pub(crate) push_index: Vec<Remote>,
     pub(crate) push_storage: Vec<Remote>,
+    /// The one that keeps the contents of this machine's cache too, if there is one. It is among those
+    /// that have contents, and those that are pushed to.
+    pub(crate) own: Option<Remote>,
 }
 
 impl Group {
@@ -39,7 +42,8 @@ impl Group {
 
     /// Whether anything can be given to them.
     pub(crate) fn can_push(&self) -> bool {
-        !self.push_index.is_empty() && !self.push_storage.is_empty()
+        let anywhere = !self.push_index.is_empty() || self.own.is_some();
+        anywhere && !self.push_storage.is_empty()
     }
 }
 
@@ -111,7 +115,7 @@ impl State {
         opened
     }
 
-    fn group(&mut self, servers: &[Server]) -> Group {
+    fn group(&mut self, servers: &[Server], own: Option<&RemoteSettings>) -> Group {
         let mut group = Group::default();
         for server in servers {
             let Some(remote) = self.open(&server.settings) else {
@@ -130,6 +134,14 @@ impl State {
                 }
             }
         }
+        if group.push_index.is_empty() {
+            // Nobody would find what is there.
+            group.push_storage.clear();
+        }
+        let own = own.and_then(|settings| self.open(settings));
+        group.storage.extend(own.clone());
+        group.push_storage.extend(own.clone());
+        group.own = own;
         group
     }
 }
@@ -154,7 +166,8 @@ impl Session {
             return self.servers(Purpose::Artifacts, id);
         }
         let servers = self.config.artifacts.of_project(project, Vec::new());
-        Ok(Arc::new(self.remotes.state().group(&servers)))
+        let own = self.config.storage_service.as_ref();
+        Ok(Arc::new(self.remotes.state().group(&servers, own)))
     }
 
     /// The servers for a project.
@@ -183,7 +196,7 @@ impl Session {
         let project = ancestry.first().map_or("", |project| project.name());
         let servers = caches.of_project(project, recommended);
         let mut state = self.remotes.state();
-        let group = Arc::new(state.group(&servers));
+        let group = Arc::new(state.group(&servers, self.config.storage_service.as_ref()));
         state.groups.insert(key, Arc::clone(&group));
         Ok(group)
     }

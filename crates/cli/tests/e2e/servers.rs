@@ -10,3 +10,4 @@ mod grpcurl;
 mod proxies;
 mod records;
 mod secured;
+mod storage;

@@ -170,6 +170,15 @@ fn roles(name: &str) -> Option<(bool, bool)> {
     }
 }
 
+/// The server that the section `cache` names for its contents.
+pub(super) fn storage_service(cache: &Mapping) -> Result<Option<RemoteSettings>, YamlError> {
+    let Some(node) = cache.mapping("storage-service")? else {
+        return Ok(None);
+    };
+    node.expect_keys(&["url", "instance-name", "auth", "connection-config"])?;
+    settings(node, None).map(Some)
+}
+
 /// How a server is reached, as its mapping tells.
 pub(super) fn settings(node: &Mapping, base: Option<&Path>) -> Result<RemoteSettings, YamlError> {
     let empty = Mapping::default();

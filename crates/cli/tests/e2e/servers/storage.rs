@@ -1,0 +1,87 @@
+//! A server that keeps the contents of this machine's cache too.
+
+use std::fs;
+use std::path::Path;
+
+use headstart_merkle::BlobDigest;
+
+use crate::support::{Place, Server, headstart, said};
+
+const PROJECT: &str = r"
+== project.conf
+name: kept
+min-version: 2.0
+element-path: elements
+== elements/one.bst
+kind: import
+sources:
+- kind: local
+  path: files
+== files/content
+content that is kept
+== elements/all.bst
+kind: stack
+depends:
+- one.bst
+";
+
+/// What a command says, with a user's configuration, which must succeed.
+fn run(place: &Place, cache: &str, config: &str, arguments: &[&str]) -> String {
+    let file = place.home().join(format!("{cache}.conf"));
+    fs::write(&file, config).unwrap();
+    let cache = place.cache().with_file_name(cache);
+    let mut command = headstart(&place.project(), &cache, &place.home());
+    let output = command.arg("--config").arg(file).args(arguments).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+/// Whether the content of the project's only file is in a cache directory.
+fn has_content(cache: &Path) -> bool {
+    let content = BlobDigest::of(b"content that is kept\n").hex();
+    let (folder, name) = content.split_at(2);
+    cache.join("cas/objects").join(folder).join(name).is_file()
+}
+
+fn contents_are_kept_at(storage: &Server) {
+    let place = Place::bare(PROJECT);
+    let own = format!("cache: {{storage-service: {{url: '{}'}}}}\n", storage.url());
+    let said = run(&place, "one", &own, &["build", "all.bst"]);
+    assert!(said.contains("2 built"), "{said}");
+    assert!(has_content(&storage.cache()), "{said}");
+
+    // What has gone since is brought back, and not built again.
+    let one = place.cache().with_file_name("one");
+    fs::remove_dir_all(one.join("cas/objects")).unwrap();
+    let said = run(&place, "one", &own, &["build", "all.bst"]);
+    assert!(said.contains("0 built"), "{said}");
+    assert!(has_content(&one), "{said}");
+
+    // Another machine finds it there, if a server tells it the name.
+    let index = Server::ours();
+    let both = format!(
+        "{own}artifacts: {{servers: [{{url: '{}', type: index, push: true}}]}}\n",
+        index.url()
+    );
+    run(
+        &place,
+        "one",
+        &both,
+        &["artifact", "push", "--deps", "all", "all.bst"],
+    );
+    assert!(!has_content(&index.cache()), "an index keeps no contents");
+    let said = run(&place, "two", &both, &["build", "all.bst"]);
+    assert!(said.contains("0 built"), "{said}");
+    assert!(has_content(&place.cache().with_file_name("two")), "{said}");
+}
+
+#[test]
+fn contents_are_kept_at_our_server() {
+    contents_are_kept_at(&Server::ours());
+}
+
+#[test]
+fn contents_are_kept_at_the_real_one() {
+    contents_are_kept_at(&Server::real());
+}
