@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_daemon::{
-    Audience, Credentials, Guard, Instances, InvalidCredentials, LocalExecutor, Parents, Premises,
-    Resources, Server, Tenant,
+    Audience, Credentials, Guard, Instances, InvalidCredentials, LocalExecutor, Parents, Patience,
+    Premises, Resources, Server, Tenant,
 };
 use headstart_execution::CancellationToken;
 use headstart_sandbox::{InitProgram, NativeSandbox};
@@ -96,7 +96,6 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
         slots: options.jobs,
     };
     let executor = LocalExecutor::new(resources.clone());
-    let proxies = Arc::new(Proxies::new(resources, executor.clone(), stop.clone()));
     let foresight = options
         .speculation
         .then(|| Foresight::new(&layout, executor.clone(), options.jobs));
@@ -106,6 +105,9 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
     if let Some(parents) = &parents {
         executor.followed_by(parents);
     }
+    let followed = foresight.clone();
+    let proxies = Proxies::new(resources, executor.clone(), followed, stop.clone());
+    let proxies = Arc::new(proxies);
     let home = Home::new(&layout, &store, sandbox, Arc::clone(&proxies));
     let premises: Arc<dyn Premises> = Arc::new(home);
     let server = Server {
@@ -135,7 +137,7 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
             }
             Address::Tcp(host) => {
                 let listener = listen::tcp(host).await.map_err(failed)?;
-                let audience = Audience::Network(guard.clone());
+                let audience = Audience::Network(guard.clone(), Patience::with_strangers());
                 servers.spawn(async move {
                     let connections = TcpListenerStream::new(listener);
                     let served = server.serve(audience, connections, stop).await;

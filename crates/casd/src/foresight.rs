@@ -31,12 +31,17 @@ struct Workshop {
     lineages: LineageCache,
     slots: usize,
     runtime: Handle,
-    /// How many runs are going on, or are still being recorded.
+    all: Arc<All>,
+}
+
+/// What is known of the runs of all parents.
+struct All {
+    /// How many are going on, or are still being recorded.
     open: watch::Sender<usize>,
     total: Mutex<Account>,
 }
 
-/// Follows the parents of one daemon.
+/// Follows the parents of one executor.
 #[derive(Clone)]
 pub(crate) struct Foresight(Arc<Workshop>);
 
@@ -49,20 +54,41 @@ impl Foresight {
             lineages: LineageCache::new(layout.root()),
             slots,
             runtime: Handle::current(),
-            open: watch::Sender::new(0),
-            total: Mutex::default(),
+            all: Arc::new(All {
+                open: watch::Sender::new(0),
+                total: Mutex::default(),
+            }),
         }))
     }
 
-    /// Returns when all runs that have ended are recorded.
+    /// Follows the parents of another executor, with which what it knows is executed.
+    pub(crate) fn of(&self, executor: LocalExecutor) -> Self {
+        let first = &self.0;
+        Self(Arc::new(Workshop {
+            directories: Directories::new(Arc::clone(executor.store())),
+            executor,
+            lineages: first.lineages.clone(),
+            slots: first.slots,
+            runtime: first.runtime.clone(),
+            all: Arc::clone(&first.all),
+        }))
+    }
+
+    /// Returns when all runs that have ended are recorded, whoever followed them.
     pub(crate) async fn settled(&self) {
         // The sender lives as long as this.
-        let _ = self.0.open.subscribe().wait_for(|open| *open == 0).await;
+        let _ = self
+            .0
+            .all
+            .open
+            .subscribe()
+            .wait_for(|open| *open == 0)
+            .await;
     }
 
     /// What speculation has come to so far.
     pub(crate) fn total(&self) -> Account {
-        let total = self.0.total.lock();
+        let total = self.0.all.total.lock();
         total.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -70,7 +96,7 @@ impl Foresight {
 impl Parents for Foresight {
     fn begin(&self, parent: ActionDigest) -> Arc<dyn ParentRun> {
         let workshop = Arc::clone(&self.0);
-        workshop.open.send_modify(|open| *open += 1);
+        workshop.all.open.send_modify(|open| *open += 1);
         let known = Known::find(&workshop, parent);
         let known = known.inspect_err(|error| {
             tracing::warn!(%parent, error, "nothing can be foreseen of a parent action");
@@ -159,7 +185,7 @@ impl ParentRun for Run {
         let subactions = self.subactions.take();
         let workshop = Arc::clone(&self.workshop);
         let Some(known) = &self.known else {
-            workshop.open.send_modify(|open| *open -= 1);
+            workshop.all.open.send_modify(|open| *open -= 1);
             return;
         };
         let generation = record::generation(known, subactions);
@@ -170,13 +196,14 @@ impl ParentRun for Run {
                 let account = account.wait();
                 report(&lineage, &account);
                 let mut total = workshop
+                    .all
                     .total
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 total.add(&account);
             }
             record::keep(&workshop, &lineage, &generation, well);
-            workshop.open.send_modify(|open| *open -= 1);
+            workshop.all.open.send_modify(|open| *open -= 1);
         });
     }
 

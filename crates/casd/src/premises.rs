@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use headstart_daemon::{DiskUsage, Premises, StageWanted, StagedTree, Tenant};
-use headstart_execution::{BoxFuture, SandboxError};
+use headstart_execution::SandboxError;
 use headstart_hostfs::{HostError, write_out};
 use headstart_merkle::extent;
 use headstart_reapi::localcas::GetInstanceNameForRemotesRequest;
@@ -15,7 +15,7 @@ use headstart_store::{Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::Status;
 
-use crate::proxies::Proxies;
+use crate::proxies::{Behind, Proxies};
 
 /// A machine with a cache directory.
 pub(crate) struct Home {
@@ -150,13 +150,9 @@ impl Premises for Home {
         Ok(Box::new(self.write_out(wanted)?))
     }
 
-    fn remotes<'a>(
-        &'a self,
-        wanted: &'a GetInstanceNameForRemotesRequest,
-    ) -> BoxFuture<'a, Result<(String, Tenant), Status>> {
-        let found = self.proxies.find(wanted);
-        let found = found.map_err(|error| Status::invalid_argument(error.to_string()));
-        Box::pin(std::future::ready(found))
+    fn remotes(&self, wanted: &GetInstanceNameForRemotesRequest) -> Result<Tenant, Status> {
+        let opened = self.proxies.open(&Behind::of(wanted));
+        opened.map_err(|error| Status::invalid_argument(error.to_string()))
     }
 }
 

@@ -2,18 +2,19 @@
 //! made is handed on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use headstart_daemon::{LocalExecutor, Resources, Tenant};
 use headstart_execution::CancellationToken;
-use headstart_merkle::BlobDigest;
-use headstart_reapi::{Message, localcas};
+use headstart_reapi::localcas;
 use headstart_remote::{
     BackedBlobs, Farm, Pem, Remote, RemoteError, RemoteExecutor, RemoteSettings, Tls, TokenFile,
     Wire,
 };
 use thiserror::Error;
+
+use crate::foresight::Foresight;
 
 /// The servers behind an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,42 +47,31 @@ pub enum InvalidServers {
     NoStorage,
 }
 
-/// The instances of a daemon that have servers behind them.
+/// Makes the instances of a daemon that have servers behind them.
 pub(crate) struct Proxies {
     /// What executes here.
     local: Resources,
     executor: LocalExecutor,
+    /// Who follows what is executed here, if anybody does.
+    foresight: Option<Foresight>,
     stop: CancellationToken,
     wire: OnceLock<Wire>,
-    known: Mutex<HashMap<String, Tenant>>,
 }
 
 impl Proxies {
-    pub(crate) fn new(local: Resources, executor: LocalExecutor, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        local: Resources,
+        executor: LocalExecutor,
+        foresight: Option<Foresight>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             local,
             executor,
+            foresight,
             stop,
             wire: OnceLock::new(),
-            known: Mutex::default(),
         }
-    }
-
-    /// The tenant behind the servers that a request names, made once, and its name.
-    pub(crate) fn find(
-        &self,
-        request: &localcas::GetInstanceNameForRemotesRequest,
-    ) -> Result<(String, Tenant), InvalidServers> {
-        let digest = BlobDigest::of(&request.encode_to_vec());
-        let name = format!("remotes-{}", &digest.hex()[..32]);
-        let known = |known: &HashMap<String, Tenant>| known.get(&name).cloned();
-        if let Some(tenant) = known(&self.known.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok((name, tenant));
-        }
-        let tenant = self.open(&Behind::of(request))?;
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let tenant = all.entry(name.clone()).or_insert(tenant).clone();
-        Ok((name, tenant))
     }
 
     /// A tenant with servers behind it.
@@ -132,7 +122,13 @@ impl Proxies {
             let farm = RemoteExecutor::new(farm, here);
             executor.executes_on(Arc::new(farm), self.local.slots);
         }
+        // What is executed ahead of need is executed where the rest is.
+        let foresight = self.foresight.as_ref().filter(|_| storage.is_some());
+        let foresight = foresight.map(|foresight| foresight.of(executor.clone()));
         let mut tenant = Tenant::outside(executor, true, self.stop.clone());
+        if let Some(foresight) = foresight {
+            tenant = tenant.followed_by(Arc::new(foresight));
+        }
         if let Some(storage) = storage {
             tenant = tenant.with_contents_of(storage);
         }
@@ -149,7 +145,7 @@ impl Behind {
         *self == Self::default()
     }
 
-    fn of(request: &localcas::GetInstanceNameForRemotesRequest) -> Self {
+    pub(crate) fn of(request: &localcas::GetInstanceNameForRemotesRequest) -> Self {
         let read_only = |remote: &Option<localcas::Remote>| {
             remote.as_ref().is_some_and(|remote| remote.read_only)
         };

@@ -13,10 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::UdsConnectInfo;
 
 use crate::authority::Mended;
 use crate::inside::Inside;
 use crate::instances::Instances;
+use crate::patience::{Patience, watched};
 use crate::server::{routes, transport};
 use crate::services::Clients;
 use crate::tenant::Tenant;
@@ -117,8 +119,11 @@ impl Drop for Endpoint {
 }
 
 async fn serve(tenant: Tenant, clients: Clients, listener: UnixListener, stop: CancellationToken) {
-    let router = transport().add_routes(routes(&Instances::one(tenant.clone()), clients));
-    let connections = UnixListenerStream::new(listener).map(|stream| stream.map(Mended::new));
+    let patience = Patience::with_guests();
+    let routes = routes(&Instances::one(tenant.clone()), clients, patience);
+    let router = transport::<UdsConnectInfo>(patience).add_routes(routes);
+    let connections = watched(UnixListenerStream::new(listener), patience);
+    let connections = connections.map(|stream| stream.map(Mended::new));
     let served = tokio::select! {
         served = router.serve_with_incoming(connections) => served,
         () = stop.cancelled() => Ok(()),

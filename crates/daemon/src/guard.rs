@@ -63,7 +63,10 @@ impl Guard {
     }
 
     /// The server with encrypted connections, if they are.
-    pub(crate) fn encrypt(&self, server: Transport) -> Result<Transport, tonic::transport::Error> {
+    pub(crate) fn encrypt<L>(
+        &self,
+        server: Transport<L>,
+    ) -> Result<Transport<L>, tonic::transport::Error> {
         match &self.tls {
             None => Ok(server),
             Some(tls) => server.tls_config(tls.clone()),

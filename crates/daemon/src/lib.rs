@@ -16,6 +16,7 @@ mod guard;
 mod inside;
 mod instances;
 mod parents;
+mod patience;
 mod premises;
 mod queue;
 mod result;
@@ -31,6 +32,7 @@ pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources, Shell
 pub use guard::{Credentials, Guard, InvalidCredentials};
 pub use instances::Instances;
 pub use parents::{ParentRun, Parents};
+pub use patience::Patience;
 pub use premises::{DiskUsage, Premises, StageWanted, StagedTree};
 pub use runner::{Manner, SandboxedAction, socket_path};
 pub use server::{Audience, Server};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use headstart_execution::BoxFuture;
 use headstart_merkle::DirectoryDigest;
+use headstart_reapi::localcas::GetInstanceNameForRemotesRequest;
 use tonic::Status;
 
 use crate::tenant::Tenant;
@@ -48,9 +48,7 @@ pub trait Premises: Send + Sync {
     #[allow(clippy::result_large_err)]
     fn stage(&self, wanted: &StageWanted) -> Result<Box<dyn StagedTree>, Status>;
 
-    /// The tenant behind other servers, made when it is asked for; its name tells them apart.
-    fn remotes<'a>(
-        &'a self,
-        wanted: &'a headstart_reapi::localcas::GetInstanceNameForRemotesRequest,
-    ) -> BoxFuture<'a, Result<(String, Tenant), Status>>;
+    /// A new tenant with other servers behind it.
+    #[allow(clippy::result_large_err)]
+    fn remotes(&self, wanted: &GetInstanceNameForRemotesRequest) -> Result<Tenant, Status>;
 }

@@ -20,10 +20,12 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::service::{InterceptorLayer, Routes};
 use tonic::transport::server::{Connected, Server as Transport};
+use tower::layer::util::{Identity, Stack};
 
 use crate::authority::Mended;
 use crate::guard::Guard;
 use crate::instances::Instances;
+use crate::patience::{Attention, Patience, watched};
 use crate::premises::Premises;
 use crate::services::{
     ActionCacheService, AssetService, ByteStreamService, CapabilitiesService, CasService, Clients,
@@ -43,7 +45,7 @@ pub enum Audience {
     /// Build tools on this machine, who may name its files.
     Machine(Arc<dyn Premises>),
     /// Whoever can connect, and is let in.
-    Network(Guard),
+    Network(Guard, Patience),
 }
 
 /// A server for build tools.
@@ -74,17 +76,21 @@ impl Server {
         let told = stop.clone().cancelled_owned();
         match audience {
             Audience::Machine(premises) => {
-                let routes = self.routes(Clients::OnTheMachine(premises)).await;
+                let patience = Patience::with_neighbours();
+                let routes = self.routes(Clients::OnTheMachine(premises), patience).await;
                 // Only names of unix sockets need it; what is encrypted could not be mended.
+                let connections = watched(connections, patience);
                 let connections = connections.map(|stream| stream.map(Mended::new));
-                let router = transport().add_routes(routes);
+                let router = transport::<C::ConnectInfo>(patience).add_routes(routes);
                 until(stop, router.serve_with_incoming_shutdown(connections, told)).await
             }
-            Audience::Network(guard) => {
-                let routes = self.routes(Clients::Anywhere).await;
+            Audience::Network(guard, patience) => {
+                let routes = self.routes(Clients::Anywhere, patience).await;
+                let transport = transport::<C::ConnectInfo>(patience).tcp_nodelay(true);
                 let mut server = guard
-                    .encrypt(transport().tcp_nodelay(true))?
+                    .encrypt(transport)?
                     .layer(InterceptorLayer::new(guard));
+                let connections = watched(connections, patience);
                 let router = server.add_routes(routes);
                 until(stop, router.serve_with_incoming_shutdown(connections, told)).await
             }
@@ -92,9 +98,9 @@ impl Server {
     }
 
     /// All services.
-    async fn routes(self, clients: Clients) -> Routes {
+    async fn routes(self, clients: Clients, patience: Patience) -> Routes {
         let assets = AssetService::new(self.instances.clone(), self.assets);
-        let mut routes = routes(&self.instances, clients)
+        let mut routes = routes(&self.instances, clients, patience)
             .add_service(FetchServer::new(assets.clone()))
             .add_service(PushServer::new(assets));
         let (health, service) = tonic_health::server::health_reporter();
@@ -136,22 +142,24 @@ fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// A server without services yet.
-pub(crate) fn transport() -> Transport {
+/// A server without services yet, for connections that tell `T` of clients.
+pub(crate) fn transport<T>(patience: Patience) -> Transport<Stack<Attention<T>, Identity>> {
     Transport::builder()
+        .http2_keepalive_interval(patience.silence)
         .initial_connection_window_size(WINDOW)
         .initial_stream_window_size(WINDOW)
         .max_frame_size(FRAME)
         .max_concurrent_streams(1024)
+        .layer(Attention::new(patience))
 }
 
 /// The services that are offered to everybody, inside sandboxes too.
-pub(crate) fn routes(instances: &Instances, clients: Clients) -> Routes {
+pub(crate) fn routes(instances: &Instances, clients: Clients, patience: Patience) -> Routes {
     let operations = Operations::default();
-    let cas = ContentAddressableStorageServer::new(CasService::new(instances.clone()))
+    let cas = ContentAddressableStorageServer::new(CasService::new(instances.clone(), patience))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    let bytes = ByteStreamServer::new(ByteStreamService::new(instances.clone()))
+    let bytes = ByteStreamServer::new(ByteStreamService::new(instances.clone(), patience))
         .max_decoding_message_size(MAX_MESSAGE);
     let results = ActionCacheServer::new(ActionCacheService::new(instances.clone()))
         .max_decoding_message_size(MAX_MESSAGE);

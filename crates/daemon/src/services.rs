@@ -5,10 +5,12 @@ mod asset;
 mod bytestream;
 mod capabilities;
 mod cas;
+mod chunks;
 mod compression;
 mod execution;
 mod local_cas;
 mod operations;
+mod outlet;
 mod uploads;
 
 pub(crate) use action_cache::ActionCacheService;

@@ -8,6 +8,7 @@ use headstart_merkle::ActionDigest;
 use headstart_remote::Remote;
 
 use crate::executor::{JobKey, LocalExecutor};
+use crate::parents::Parents;
 
 /// Those inside one sandbox, or those outside of all.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct Tenant {
     names: Option<Remote>,
     /// Where their contents are, if not on this machine alone.
     contents: Option<Remote>,
+    /// Who follows their actions, for as long as they are there.
+    parents: Option<Arc<dyn Parents>>,
 }
 
 struct Inner {
@@ -106,6 +109,7 @@ impl Tenant {
             root: None,
             names: None,
             contents: None,
+            parents: None,
         }
     }
 
@@ -116,7 +120,15 @@ impl Tenant {
             root: Some(root.into()),
             names: self.names.clone(),
             contents: self.contents.clone(),
+            parents: self.parents.clone(),
         }
+    }
+
+    /// The same, whose actions that ask for others are followed.
+    pub fn followed_by(mut self, parents: Arc<dyn Parents>) -> Self {
+        self.inner.executor.followed_by(&parents);
+        self.parents = Some(parents);
+        self
     }
 
     /// The same, for whom a server knows what names stand for.

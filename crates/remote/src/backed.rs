@@ -1,5 +1,6 @@
 //! A store on this machine with a server behind it: what stands between build tools and servers.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -120,7 +121,8 @@ impl BlobStore for BackedBlobs {
     fn hand_over(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
         let wanted = self.server.missing(digests.to_vec())?;
         let absent = self.here.missing(&wanted)?;
-        let present = wanted.into_iter().filter(|digest| !absent.contains(digest));
+        let nowhere: HashSet<BlobDigest> = absent.iter().copied().collect();
+        let present = wanted.into_iter().filter(|it| !nowhere.contains(it));
         self.send(present.collect())?;
         Ok(absent)
     }

@@ -12,35 +12,38 @@ use headstart_reapi::bytestream::{
 };
 use headstart_reapi::resource::{InvalidResourceName, ResourceName};
 use headstart_store::{BlobStore, BlobWriter, StoreError};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::MAX_BLOB;
+use super::outlet::Outlet;
 use super::uploads::{Upload, Uploads};
+use super::{MAX_BLOB, blocking};
 use crate::instances::Instances;
+use crate::patience::Patience;
 use crate::status;
 use crate::tenant::Tenant;
 
 /// How much of a blob one message holds, in bytes.
 const PIECE: usize = 1024 * 1024;
 
-/// How much of a blob is at least written by a thread of its own, in bytes.
+/// How long a blob is whose pieces are written while the next ones come, in bytes.
 const LONG: u64 = 1024 * 1024;
-/// How many pieces may wait for that.
-const WAITING: usize = 2;
+/// How much of it may have come and wait to be written, in bytes.
+const AHEAD: usize = 4 * 1024 * 1024;
 
 pub(crate) struct ByteStreamService {
     instances: Instances,
-    uploads: Uploads,
+    uploads: Arc<Uploads>,
+    patience: Patience,
 }
 
 impl ByteStreamService {
-    pub(crate) fn new(instances: Instances) -> Self {
+    pub(crate) fn new(instances: Instances, patience: Patience) -> Self {
         Self {
             instances,
-            uploads: Uploads::default(),
+            uploads: Arc::default(),
+            patience,
         }
     }
 
@@ -75,54 +78,51 @@ impl ByteStreamService {
             compressed,
         })
     }
+}
 
-    /// Takes a blob as it comes, beginning with `first`. What came of one that is broken off is kept.
-    async fn receive(
-        &self,
-        resource: &Resource,
-        first: WriteRequest,
-        stream: &mut Streaming<WriteRequest>,
-    ) -> Result<(), Status> {
-        let name = first.resource_name.clone();
-        let upload = match first.write_offset {
-            0 => resource.begin()?,
-            offset => {
-                let kept = self.uploads.take(&name);
-                let kept = kept.filter(|upload| upload.written == offset.unsigned_abs());
-                kept.ok_or_else(|| {
-                    Status::invalid_argument(format!(
-                        "write_offset is {offset}: expected 0, as nothing is kept up to there"
-                    ))
-                })?
-            }
-        };
-        let mut writing = match resource.digest.size() > LONG {
-            true => Writing::beside(upload, resource.digest),
-            false => Writing::Here(upload),
-        };
-        let mut next = first;
-        loop {
-            let last = next.finish_write;
-            writing = writing.add(next, resource.digest).await?;
-            if last {
-                break;
-            }
-            next = match stream.message().await {
-                Ok(Some(message)) => message,
-                broken => {
-                    self.uploads.keep(name, writing.end().await?);
-                    broken?;
-                    return Err(Status::invalid_argument(
-                        "the stream ended before finish_write was set",
-                    ));
-                }
-            };
+/// Takes a blob as it comes, beginning with `first`. What came of one that is broken off is kept.
+async fn receive(
+    uploads: &Uploads,
+    resource: &Resource,
+    first: WriteRequest,
+    mut stream: Streaming<WriteRequest>,
+) -> Result<(), Status> {
+    let name = first.resource_name.clone();
+    let upload = match first.write_offset {
+        0 => resource.begin()?,
+        offset => {
+            let kept = uploads.take(&name);
+            let kept = kept.filter(|upload| upload.written == offset.unsigned_abs());
+            kept.ok_or_else(|| {
+                Status::invalid_argument(format!(
+                    "write_offset is {offset}: expected 0, as nothing is kept up to there"
+                ))
+            })?
         }
-        let upload = writing.end().await?;
-        let finished = upload.writer.finish(Some(resource.digest));
-        finished.map_err(|error| status::of_store(&error))?;
-        Ok(())
+    };
+    let mut writing = Writing::Here(upload);
+    let mut next = first;
+    loop {
+        let last = next.finish_write;
+        writing = writing.add(next, resource.digest).await?;
+        if last {
+            break;
+        }
+        next = match stream.message().await {
+            Ok(Some(message)) => message,
+            broken => {
+                uploads.keep(name, writing.end(resource.digest).await?);
+                broken?;
+                return Err(Status::invalid_argument(
+                    "the stream ended before finish_write was set",
+                ));
+            }
+        };
     }
+    let upload = writing.end(resource.digest).await?;
+    let finished = upload.writer.finish(Some(resource.digest));
+    finished.map_err(|error| status::of_store(&error))?;
+    Ok(())
 }
 
 /// A blob, and whose it is.
@@ -158,48 +158,71 @@ impl Resource {
     }
 }
 
-/// Who writes what comes. A long blob is received, written and hashed at a time.
+/// What comes is written, that of a long blob while more comes. No thread waits for a client: there are
+/// more clients than threads.
 enum Writing {
     Here(Upload),
     Beside {
-        pieces: mpsc::Sender<WriteRequest>,
         thread: JoinHandle<Result<Upload, Status>>,
+        /// What came meanwhile.
+        waiting: Vec<WriteRequest>,
     },
 }
 
 impl Writing {
-    fn beside(mut upload: Upload, digest: BlobDigest) -> Self {
-        let (pieces, mut waiting) = mpsc::channel(WAITING);
-        let thread = tokio::task::spawn_blocking(move || {
-            while let Some(piece) = waiting.blocking_recv() {
+    async fn add(self, piece: WriteRequest, digest: BlobDigest) -> Result<Self, Status> {
+        let (thread, mut waiting) = match self {
+            Self::Here(mut upload) if digest.size() <= LONG => {
                 upload.add(piece, digest)?;
+                return Ok(Self::Here(upload));
             }
-            Ok(upload)
-        });
-        Self::Beside { pieces, thread }
+            Self::Here(upload) => return Ok(Self::beside(upload, vec![piece], digest)),
+            Self::Beside { thread, waiting } => (thread, waiting),
+        };
+        waiting.push(piece);
+        let ahead: usize = waiting.iter().map(|piece| piece.data.len()).sum();
+        if ahead < AHEAD && !thread.is_finished() {
+            return Ok(Self::Beside { thread, waiting });
+        }
+        Ok(Self::beside(written(thread).await?, waiting, digest))
     }
 
-    async fn add(mut self, piece: WriteRequest, digest: BlobDigest) -> Result<Self, Status> {
-        match &mut self {
-            Self::Here(upload) => upload.add(piece, digest)?,
-            // Why nobody takes it is known at the end.
-            Self::Beside { pieces, .. } if pieces.send(piece).await.is_ok() => {}
-            Self::Beside { .. } => return Ok(Self::Here(self.end().await?)),
+    fn beside(upload: Upload, pieces: Vec<WriteRequest>, digest: BlobDigest) -> Self {
+        Self::Beside {
+            thread: write_beside(upload, pieces, digest),
+            waiting: Vec::new(),
         }
-        Ok(self)
     }
 
     /// What was written, once all that came is.
-    async fn end(self) -> Result<Upload, Status> {
+    async fn end(self, digest: BlobDigest) -> Result<Upload, Status> {
         match self {
             Self::Here(upload) => Ok(upload),
-            Self::Beside { pieces, thread } => {
-                drop(pieces);
-                let failed = |error| Status::internal(format!("the call failed inside: {error}"));
-                thread.await.map_err(failed)?
+            Self::Beside { thread, waiting } => {
+                let upload = written(thread).await?;
+                written(write_beside(upload, waiting, digest)).await
             }
         }
     }
+}
+
+/// Writes some pieces where that holds up nobody.
+fn write_beside(
+    mut upload: Upload,
+    pieces: Vec<WriteRequest>,
+    digest: BlobDigest,
+) -> JoinHandle<Result<Upload, Status>> {
+    tokio::task::spawn_blocking(move || {
+        for piece in pieces {
+            upload.add(piece, digest)?;
+        }
+        Ok(upload)
+    })
+}
+
+async fn written(thread: JoinHandle<Result<Upload, Status>>) -> Result<Upload, Status> {
+    let failed = |error| Status::internal(format!("the call failed inside: {error}"));
+    thread.await.map_err(failed)?
 }
 
 impl Upload {
@@ -265,24 +288,17 @@ impl ByteStream for ByteStreamService {
             .store()
             .open_from(digest, offset)
             .map_err(|error| status::of_store(&error))?;
-        let (sender, receiver) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
-            let sent = match resource.compressed {
-                false => send_blob(reader, limit, &sender),
-                true => zstd::stream::read::Encoder::new(reader, 0)
-                    .and_then(|compressed| send_blob(Box::new(compressed), limit, &sender)),
-            };
-            if let Err(error) = sent {
-                let status = match error.kind() {
-                    // The store gives nothing that is not what it should be.
-                    io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
-                    _ => Status::internal(error.to_string()),
-                };
-                // The client may have gone; nothing is left to do for it then.
-                let _ = sender.blocking_send(Err(status));
+        let reader = match resource.compressed {
+            false => reader,
+            true => {
+                let encoder = zstd::stream::read::Encoder::new(reader, 0);
+                let encoder = encoder.map_err(|error| Status::internal(error.to_string()))?;
+                Box::new(encoder)
             }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        };
+        let (outlet, stream) = Outlet::open(2, self.patience);
+        tokio::spawn(send_blob(reader.take(limit), outlet));
+        Ok(Response::new(stream))
     }
 
     async fn write(
@@ -295,8 +311,13 @@ impl ByteStream for ByteStreamService {
         let resource = self.resource(ResourceName::parse_write(&first.resource_name))?;
         let mut committed_size = committed(&resource);
         if !resource.is_there()? {
-            self.receive(&resource, first, &mut stream).await?;
             committed_size = resource.digest.size().cast_signed();
+            let uploads = Arc::clone(&self.uploads);
+            // In a task of its own, which is not ended with the call: what came is to be kept.
+            let receiving =
+                tokio::spawn(async move { receive(&uploads, &resource, first, stream).await });
+            let failed = |error| Status::internal(format!("the call failed inside: {error}"));
+            receiving.await.map_err(failed)??;
         }
         Ok(Response::new(WriteResponse { committed_size }))
     }
@@ -319,24 +340,36 @@ impl ByteStream for ByteStreamService {
     }
 }
 
-/// Sends what comes, `limit` bytes at most; stops when the client has gone.
-fn send_blob(
-    reader: Box<dyn Read + Send>,
-    limit: u64,
-    sender: &mpsc::Sender<Result<ReadResponse, Status>>,
-) -> io::Result<()> {
-    let mut reader = reader.take(limit);
+type Reader = io::Take<Box<dyn Read + Send>>;
+
+/// Sends what comes; stops when the client has gone, or takes nothing for too long. The next piece is
+/// read while the last ones are on their way, and no thread waits for the client.
+async fn send_blob(mut reader: Reader, mut outlet: Outlet<ReadResponse>) {
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        reader.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        if piece.is_empty() {
-            return Ok(());
-        }
-        let data = Bytes::from(piece);
-        if sender.blocking_send(Ok(ReadResponse { data })).is_err() {
-            return Ok(());
+        let (data, rest) = match blocking(move || read_piece(reader)).await {
+            Ok(Ok((data, _))) if data.is_empty() => return,
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => {
+                return outlet.fail(match error.kind() {
+                    // The store gives nothing that is not what it should be.
+                    io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
+                    _ => Status::internal(error.to_string()),
+                });
+            }
+            Err(status) => return outlet.fail(status),
+        };
+        reader = rest;
+        match outlet.give(ReadResponse { data }).await {
+            Some(open) => outlet = open,
+            None => return,
         }
     }
+}
+
+fn read_piece(mut reader: Reader) -> io::Result<(Bytes, Reader)> {
+    let mut piece = Vec::with_capacity(PIECE);
+    reader.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok((piece.into(), reader))
 }
 
 /// A blob that comes compressed, written as it is.

@@ -4,7 +4,7 @@ use headstart_reapi::reapi::capabilities_server::Capabilities;
 use headstart_reapi::{reapi, semver};
 use tonic::{Request, Response, Status};
 
-use super::{MAX_BATCH, MAX_BLOB, blocking, compression};
+use super::{MAX_BATCH, MAX_BLOB, blocking, cas, chunks, compression};
 use crate::instances::Instances;
 use crate::status;
 
@@ -36,6 +36,7 @@ impl Capabilities for CapabilitiesService {
             let abilities = blocking(move || server.abilities()).await?;
             abilities.map_err(|error| status::of_remote(&error))?;
         }
+        let in_chunks = cas::knows_chunks(&tenant);
         let sha256 = reapi::digest_function::Value::Sha256 as i32;
         let update = reapi::ActionCacheUpdateCapabilities {
             update_enabled: tenant.may_update_cache(),
@@ -56,6 +57,9 @@ impl Capabilities for CapabilitiesService {
                 symlink_absolute_path_strategy: strategy as i32,
                 supported_compressors: compression::SUPPORTED.to_vec(),
                 supported_batch_update_compressors: compression::SUPPORTED.to_vec(),
+                split_blob_support: in_chunks,
+                splice_blob_support: in_chunks,
+                fast_cdc_2020_params: in_chunks.then(chunks::parameters),
                 ..Default::default()
             }),
             execution_capabilities: Some(reapi::ExecutionCapabilities {

@@ -5,28 +5,62 @@ use std::sync::Arc;
 
 use headstart_merkle::{BlobDigest, DirectoryDigest, DirectoryReader, Node, TreeError};
 use headstart_reapi::reapi;
+use headstart_reapi::reapi::chunking_function::Value as Function;
 use headstart_reapi::reapi::content_addressable_storage_server::ContentAddressableStorage;
 use headstart_reapi::rpc;
 use headstart_store::BlobStore;
 use rayon::prelude::*;
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::{MAX_BATCH, blocking, compression, digest};
+use super::chunks::{Chunking, Chunks};
+use super::outlet::Outlet;
+use super::{MAX_BATCH, MAX_BLOB, blocking, compression, digest};
 use crate::instances::Instances;
+use crate::patience::Patience;
 use crate::status;
 use crate::tenant::Tenant;
 
 /// Directories in one GetTree response, unless the client wants fewer.
 const TREE_PAGE: usize = 512;
 
-pub(crate) struct CasService(Instances);
+pub(crate) struct CasService {
+    instances: Instances,
+    chunking: Arc<Chunking>,
+    patience: Patience,
+}
 
 impl CasService {
-    pub(crate) fn new(instances: Instances) -> Self {
-        Self(instances)
+    pub(crate) fn new(instances: Instances, patience: Patience) -> Self {
+        Self {
+            instances,
+            chunking: Arc::default(),
+            patience,
+        }
     }
+
+    /// The tenant behind a name, if its blobs come in chunks too.
+    #[allow(clippy::result_large_err)]
+    fn find_with_chunks(&self, instance: &str) -> Result<Tenant, Status> {
+        let tenant = self.instances.find(instance)?;
+        match knows_chunks(&tenant) {
+            true => Ok(tenant),
+            false => Err(Status::unimplemented(
+                "this instance passes blobs on to another server, and those travel whole",
+            )),
+        }
+    }
+}
+
+/// Whether a tenant's blobs can be had and given in chunks. Those of another server would have to be
+/// fetched for it, and their chunks be sent there.
+pub(crate) fn knows_chunks(tenant: &Tenant) -> bool {
+    !tenant.executor().store().is_backed()
+}
+
+/// The chunking function in a request's field; what is not known may be any.
+fn function(field: i32) -> Function {
+    Function::try_from(field).unwrap_or(Function::Unknown)
 }
 
 fn update(
@@ -81,7 +115,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::FindMissingBlobsRequest>,
     ) -> Result<Response<reapi::FindMissingBlobsResponse>, Status> {
         let request = request.into_inner();
-        let tenant = self.0.find(&request.instance_name)?;
+        let tenant = self.instances.find(&request.instance_name)?;
         let digests: Vec<BlobDigest> = request
             .blob_digests
             .iter()
@@ -101,7 +135,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::BatchUpdateBlobsRequest>,
     ) -> Result<Response<reapi::BatchUpdateBlobsResponse>, Status> {
         let request = request.into_inner();
-        let tenant = self.0.find(&request.instance_name)?;
+        let tenant = self.instances.find(&request.instance_name)?;
         check_batch(
             request
                 .requests
@@ -128,7 +162,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::BatchReadBlobsRequest>,
     ) -> Result<Response<reapi::BatchReadBlobsResponse>, Status> {
         let request = request.into_inner();
-        let tenant = self.0.find(&request.instance_name)?;
+        let tenant = self.instances.find(&request.instance_name)?;
         let sizes = request
             .digests
             .iter()
@@ -154,7 +188,7 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::GetTreeRequest>,
     ) -> Result<Response<Self::GetTreeStream>, Status> {
         let request = request.into_inner();
-        let tenant = self.0.find(&request.instance_name)?;
+        let tenant = self.instances.find(&request.instance_name)?;
         if !request.page_token.is_empty() {
             return Err(Status::invalid_argument(
                 "page_token: the whole tree comes in one stream",
@@ -165,55 +199,124 @@ impl ContentAddressableStorage for CasService {
             Ok(size) if size > 0 => size.min(TREE_PAGE),
             _ => TREE_PAGE,
         };
-        let (sender, receiver) = mpsc::channel(2);
-        tokio::task::spawn_blocking(move || send_tree(&tenant, root, page, &sender));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let (mut outlet, stream) = Outlet::open(2, self.patience);
+        tokio::spawn(async move {
+            let mut pages = Pages::of(&tenant, root, page);
+            loop {
+                let turned = blocking(move || (pages.next(), pages)).await;
+                let (page, rest) = match turned {
+                    Ok((Ok(Some(page)), rest)) => (page, rest),
+                    Ok((Ok(None), _)) => return,
+                    Ok((Err(error), _)) | Err(error) => return outlet.fail(error),
+                };
+                pages = rest;
+                match outlet.give(page).await {
+                    Some(open) => outlet = open,
+                    None => return,
+                }
+            }
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn split_blob(
+        &self,
+        request: Request<reapi::SplitBlobRequest>,
+    ) -> Result<Response<reapi::SplitBlobResponse>, Status> {
+        let request = request.into_inner();
+        let tenant = self.find_with_chunks(&request.instance_name)?;
+        let blob: BlobDigest = digest(request.blob_digest.as_ref(), "blob_digest")?;
+        let wanted = function(request.chunking_function);
+        let (store, chunking) = (
+            Arc::clone(tenant.executor().store()),
+            Arc::clone(&self.chunking),
+        );
+        let chunks = blocking(move || chunking.split(&*store, blob, wanted)).await??;
+        Ok(Response::new(reapi::SplitBlobResponse {
+            chunk_digests: chunks.digests.iter().map(|it| (*it).into()).collect(),
+            chunking_function: chunks.function as i32,
+        }))
+    }
+
+    async fn splice_blob(
+        &self,
+        request: Request<reapi::SpliceBlobRequest>,
+    ) -> Result<Response<reapi::SpliceBlobResponse>, Status> {
+        let request = request.into_inner();
+        let tenant = self.find_with_chunks(&request.instance_name)?;
+        let blob: BlobDigest = digest(request.blob_digest.as_ref(), "blob_digest")?;
+        if blob.size() > MAX_BLOB {
+            return Err(Status::invalid_argument(format!(
+                "{blob} is too large: expected {MAX_BLOB} bytes at most"
+            )));
+        }
+        let digests = request.chunk_digests.iter();
+        let digests = digests.map(|chunk| digest(Some(chunk), "chunk_digests"));
+        let chunks = Chunks {
+            digests: digests.collect::<Result<_, _>>()?,
+            function: function(request.chunking_function),
+        };
+        let (store, chunking) = (
+            Arc::clone(tenant.executor().store()),
+            Arc::clone(&self.chunking),
+        );
+        blocking(move || chunking.splice(&*store, blob, chunks)).await??;
+        Ok(Response::new(reapi::SpliceBlobResponse {
+            blob_digest: Some(blob.into()),
+        }))
     }
 }
 
-/// Sends the directories below `root`, each once; stops when the client has gone.
-fn send_tree(
-    tenant: &Tenant,
+/// The directories below a root, each once, as far as they have not been given.
+struct Pages {
+    tenant: Tenant,
     root: DirectoryDigest,
-    page: usize,
-    sender: &mpsc::Sender<Result<reapi::GetTreeResponse, Status>>,
-) {
-    let directories = tenant.executor().directories();
-    let mut seen = HashSet::from([root]);
-    let mut pending = vec![root];
-    let mut response = reapi::GetTreeResponse::default();
-    while let Some(digest) = pending.pop() {
-        let directory = match directories.read_directory(digest) {
-            Ok(directory) => directory,
-            // What is missing below the root is left out, as the REAPI allows.
-            Err(TreeError::Missing(_)) if digest != root => continue,
-            Err(error) => {
-                let code = match error {
-                    TreeError::Missing(_) => Code::NotFound,
-                    _ => Code::FailedPrecondition,
-                };
-                let _ = sender.blocking_send(Err(Status::new(code, error.to_string())));
-                return;
-            }
-        };
-        for node in directory.entries.values() {
-            if let Node::Directory(child) = node
-                && seen.insert(*child)
-            {
-                pending.push(*child);
-            }
-        }
-        response.directories.push(directory.to_message());
-        if response.directories.len() >= page
-            && sender
-                .blocking_send(Ok(std::mem::take(&mut response)))
-                .is_err()
-        {
-            return;
+    /// How many directories a page has at most.
+    size: usize,
+    seen: HashSet<DirectoryDigest>,
+    pending: Vec<DirectoryDigest>,
+}
+
+impl Pages {
+    fn of(tenant: &Tenant, root: DirectoryDigest, size: usize) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            root,
+            size,
+            seen: HashSet::from([root]),
+            pending: vec![root],
         }
     }
-    if !response.directories.is_empty() {
-        // The client may have gone; nothing is left to do for it then.
-        let _ = sender.blocking_send(Ok(response));
+
+    /// The next page; `None` if all have been given.
+    #[allow(clippy::result_large_err)]
+    fn next(&mut self) -> Result<Option<reapi::GetTreeResponse>, Status> {
+        let directories = self.tenant.executor().directories();
+        let mut page = reapi::GetTreeResponse::default();
+        while page.directories.len() < self.size
+            && let Some(digest) = self.pending.pop()
+        {
+            let directory = match directories.read_directory(digest) {
+                Ok(directory) => directory,
+                // What is missing below the root is left out, as the REAPI allows.
+                Err(TreeError::Missing(_)) if digest != self.root => continue,
+                Err(error) => {
+                    let code = match error {
+                        TreeError::Missing(_) => Code::NotFound,
+                        _ => Code::FailedPrecondition,
+                    };
+                    return Err(Status::new(code, error.to_string()));
+                }
+            };
+            for node in directory.entries.values() {
+                if let Node::Directory(child) = node
+                    && self.seen.insert(*child)
+                {
+                    self.pending.push(*child);
+                }
+            }
+            page.directories.push(directory.to_message());
+        }
+        Ok((!page.directories.is_empty()).then_some(page))
     }
 }

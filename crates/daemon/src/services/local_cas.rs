@@ -13,7 +13,7 @@ use headstart_hostfs::{Capture, HostError, Place, Wanted};
 use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode};
 use headstart_reapi::localcas::local_content_addressable_storage_server::LocalContentAddressableStorage;
 use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
-use headstart_reapi::{localcas, reapi, rpc};
+use headstart_reapi::{Message, localcas, reapi, rpc};
 use headstart_store::{BlobStore, StoreError};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::UdsConnectInfo;
@@ -127,6 +127,12 @@ fn wanted(properties: &[String], mask: Option<u32>) -> Wanted {
         mtime: has("mtime"),
         unix_mode: has("unix_mode").then(|| mask.unwrap_or(0o7777)),
     }
+}
+
+/// The name of the instance with these servers behind it.
+fn remotes_name(wanted: &localcas::GetInstanceNameForRemotesRequest) -> String {
+    let digest = BlobDigest::of(&wanted.encode_to_vec());
+    format!("remotes-{}", &digest.hex()[..32])
 }
 
 #[allow(clippy::result_large_err)]
@@ -325,8 +331,9 @@ impl LocalContentAddressableStorage for LocalCasService {
             content_addressable_storage: Some(remote),
             ..Default::default()
         };
-        let (instance_name, tenant) = premises.remotes(&wanted).await?;
-        self.instances.add(&instance_name, tenant);
+        let instance_name = remotes_name(&wanted);
+        let make = || premises.remotes(&wanted);
+        self.instances.add(&instance_name, make)?;
         Ok(Response::new(localcas::GetInstanceNameForRemoteResponse {
             instance_name,
         }))
@@ -338,8 +345,9 @@ impl LocalContentAddressableStorage for LocalCasService {
     ) -> Result<Response<localcas::GetInstanceNameForRemotesResponse>, Status> {
         let premises = Arc::clone(self.premises(request.extensions())?);
         let request = request.into_inner();
-        let (instance_name, tenant) = premises.remotes(&request).await?;
-        self.instances.add(&instance_name, tenant);
+        let instance_name = remotes_name(&request);
+        let make = || premises.remotes(&request);
+        self.instances.add(&instance_name, make)?;
         Ok(Response::new(localcas::GetInstanceNameForRemotesResponse {
             instance_name,
         }))
@@ -364,7 +372,8 @@ impl LocalContentAddressableStorage for LocalCasService {
             .map_err(|error| of_host(&error))?;
         let key = BlobDigest::of(format!("{}\0{}", request.instance_name, request.root).as_bytes());
         let instance_name = format!("namespace-{}", &key.hex()[..16]);
-        self.instances.add(&instance_name, tenant.bound_to(root));
+        let make = || Ok::<_, Status>(tenant.bound_to(root));
+        self.instances.add(&instance_name, make)?;
         Ok(Response::new(
             localcas::GetInstanceNameForNamespaceResponse { instance_name },
         ))

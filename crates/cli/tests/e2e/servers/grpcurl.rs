@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use headstart_merkle::BlobDigest;
 use serde_json::{Value, json};
 
 use crate::standin::daemon::Daemon;
@@ -66,6 +67,18 @@ fn look_at(address: &[&str]) {
     let read = format!("{cas}/BatchReadBlobs");
     let read = call(address, &read, &json!({"digests": [digest]}));
     assert_eq!(read["responses"][0]["data"], "aGVsbG8=");
+
+    let split = call(
+        address,
+        &format!("{cas}/SplitBlob"),
+        &json!({"blobDigest": digest}),
+    );
+    assert_eq!(split["chunkDigests"], json!([digest]));
+    let twice = BlobDigest::of(b"hellohello");
+    let twice = json!({"hash": twice.hex(), "sizeBytes": twice.size().to_string()});
+    let splice = json!({"blobDigest": twice, "chunkDigests": [digest, digest]});
+    let spliced = call(address, &format!("{cas}/SpliceBlob"), &splice);
+    assert_eq!(spliced["blobDigest"], twice);
 }
 
 #[test]

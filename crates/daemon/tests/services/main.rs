@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chunks;
+mod limits;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headstart_daemon::{Audience, Guard, Instances, LocalExecutor, Resources, Server, Tenant};
+use headstart_daemon::{
+    Audience, Guard, Instances, LocalExecutor, Patience, Resources, Server, Tenant,
+};
 use headstart_execution::{
     BoxFuture, CancellationToken, Sandbox, SandboxError, SandboxOutcome, SandboxRequest,
 };
@@ -52,7 +58,7 @@ struct World {
     assets: Arc<MemoryAssets>,
     channel: Channel,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for World {
@@ -63,6 +69,10 @@ impl Drop for World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(Patience::with_strangers()).await
+    }
+
+    async fn with(patience: Patience) -> Self {
         let store = MemoryBlobs::default();
         let executor = LocalExecutor::new(Resources {
             store: Arc::new(store.clone()),
@@ -80,23 +90,36 @@ impl World {
         let socket = folder.path().join("socket");
         let connections = UnixListenerStream::new(UnixListener::bind(&socket).unwrap());
         tokio::spawn(server.serve(
-            Audience::Network(Guard::default()),
+            Audience::Network(Guard::default(), patience),
             connections,
             stop.clone(),
         ));
-        let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
         Self {
             store,
             assets,
-            channel: endpoint.connect().await.unwrap(),
+            channel: connect(&socket).await,
             stop,
-            _folder: folder,
+            folder,
         }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Another connection.
+    async fn connect(&self) -> Channel {
+        connect(&self.socket()).await
     }
 
     fn bytes(&self) -> ByteStreamClient<Channel> {
         ByteStreamClient::new(self.channel.clone())
     }
+}
+
+async fn connect(socket: &Path) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
+    endpoint.connect().await.unwrap()
 }
 
 fn piece(name: &str, offset: usize, data: &[u8], last: bool) -> WriteRequest {
