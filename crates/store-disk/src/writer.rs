@@ -1,7 +1,8 @@
-//! A blob that comes piece by piece: written, and hashed beside that when the pieces are long.
+//! A blob that comes piece by piece: written, and hashed beside that when it is long.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
@@ -10,13 +11,55 @@ use headstart_store::{BlobWriter, StoreError};
 use crate::blobs::DiskBlobs;
 use crate::temporary::Temporary;
 
-/// Pieces of this many bytes are hashed by another thread; for shorter ones it is not worth waking one.
-const LONG: usize = 256 * 1024;
+/// After how many bytes a thread of its own hashes: for fewer it is not worth starting one.
+const LONG: u64 = 4 * 1024 * 1024;
+/// How many pieces may wait to be hashed.
+const WAITING: usize = 4;
 
 pub(crate) struct DiskWriter {
     store: DiskBlobs,
     temporary: Temporary,
     hashing: Hashing,
+    written: u64,
+}
+
+/// Who hashes. Hashing takes longer than writing, so a long blob is done sooner if both go on at a time.
+enum Hashing {
+    Here(Hasher),
+    Beside {
+        pieces: SyncSender<Bytes>,
+        thread: JoinHandle<Hasher>,
+    },
+}
+
+impl Hashing {
+    /// Goes on in a thread of its own, if there can be one.
+    fn beside(hasher: Hasher) -> Self {
+        let (pieces, waiting) = sync_channel::<Bytes>(WAITING);
+        let mut theirs = hasher.clone();
+        let hash = move || {
+            for piece in waiting {
+                theirs.update(&piece);
+            }
+            theirs
+        };
+        let name = "hash".to_owned();
+        match std::thread::Builder::new().name(name).spawn(hash) {
+            Ok(thread) => Self::Beside { pieces, thread },
+            Err(_) => Self::Here(hasher),
+        }
+    }
+
+    fn finish(self) -> io::Result<BlobDigest> {
+        match self {
+            Self::Here(hasher) => Ok(hasher.finish()),
+            Self::Beside { pieces, thread } => {
+                drop(pieces);
+                let hasher = thread.join().map_err(|_| io::ErrorKind::BrokenPipe)?;
+                Ok(hasher.finish())
+            }
+        }
+    }
 }
 
 impl DiskWriter {
@@ -24,68 +67,34 @@ impl DiskWriter {
         Self {
             store,
             temporary,
-            hashing: Hashing::Done(Hasher::default()),
-        }
-    }
-}
-
-/// A hasher, which is here or in the hands of another thread. Hashing takes longer than writing, so it goes
-/// on while the next piece comes.
-enum Hashing {
-    Done(Hasher),
-    Beside(Receiver<Hasher>),
-}
-
-impl Hashing {
-    /// The hasher, once it has taken all that there was.
-    fn done(&mut self) -> io::Result<&mut Hasher> {
-        if let Self::Beside(hasher) = self {
-            let hasher = hasher.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
-            *self = Self::Done(hasher);
-        }
-        match self {
-            Self::Done(hasher) => Ok(hasher),
-            Self::Beside(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            hashing: Hashing::Here(Hasher::default()),
+            written: 0,
         }
     }
 
-    fn begin(&mut self, piece: Bytes) -> io::Result<()> {
-        let mut hasher = std::mem::take(self.done()?);
-        let (done, hashed) = sync_channel(1);
-        rayon::spawn(move || {
-            hasher.update(&piece);
-            // Whoever wanted it may have given up.
-            let _ = done.send(hasher);
-        });
-        *self = Self::Beside(hashed);
-        Ok(())
-    }
-}
-
-/// Writes to the disk; if that is full, room is made once.
-fn put(store: &DiskBlobs, temporary: &mut Temporary, piece: &[u8]) -> io::Result<usize> {
-    match temporary.file().write(piece) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull && store.made_room() => {
-            temporary.file().write(piece)
-        }
-        written => written,
-    }
-}
-
-fn put_all(store: &DiskBlobs, temporary: &mut Temporary, mut piece: &[u8]) -> io::Result<()> {
-    while !piece.is_empty() {
-        match put(store, temporary, piece)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => piece = &piece[written..],
+    /// Writes to the disk; if that is full, room is made once.
+    fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
+        match self.temporary.file().write(piece) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && self.store.made_room() => {
+                self.temporary.file().write(piece)
+            }
+            written => written,
         }
     }
-    Ok(())
 }
 
 impl Write for DiskWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let written = put(&self.store, &mut self.temporary, piece)?;
-        self.hashing.done()?.update(&piece[..written]);
+        let written = self.put(piece)?;
+        let piece = &piece[..written];
+        match &mut self.hashing {
+            Hashing::Here(hasher) => hasher.update(piece),
+            Hashing::Beside { pieces, .. } => {
+                let sent = pieces.send(Bytes::copy_from_slice(piece));
+                sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+            }
+        }
+        self.written += written as u64;
         Ok(written)
     }
 
@@ -96,18 +105,30 @@ impl Write for DiskWriter {
 
 impl BlobWriter for DiskWriter {
     fn write_piece(&mut self, piece: Bytes) -> io::Result<()> {
-        // A thread of those that hash must not wait for another.
-        match piece.len() < LONG || rayon::current_thread_index().is_some() {
-            true => self.hashing.done()?.update(&piece),
-            false => self.hashing.begin(piece.clone())?,
+        if self.written >= LONG
+            && let Hashing::Here(hasher) = &self.hashing
+        {
+            self.hashing = Hashing::beside(hasher.clone());
         }
-        put_all(&self.store, &mut self.temporary, &piece)
+        let Hashing::Beside { pieces, .. } = &self.hashing else {
+            return self.write_all(&piece);
+        };
+        let sent = pieces.send(piece.clone());
+        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        let mut left = &piece[..];
+        while !left.is_empty() {
+            match self.put(left)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => left = &left[written..],
+            }
+        }
+        self.written += piece.len() as u64;
+        Ok(())
     }
 
-    fn finish(mut self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
-        let hasher = self.hashing.done();
-        let hasher = hasher.map_err(|error| StoreError::io("a blob being written", error))?;
-        let actual = std::mem::take(hasher).finish();
+    fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
+        let actual = self.hashing.finish();
+        let actual = actual.map_err(|error| StoreError::io("a blob being written", error))?;
         match expected {
             Some(expected) if expected != actual => Err(StoreError::Mismatch { expected, actual }),
             _ => {
