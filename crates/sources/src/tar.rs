@@ -3,10 +3,13 @@
 //! As BuildStream does it: the first directory, in order of names, that matches `base-dir` is what
 //! is unpacked; devices are passed over; an entry that would leave the tree is an error.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::rc::Rc;
 
 use headstart_merkle::{DirectoryDigest, TreePath};
 use tar::{Archive, Entry, EntryType};
@@ -15,23 +18,24 @@ use crate::Store;
 use crate::error::SourceError;
 use crate::unpacking::{Base, Format, Unpacking, archive_error, parents, unreadable};
 
+/// Bytes that one entry may have before its content: long names and the like.
+const MAX_HEADERS: usize = 1 << 20;
+
 /// Archives that `tar` reads, compressed or not.
 pub(crate) struct Tar;
 
 impl Format for Tar {
     fn directories(&self, file: &Path, name: &str) -> Result<BTreeSet<String>, SourceError> {
-        let failed = |error| unreadable(name, &error);
-        let mut archive = Archive::new(open(file).map_err(failed)?);
         let mut directories = BTreeSet::new();
-        for entry in archive.entries().map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        each(file, name, |entry| {
             let path = text(&entry.path_bytes(), name)?;
             let path = path.trim_start_matches(['.', '/']).trim_end_matches('/');
             directories.extend(parents(path));
             if entry.header().entry_type().is_dir() && !path.is_empty() {
                 directories.insert(path.to_owned());
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(directories)
     }
 
@@ -42,25 +46,76 @@ impl Format for Tar {
         name: &str,
         store: &Store,
     ) -> Result<DirectoryDigest, SourceError> {
-        let failed = |error| unreadable(name, &error);
-        let mut archive = Archive::new(open(file).map_err(failed)?);
         let mut unpacking = Unpacking::new(name, store);
-        for entry in archive.entries().map_err(failed)? {
-            add(&mut unpacking, base, entry.map_err(failed)?)?;
-        }
+        each(file, name, |entry| {
+            add(&mut unpacking, base, entry)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
         unpacking.finish()
     }
 }
 
 /// The first name of the first path in the archive.
 pub(crate) fn first_name(file: &Path, name: &str) -> Result<Option<String>, SourceError> {
+    let mut first = None;
+    each(file, name, |entry| {
+        let path = text(&entry.path_bytes(), name)?;
+        first = path.split('/').next().map(str::to_owned);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
+type TarEntry<'a> = Entry<'a, Limited>;
+
+/// Calls `look` with each entry of an archive, up to one that it breaks at.
+fn each(
+    file: &Path,
+    name: &str,
+    mut look: impl FnMut(&mut TarEntry<'_>) -> Result<ControlFlow<()>, SourceError>,
+) -> Result<(), SourceError> {
     let failed = |error| unreadable(name, &error);
-    let mut archive = Archive::new(open(file).map_err(failed)?);
-    let Some(entry) = archive.entries().map_err(failed)?.next() else {
-        return Ok(None);
-    };
-    let path = text(&entry.map_err(failed)?.path_bytes(), name)?;
-    Ok(path.split('/').next().map(str::to_owned))
+    let left = Rc::new(Cell::new(None));
+    let mut archive = Archive::new(Limited {
+        reader: open(file).map_err(failed)?,
+        left: Rc::clone(&left),
+    });
+    let mut entries = archive.entries().map_err(failed)?;
+    loop {
+        // What stands between the contents of two entries is held in memory.
+        left.set(Some(MAX_HEADERS));
+        let Some(entry) = entries.next() else {
+            return Ok(());
+        };
+        left.set(None);
+        let mut entry = entry.map_err(failed)?;
+        if look(&mut entry)?.is_break() {
+            return Ok(());
+        }
+        io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
+    }
+}
+
+/// A reader that gives no more than is left, if that is limited.
+struct Limited {
+    reader: Box<dyn Read>,
+    left: Rc<Cell<Option<usize>>>,
+}
+
+impl Read for Limited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(left) = self.left.get() else {
+            return self.reader.read(buffer);
+        };
+        if left == 0 && !buffer.is_empty() {
+            let problem = format!("an entry has more than {MAX_HEADERS} bytes of headers");
+            return Err(io::Error::other(problem));
+        }
+        let len = buffer.len().min(left);
+        let read = self.reader.read(&mut buffer[..len])?;
+        self.left.set(Some(left - read));
+        Ok(read)
+    }
 }
 
 /// The archive's content, uncompressed; by what compression, its first bytes tell.
@@ -96,7 +151,7 @@ fn text(bytes: &[u8], archive: &str) -> Result<String, SourceError> {
 fn add(
     unpacking: &mut Unpacking<'_>,
     base: &Base,
-    mut entry: Entry<'_, Box<dyn Read>>,
+    entry: &mut TarEntry<'_>,
 ) -> Result<(), SourceError> {
     let archive = unpacking.archive;
     let written = text(&entry.path_bytes(), archive)?;
@@ -106,17 +161,17 @@ fn add(
     match entry.header().entry_type() {
         EntryType::Directory => unpacking.directory(&path, &written),
         EntryType::Symlink => {
-            let target = link_target(&entry, &written, archive)?;
+            let target = link_target(entry, &written, archive)?;
             unpacking.symlink(&path, &written, &target)
         }
         EntryType::Link => {
-            let target = link_target(&entry, &written, archive)?;
+            let target = link_target(entry, &written, archive)?;
             let target = inside(base, &target, archive)?;
             unpacking.link(&path, &written, target.as_ref())
         }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
             let mode = entry.header().mode().unwrap_or(0o644);
-            unpacking.file(&path, &written, &mut entry, mode & 0o100 != 0)
+            unpacking.file(&path, &written, entry, mode & 0o100 != 0)
         }
         // Devices, and headers that say nothing of a file.
         _ => Ok(()),
@@ -139,11 +194,7 @@ fn inside(base: &Base, written: &str, archive: &str) -> Result<Option<TreePath>,
     Ok(if path.is_root() { None } else { Some(path) })
 }
 
-fn link_target(
-    entry: &Entry<'_, Box<dyn Read>>,
-    written: &str,
-    archive: &str,
-) -> Result<String, SourceError> {
+fn link_target(entry: &TarEntry<'_>, written: &str, archive: &str) -> Result<String, SourceError> {
     match entry.link_name_bytes() {
         Some(target) => text(&target, archive),
         None => {

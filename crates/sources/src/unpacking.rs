@@ -270,19 +270,83 @@ mod tests {
         assert_eq!(unpack(&zip_archive()), [false, true, false, true]);
     }
 
+    /// The archive in each way that archives are compressed in, and as it is.
+    fn compressed(archive: &[u8]) -> Vec<Vec<u8>> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(archive).unwrap();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(archive).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(archive).unwrap();
+        vec![
+            archive.to_vec(),
+            gzip.finish().unwrap(),
+            bzip2.finish().unwrap(),
+            xz.finish().unwrap(),
+            zstd::encode_all(archive, 1).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn compressed_archives_are_unpacked() {
+        for archive in compressed(&tar_archive()) {
+            assert_eq!(unpack(&archive), [true, false, true, false]);
+        }
+    }
+
+    /// A quarter of a gigabyte of zeros in some megabytes, as the name of an entry: a name is held in memory, this
+    /// one is not.
+    #[test]
+    fn names_that_swell_take_no_memory() {
+        let peak = || {
+            let status = fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let number = line.unwrap().trim().trim_end_matches(" kB");
+            number.parse::<usize>().unwrap() << 10
+        };
+        for kind in [
+            ::tar::EntryType::GNULongName,
+            ::tar::EntryType::GNULongLink,
+            ::tar::EntryType::XHeader,
+            ::tar::EntryType::XGlobalHeader,
+        ] {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_path("long").unwrap();
+            header.set_entry_type(kind);
+            header.set_size(1 << 40);
+            header.set_cksum();
+            let level = flate2::Compression::fast();
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+            gzip.write_all(header.as_bytes()).unwrap();
+            for _ in 0..256 {
+                gzip.write_all(&[0; 1 << 20]).unwrap();
+            }
+            let archive = gzip.finish().unwrap();
+            assert!(archive.len() < 8 << 20);
+            let before = peak();
+            assert_eq!(unpack(&archive), [false; 4], "{kind:?}");
+            assert!(
+                peak() - before < 64 << 20,
+                "{kind:?}: {} bytes",
+                peak() - before
+            );
+        }
+    }
+
     proptest! {
         // What fails is told by the test itself; nothing is written beside the sources.
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..Default::default() })]
 
         /// Whatever is in an archive, it is unpacked or refused; and nothing can be beside the tree
-        /// that it becomes, for that is never on disk.
+        /// that it becomes, for that is never on disk. What is damaged is the archive itself, or what it
+        /// is compressed to.
         #[test]
         fn damaged_archives_are_unpacked_or_refused(
             changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
             end in any::<prop::sample::Index>(),
             cut in any::<bool>(),
         ) {
-            for mut archive in [tar_archive(), zip_archive()] {
+            let damaged = |mut archive: Vec<u8>| {
                 for (at, byte) in &changes {
                     let at = at.index(archive.len());
                     archive[at] = *byte;
@@ -290,6 +354,13 @@ mod tests {
                 if cut {
                     archive.truncate(end.index(archive.len()));
                 }
+                archive
+            };
+            unpack(&damaged(zip_archive()));
+            for archive in compressed(&tar_archive()) {
+                unpack(&damaged(archive));
+            }
+            for archive in compressed(&damaged(tar_archive())) {
                 unpack(&archive);
             }
         }
