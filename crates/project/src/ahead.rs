@@ -46,6 +46,10 @@ struct State {
     files: HashMap<String, File>,
     /// What is to be parsed, the last first: the loader begins at the other end.
     todo: Vec<Wanted>,
+    /// Threads that have nothing to do. Waking is not free where nobody sleeps.
+    idle: usize,
+    /// Whether the loader waits for a file.
+    is_awaited: bool,
 }
 
 enum File {
@@ -86,7 +90,9 @@ impl Drop for Busy<'_> {
         let mut state = self.ahead.lock();
         let parsed = parsed.map_or(File::Taken, File::Done);
         state.files.insert(file, parsed);
-        self.ahead.parsed.notify_one();
+        if state.is_awaited {
+            self.ahead.parsed.notify_one();
+        }
     }
 }
 
@@ -114,8 +120,10 @@ impl Ahead {
             return read(files, &file);
         }
         while let Some(File::Busy) = state.files.get(&file) {
+            state.is_awaited = true;
             let waited = self.parsed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
+            state.is_awaited = false;
         }
         if let Some(File::Done(parsed)) = state.files.insert(file.clone(), File::Taken) {
             return *parsed;
@@ -134,7 +142,9 @@ impl Ahead {
             return;
         }
         let mut state = self.lock();
-        let State { files, todo, .. } = &mut *state;
+        let State {
+            files, todo, idle, ..
+        } = &mut *state;
         for name in names {
             if let Entry::Vacant(entry) = files.entry(below(elements, &name)) {
                 todo.push(Wanted {
@@ -144,7 +154,7 @@ impl Ahead {
                 entry.insert(File::Wanted);
             }
         }
-        if !todo.is_empty() {
+        if *idle > 0 && !todo.is_empty() {
             self.work.notify_all();
         }
     }
@@ -153,8 +163,10 @@ impl Ahead {
         let mut state = self.lock();
         while !state.ended {
             let Some(Wanted { file, elements }) = state.todo.pop() else {
+                state.idle += 1;
                 let waited = self.work.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
                 continue;
             };
             match state.files.get_mut(&file) {

@@ -1,11 +1,18 @@
 //! Where elements stand: which artifacts are here, under which strong keys, and what could be built
 //! next. As BuildStream's `Element` works it out when nothing is built.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
+
 use headstart_artifacts::{Artifact, Cached};
 use headstart_project::{CacheKey, ElementId};
 
 use crate::error::SessionError;
 use crate::session::{Loaded, Session};
+
+/// Elements whose artifacts are looked for that are worth a thread.
+const LEAST_SHARE: usize = 256;
 
 /// Where the elements of a selection stand, and all that they depend on.
 #[derive(Debug)]
@@ -64,8 +71,8 @@ impl Session {
     ) -> Result<Standings, SessionError> {
         let graph = &loaded.graph;
         let mut elements = vec![Standing::default(); graph.len()];
-        for id in graph.all_scope(selected) {
-            elements[id.index()].artifact = self.artifact(loaded, id)?;
+        for (id, artifact) in self.artifacts(loaded, &graph.all_scope(selected))? {
+            elements[id.index()].artifact = artifact;
         }
         for id in selected {
             elements[id.index()].required = true;
@@ -99,6 +106,31 @@ impl Session {
             standing.buildable = builds && standing.scheduled;
         }
         Ok(Standings { elements })
+    }
+
+    /// The artifacts of elements. Looking for one is waiting for the disk, so several are looked for at
+    /// a time.
+    fn artifacts(
+        &self,
+        loaded: &Loaded,
+        ids: &[ElementId],
+    ) -> Result<Vec<(ElementId, Option<Cached>)>, SessionError> {
+        let find = |ids: &[ElementId]| -> Result<Vec<_>, SessionError> {
+            let found = ids.iter().map(|&id| Ok((id, self.artifact(loaded, id)?)));
+            found.collect()
+        };
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = ids.len().div_ceil(threads).max(LEAST_SHARE);
+        let found = thread::scope(|scope| {
+            let shares = ids.chunks(share);
+            let threads: Vec<_> = shares
+                .map(|share| scope.spawn(move || find(share)))
+                .collect();
+            let found = threads.into_iter().map(|thread| thread.join());
+            let found = found.map(|found| found.unwrap_or_else(|panic| resume_unwind(panic)));
+            found.collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(found.concat())
     }
 
     fn strong_key(
