@@ -292,7 +292,7 @@ impl Session {
         for left in (0..=self.config.network_retries).rev() {
             match self.sources.stage(element, id, keys) {
                 Err(error) if left > 0 && error.may_pass() => {
-                    tracing::warn!("{error}; trying again");
+                    tracing::info!("{error}; trying again");
                 }
                 staged => return Ok(staged?),
             }

@@ -218,7 +218,7 @@ fn fetching_is_tried_again_as_often_as_is_said_and_told_in_the_log_file() {
     for (retries, succeeds) in [("1", false), ("2", true)] {
         assert_eq!(fetch(bst.command(), retries).status.success(), succeeds);
         let mut ours = place.headstart();
-        ours.arg("--log-file").arg(&log);
+        ours.args(["-v", "--log-file"]).arg(&log);
         let output = fetch(ours, retries);
         assert_eq!(output.status.success(), succeeds, "{}", said(&output));
         let logged = fs::read_to_string(&log).unwrap();
