@@ -11,7 +11,7 @@ use headstart_reapi::{Message, reapi};
 use tempfile::TempDir;
 
 use super::daemon::links;
-use crate::support::{CHAIN, Place, VERSIONED, said};
+use crate::support::{CHAIN, Place, Server, VERSIONED, said};
 
 /// BuildStream in a place, with our executables for it.
 struct BuildStream<'a> {
@@ -21,8 +21,13 @@ struct BuildStream<'a> {
 
 impl<'a> BuildStream<'a> {
     fn new(place: &'a Place) -> Self {
+        Self::with(place, "")
+    }
+
+    /// The same with more in the user's configuration.
+    fn with(place: &'a Place, more: &str) -> Self {
         let config = format!(
-            "cachedir: {}\nscheduler:\n  builders: 2\n",
+            "cachedir: {}\nscheduler:\n  builders: 2\n{more}",
             place.cache().display()
         );
         fs::write(place.home().join("buildstream.conf"), config).unwrap();
@@ -226,6 +231,24 @@ fn buildstream_gains_from_what_the_daemon_foresees() {
     assert_eq!(without.show("%{artifact-cas-digest}", "slow.bst"), with);
     assert!(!without.daemon_log().contains("ahead of need"));
     assert!(!other.cache().join("headstart/lineage/+actions").exists());
+}
+
+#[test]
+fn what_has_a_server_behind_it_is_foreseen_too() {
+    let place = Place::new(SLOW);
+    let server = Server::ours();
+    let services = format!(
+        "cache: {{storage-service: {{url: '{0}'}}}}\n\
+         remote-execution: {{action-cache-service: {{url: '{0}', push: true}}}}\n",
+        server.url()
+    );
+    let bst = BuildStream::with(&place, &services);
+    bst.run(&["build", "slow.bst"]);
+    place.edit("files/slow/value.h", "1", "2");
+    bst.run(&["build", "slow.bst"]);
+    let log = bst.daemon_log();
+    let expected = "2 known, 2 executed ahead of need; of 2 asked for 2 were hits";
+    assert!(log.contains(expected), "{log}");
 }
 
 #[test]
