@@ -56,7 +56,8 @@ impl Farm {
         }
     }
 
-    /// Has an action executed there, unless it has to be executed here.
+    /// Has an action executed there, unless it has to be executed here. Where nothing ever is executed
+    /// there, this machine's own queue says what is executed when.
     pub(crate) async fn run(
         &self,
         spec: &ActionSpec,
@@ -64,6 +65,9 @@ impl Farm {
         skip_cache_lookup: bool,
         cancel: &CancellationToken,
     ) -> Result<Where<'_>, ExecutionError> {
+        if !self.machines.executes() {
+            return Ok(Where::Here(None));
+        }
         let ran = self.machines.run(spec, priority, skip_cache_lookup, cancel);
         match ran.await {
             Ok(outcome) => Ok(Where::There(outcome.into())),

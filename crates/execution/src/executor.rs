@@ -108,6 +108,9 @@ pub trait Executor: Send + Sync {
 
 /// Other machines that execute for this one's queue, and remember results.
 pub trait Elsewhere: Send + Sync {
+    /// Whether anything is executed there at all, or results are only known.
+    fn executes(&self) -> bool;
+
     /// The result of an action that is known there, all its outputs brought here.
     fn look_up(
         &self,

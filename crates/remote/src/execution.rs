@@ -330,6 +330,10 @@ fn service(error: RemoteError) -> ExecutionError {
 }
 
 impl Elsewhere for RemoteExecutor {
+    fn executes(&self) -> bool {
+        self.farm.execution.is_some()
+    }
+
     fn look_up(
         &self,
         action: ActionDigest,

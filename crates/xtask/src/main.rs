@@ -66,7 +66,16 @@ fn test() -> Result<(), String> {
             "warnings",
         ],
     ))?;
-    let mut tests = cargo(&root, &["nextest", "run", "--release", "--workspace"]);
+    let mut tests = cargo(
+        &root,
+        &[
+            "nextest",
+            "run",
+            "--release",
+            "--workspace",
+            "--no-fail-fast",
+        ],
+    );
     tests
         .env("HEADSTART_BST", &peers.bst)
         .env("HEADSTART_CASD", &peers.buildbox)
