@@ -112,7 +112,8 @@ pub fn named_blobs(result: &reapi::ActionResult) -> Vec<BlobDigest> {
     digests.collect()
 }
 
-/// Whether all that `result` refers to is in `blobs`.
+/// Whether all that `result` refers to is in `blobs`, or in the store behind them: what only one of
+/// both has is handed over, so that whoever is told of the result finds it.
 fn is_complete<S: BlobStore + ?Sized>(
     result: &reapi::ActionResult,
     blobs: &S,
@@ -136,7 +137,7 @@ fn is_complete<S: BlobStore + ?Sized>(
             return Ok(false);
         }
     }
-    Ok(blobs.missing(&wanted)?.is_empty())
+    Ok(blobs.hand_over(&wanted)?.is_empty())
 }
 
 /// Adds what an output directory holds; says whether its own messages are there.
