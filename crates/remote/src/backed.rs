@@ -119,6 +119,10 @@ impl BlobStore for BackedBlobs {
     }
 
     fn hand_over(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
+        if self.read_only {
+            // The server is only asked for what is not here.
+            return Ok(self.server.missing(self.here.missing(digests)?)?);
+        }
         let wanted = self.server.missing(digests.to_vec())?;
         let absent = self.here.missing(&wanted)?;
         let nowhere: HashSet<BlobDigest> = absent.iter().copied().collect();

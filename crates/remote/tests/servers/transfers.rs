@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use headstart_merkle::BlobDigest;
-use headstart_remote::{Code, Remote, RemoteError, RemoteSettings, Wire};
+use headstart_remote::{BackedBlobs, Code, Remote, RemoteError, RemoteSettings, Wire};
 use headstart_store::{BlobStore, MemoryBlobs};
 
 use crate::support::{Fake, Fault, Script};
@@ -87,6 +87,28 @@ fn who_hangs_or_is_not_there_is_not_waited_for() {
     assert_eq!(error.code(), Some(Code::Unavailable), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn what_a_server_is_behind_is_given_to_it_unless_it_is_only_read() {
+    let fake = Fake::start(Script::new());
+    let calls = || fake.script.calls.load(Ordering::Relaxed);
+    let there = fake.script.blobs.write(b"there"[..].into()).unwrap();
+    let (here, shared) = store();
+    let given = here.write(b"here"[..].into()).unwrap();
+    let nowhere = BlobDigest::of(b"nowhere");
+    let all = [there, given, nowhere];
+
+    let read_only = BackedBlobs::new(Arc::clone(&shared), fake.remote(), true);
+    assert_eq!(read_only.hand_over(&all).unwrap(), [nowhere]);
+    assert!(!fake.script.blobs.contains(given).unwrap());
+    let before = calls();
+    assert_eq!(read_only.hand_over(&[given]).unwrap(), []);
+    assert_eq!(calls(), before, "it is here");
+
+    let written = BackedBlobs::new(shared, fake.remote(), false);
+    assert_eq!(written.hand_over(&all).unwrap(), [nowhere]);
+    assert!(fake.script.blobs.contains(given).unwrap());
 }
 
 #[test]
