@@ -122,12 +122,10 @@ impl Proxies {
             let farm = RemoteExecutor::new(farm, here);
             executor.executes_on(Arc::new(farm), self.local.slots);
         }
-        // What is executed ahead of need is executed where the rest is.
-        let foresight = self.foresight.as_ref().filter(|_| storage.is_some());
-        let foresight = foresight.map(|foresight| foresight.of(executor.clone()));
-        let mut tenant = Tenant::outside(executor, true, self.stop.clone());
-        if let Some(foresight) = foresight {
-            tenant = tenant.followed_by(Arc::new(foresight));
+        let mut tenant = Tenant::outside(executor.clone(), true, self.stop.clone());
+        // What is executed ahead of need is executed where the rest is; what has an executor of its own.
+        if let Some(foresight) = self.foresight.as_ref().filter(|_| storage.is_some()) {
+            tenant = tenant.followed_by(Arc::new(foresight.of(executor)));
         }
         if let Some(storage) = storage {
             tenant = tenant.with_contents_of(storage);

@@ -25,6 +25,7 @@ mod server;
 mod services;
 mod status;
 mod tenant;
+mod through;
 mod trees;
 
 pub use endpoint::{Endpoint, EndpointError};

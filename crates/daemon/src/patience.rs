@@ -11,10 +11,13 @@
 mod connection;
 mod requests;
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) use connection::watched;
 pub(crate) use requests::Attention;
@@ -65,6 +68,35 @@ impl Patience {
             silence: Some(Duration::from_secs(60)),
             connections: 1024,
         }
+    }
+}
+
+/// Tells whether a time has passed that may be put off meanwhile. It is only set anew when it goes off: it
+/// is asked by the thousands.
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// One for a time, or for none.
+    fn at(end: Option<Instant>) -> Self {
+        Self(end.map(|end| Box::pin(sleep_until(end))))
+    }
+
+    /// Whether the time has passed, which by now is `end`; whoever asks is woken when it has.
+    fn is_over(&mut self, end: impl Fn() -> Option<Instant>, context: &mut Context<'_>) -> bool {
+        let Some(sleep) = &mut self.0 else {
+            return false;
+        };
+        while sleep.as_mut().poll(context).is_ready() {
+            match end() {
+                Some(end) if end <= Instant::now() => return true,
+                Some(end) => sleep.as_mut().reset(end),
+                None => {
+                    self.0 = None;
+                    return false;
+                }
+            }
+        }
+        false
     }
 }
 

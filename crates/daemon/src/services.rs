@@ -22,8 +22,9 @@ pub(crate) use execution::ExecutionService;
 pub(crate) use local_cas::{Clients, LocalCasService};
 pub(crate) use operations::{Operations, OperationsService};
 
-use headstart_merkle::Digest;
+use headstart_merkle::{BlobDigest, Digest};
 use headstart_reapi::reapi;
+use tokio::task::JoinHandle;
 use tonic::Status;
 
 /// How much blob content one batch may hold, in bytes; announced to clients.
@@ -40,10 +41,26 @@ pub(crate) fn digest<K>(field: Option<&reapi::Digest>, name: &str) -> Result<Dig
     Digest::required(field).map_err(|error| Status::invalid_argument(format!("{name}: {error}")))
 }
 
+/// Checks that a blob is not too large.
+#[allow(clippy::result_large_err)]
+fn check_size(blob: BlobDigest) -> Result<(), Status> {
+    match blob.size() <= MAX_BLOB {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!(
+            "{blob} is too large: expected {MAX_BLOB} bytes at most"
+        ))),
+    }
+}
+
 /// Runs what reads or writes many files where it holds up no other call.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await;
+    ended(tokio::task::spawn_blocking(work)).await
+}
+
+/// What comes of a task; that it panicked is the caller's error.
+async fn ended<T>(task: JoinHandle<T>) -> Result<T, Status> {
+    let done = task.await;
     done.map_err(|error| Status::internal(format!("the call failed inside: {error}")))
 }

@@ -5,20 +5,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Connected;
 
-use super::{Patience, Presence};
+use super::{Alarm, Patience, Presence};
+use crate::through::write_through;
 
 /// A connection that seems to be ended by its client when that has not used it for too long.
 pub(crate) struct Watched<C> {
     inner: C,
     presence: Arc<Presence>,
     /// When it is looked at next.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     /// Its place among those that there may be.
     _place: OwnedSemaphorePermit,
 }
@@ -46,7 +46,7 @@ where
             let presence = Arc::new(Presence::new(patience));
             Ok(Watched {
                 inner: connection?,
-                alarm: presence.end().map(|end| Box::pin(sleep_until(end))),
+                alarm: Alarm::at(presence.end()),
                 presence,
                 _place: place,
             })
@@ -57,20 +57,7 @@ where
 impl<C> Watched<C> {
     /// Whether the client has not used the connection for too long; whoever asks is woken when it is.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(alarm) = &mut self.alarm else {
-            return false;
-        };
-        while alarm.as_mut().poll(context).is_ready() {
-            match self.presence.end() {
-                Some(end) if end <= Instant::now() => return true,
-                Some(end) => alarm.as_mut().reset(end),
-                None => {
-                    self.alarm = None;
-                    return false;
-                }
-            }
-        }
-        false
+        self.alarm.is_over(|| self.presence.end(), context)
     }
 }
 
@@ -87,35 +74,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Watched<C> {
     }
 }
 
-impl<C: AsyncWrite + Unpin> AsyncWrite for Watched<C> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-}
+write_through!(Watched);
 
 impl<C: Connected> Connected for Watched<C> {
     type ConnectInfo = Client<C::ConnectInfo>;

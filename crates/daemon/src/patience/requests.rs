@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tower::{Layer, Service};
 
 use super::connection::Client;
-use super::{Patience, Presence, Underway};
+use super::{Alarm, Patience, Presence, Underway};
 
 /// Calls whose clients say nothing for as long as they work with what they were given.
 const SILENT: [&str; 1] = ["/build.buildgrid.LocalContentAddressableStorage/StageTree"];
@@ -146,7 +146,7 @@ struct Moving {
     stall: Duration,
     /// Since when it is waited for the next part.
     waiting: Option<Instant>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
 }
 
 impl Moving {
@@ -159,19 +159,11 @@ impl Moving {
         }
     }
 
-    /// Whether the next part has been waited for too long; whoever asks is woken when it has. The alarm
-    /// is only set anew when it goes off, as parts come by the thousands.
+    /// Whether the next part has been waited for too long; whoever asks is woken when it has.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        let end = *self.waiting.get_or_insert_with(Instant::now) + self.stall;
-        let alarm = &mut self.alarm;
-        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        while alarm.as_mut().poll(context).is_ready() {
-            if end <= Instant::now() {
-                return true;
-            }
-            alarm.as_mut().reset(end);
-        }
-        false
+        let end = Some(*self.waiting.get_or_insert_with(Instant::now) + self.stall);
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::at(end));
+        alarm.is_over(|| end, context)
     }
 }
 

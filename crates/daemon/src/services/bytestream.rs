@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::outlet::Outlet;
 use super::uploads::{Upload, Uploads};
-use super::{MAX_BLOB, blocking};
+use super::{blocking, check_size, ended};
 use crate::instances::Instances;
 use crate::patience::Patience;
 use crate::status;
@@ -58,11 +58,7 @@ impl ByteStreamService {
         let tenant = self.instances.find(&name.instance)?;
         let digest = BlobDigest::from_hex(&name.hash, name.size_bytes.unsigned_abs())
             .map_err(|error| invalid(error.to_string()))?;
-        if digest.size() > MAX_BLOB {
-            return Err(invalid(format!(
-                "{digest} is too large: expected {MAX_BLOB} bytes at most"
-            )));
-        }
+        check_size(digest)?;
         let compressed = match name.compressor.as_str() {
             "" | "identity" => false,
             "zstd" => true,
@@ -184,7 +180,7 @@ impl Writing {
         if ahead < AHEAD && !thread.is_finished() {
             return Ok(Self::Beside { thread, waiting });
         }
-        Ok(Self::beside(written(thread).await?, waiting, digest))
+        Ok(Self::beside(ended(thread).await??, waiting, digest))
     }
 
     fn beside(upload: Upload, pieces: Vec<WriteRequest>, digest: BlobDigest) -> Self {
@@ -199,8 +195,8 @@ impl Writing {
         match self {
             Self::Here(upload) => Ok(upload),
             Self::Beside { thread, waiting } => {
-                let upload = written(thread).await?;
-                written(write_beside(upload, waiting, digest)).await
+                let upload = ended(thread).await??;
+                ended(write_beside(upload, waiting, digest)).await?
             }
         }
     }
@@ -218,11 +214,6 @@ fn write_beside(
         }
         Ok(upload)
     })
-}
-
-async fn written(thread: JoinHandle<Result<Upload, Status>>) -> Result<Upload, Status> {
-    let failed = |error| Status::internal(format!("the call failed inside: {error}"));
-    thread.await.map_err(failed)?
 }
 
 impl Upload {
@@ -316,8 +307,7 @@ impl ByteStream for ByteStreamService {
             // In a task of its own, which is not ended with the call: what came is to be kept.
             let receiving =
                 tokio::spawn(async move { receive(&uploads, &resource, first, stream).await });
-            let failed = |error| Status::internal(format!("the call failed inside: {error}"));
-            receiving.await.map_err(failed)??;
+            ended(receiving).await??;
         }
         Ok(Response::new(WriteResponse { committed_size }))
     }

@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::chunks::{Chunking, Chunks};
 use super::outlet::Outlet;
-use super::{MAX_BATCH, MAX_BLOB, blocking, compression, digest};
+use super::{MAX_BATCH, blocking, check_size, compression, digest};
 use crate::instances::Instances;
 use crate::patience::Patience;
 use crate::status;
@@ -39,12 +39,15 @@ impl CasService {
         }
     }
 
-    /// The tenant behind a name, if its blobs come in chunks too.
+    /// The store behind an instance's name, if its blobs come in chunks too, and what is known of those.
     #[allow(clippy::result_large_err)]
-    fn find_with_chunks(&self, instance: &str) -> Result<Tenant, Status> {
+    fn find_chunks(&self, instance: &str) -> Result<(Arc<dyn BlobStore>, Arc<Chunking>), Status> {
         let tenant = self.instances.find(instance)?;
         match knows_chunks(&tenant) {
-            true => Ok(tenant),
+            true => Ok((
+                Arc::clone(tenant.executor().store()),
+                Arc::clone(&self.chunking),
+            )),
             false => Err(Status::unimplemented(
                 "this instance passes blobs on to another server, and those travel whole",
             )),
@@ -224,13 +227,9 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::SplitBlobRequest>,
     ) -> Result<Response<reapi::SplitBlobResponse>, Status> {
         let request = request.into_inner();
-        let tenant = self.find_with_chunks(&request.instance_name)?;
+        let (store, chunking) = self.find_chunks(&request.instance_name)?;
         let blob: BlobDigest = digest(request.blob_digest.as_ref(), "blob_digest")?;
         let wanted = function(request.chunking_function);
-        let (store, chunking) = (
-            Arc::clone(tenant.executor().store()),
-            Arc::clone(&self.chunking),
-        );
         let chunks = blocking(move || chunking.split(&*store, blob, wanted)).await??;
         Ok(Response::new(reapi::SplitBlobResponse {
             chunk_digests: chunks.digests.iter().map(|it| (*it).into()).collect(),
@@ -243,23 +242,15 @@ impl ContentAddressableStorage for CasService {
         request: Request<reapi::SpliceBlobRequest>,
     ) -> Result<Response<reapi::SpliceBlobResponse>, Status> {
         let request = request.into_inner();
-        let tenant = self.find_with_chunks(&request.instance_name)?;
+        let (store, chunking) = self.find_chunks(&request.instance_name)?;
         let blob: BlobDigest = digest(request.blob_digest.as_ref(), "blob_digest")?;
-        if blob.size() > MAX_BLOB {
-            return Err(Status::invalid_argument(format!(
-                "{blob} is too large: expected {MAX_BLOB} bytes at most"
-            )));
-        }
+        check_size(blob)?;
         let digests = request.chunk_digests.iter();
         let digests = digests.map(|chunk| digest(Some(chunk), "chunk_digests"));
         let chunks = Chunks {
             digests: digests.collect::<Result<_, _>>()?,
             function: function(request.chunking_function),
         };
-        let (store, chunking) = (
-            Arc::clone(tenant.executor().store()),
-            Arc::clone(&self.chunking),
-        );
         blocking(move || chunking.splice(&*store, blob, chunks)).await??;
         Ok(Response::new(reapi::SpliceBlobResponse {
             blob_digest: Some(blob.into()),

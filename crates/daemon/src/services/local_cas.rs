@@ -59,6 +59,19 @@ impl LocalCasService {
         }
     }
 
+    /// The name of the instance with these servers behind it, which is made if there is none.
+    #[allow(clippy::result_large_err)]
+    fn add_remotes(
+        &self,
+        premises: &dyn Premises,
+        wanted: &localcas::GetInstanceNameForRemotesRequest,
+    ) -> Result<String, Status> {
+        let digest = BlobDigest::of(&wanted.encode_to_vec());
+        let name = format!("remotes-{}", &digest.hex()[..32]);
+        self.instances.add(&name, || premises.remotes(wanted))?;
+        Ok(name)
+    }
+
     /// Where the paths of a request begin.
     #[allow(clippy::result_large_err)]
     fn place<T>(&self, request: &Request<T>, tenant: &Tenant) -> Result<Place, Status> {
@@ -127,12 +140,6 @@ fn wanted(properties: &[String], mask: Option<u32>) -> Wanted {
         mtime: has("mtime"),
         unix_mode: has("unix_mode").then(|| mask.unwrap_or(0o7777)),
     }
-}
-
-/// The name of the instance with these servers behind it.
-fn remotes_name(wanted: &localcas::GetInstanceNameForRemotesRequest) -> String {
-    let digest = BlobDigest::of(&wanted.encode_to_vec());
-    format!("remotes-{}", &digest.hex()[..32])
 }
 
 #[allow(clippy::result_large_err)]
@@ -331,9 +338,7 @@ impl LocalContentAddressableStorage for LocalCasService {
             content_addressable_storage: Some(remote),
             ..Default::default()
         };
-        let instance_name = remotes_name(&wanted);
-        let make = || premises.remotes(&wanted);
-        self.instances.add(&instance_name, make)?;
+        let instance_name = self.add_remotes(&*premises, &wanted)?;
         Ok(Response::new(localcas::GetInstanceNameForRemoteResponse {
             instance_name,
         }))
@@ -344,10 +349,7 @@ impl LocalContentAddressableStorage for LocalCasService {
         request: Request<localcas::GetInstanceNameForRemotesRequest>,
     ) -> Result<Response<localcas::GetInstanceNameForRemotesResponse>, Status> {
         let premises = Arc::clone(self.premises(request.extensions())?);
-        let request = request.into_inner();
-        let instance_name = remotes_name(&request);
-        let make = || premises.remotes(&request);
-        self.instances.add(&instance_name, make)?;
+        let instance_name = self.add_remotes(&*premises, &request.into_inner())?;
         Ok(Response::new(localcas::GetInstanceNameForRemotesResponse {
             instance_name,
         }))
