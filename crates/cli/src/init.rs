@@ -81,15 +81,11 @@ fn refused(reason: &'static str) -> impl Fn(String) -> Failure {
 
 /// A name has letters, digits, `-` and `_`, and begins with no digit.
 fn check_name(name: &str) -> Result<(), String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match name.is_empty()
-        || name.starts_with(|c: char| c.is_ascii_digit())
-        || !name.chars().all(is_plain)
-    {
-        true => Err(format!(
+    match headstart_project::is_symbol(name, true) {
+        true => Ok(()),
+        false => Err(format!(
             "{name:?} can't be a project's name: expected letters, digits, '-' and '_', no digit first"
         )),
-        false => Ok(()),
     }
 }
 

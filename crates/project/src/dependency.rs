@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 
-use crate::error::{LoadError, Problem};
+use crate::error::{BadName, LoadError, Problem};
 use crate::path;
 
 /// A dependency of an element, before it is known what it leads to.
@@ -204,11 +204,11 @@ fn file_name(path: &str) -> String {
 pub(crate) fn check_element_name(name: &str, at: Option<&Provenance>) -> Result<(), LoadError> {
     let bad = |char: char| !(' '..='~').contains(&char) || "<>\"|?*".contains(char);
     let problem = if !name.ends_with(".bst") {
-        "it does not end in '.bst'"
+        BadName::Suffix
     } else if name.contains(bad) {
-        "it has a character that is not allowed"
+        BadName::Character
     } else if path::within_project(name).is_err() {
-        "it leads out of the project's elements"
+        BadName::Outside
     } else {
         return Ok(());
     };

@@ -134,6 +134,20 @@ impl fmt::Display for Warning {
     }
 }
 
+/// What is wrong with the name of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadName {
+    /// It does not end as it must.
+    #[error("it does not end in '.bst'")]
+    Suffix,
+    /// A character of it.
+    #[error("it has a character that is not allowed")]
+    Character,
+    /// Where it leads.
+    #[error("it leads out of the project's elements")]
+    Outside,
+}
+
 /// What is wrong.
 #[derive(Debug, Error)]
 pub enum Problem {
@@ -325,7 +339,7 @@ pub enum Problem {
         /// The name.
         name: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: BadName,
     },
     /// A dependency with an unknown type.
     #[error("expected 'build', 'runtime' or 'all' as type of the dependency, found '{0}'")]

@@ -52,7 +52,7 @@ mod variables;
 
 pub use aliases::{AddressPolicies, AddressPolicy, Aliases};
 pub use element::{Element, ElementId, Public, RemoteApisSocket, Sandbox};
-pub use error::{LoadError, Problem, Warning};
+pub use error::{BadName, LoadError, Problem, Warning};
 pub use files::{FileError, Files, MemoryFiles, Stat};
 pub use graph::ElementGraph;
 pub use host::{Host, canonical_arch};
@@ -68,7 +68,7 @@ pub use kinds::{
     StagedDependency,
 };
 pub use mirror::{Location, MirroredPlace, Place, SourceMirror};
-pub use options::{OptionType, OptionValue, Options, ProjectOption};
+pub use options::{OptionType, OptionValue, Options, ProjectOption, is_symbol};
 pub use outside::{Nothing, Outside, OutsideError};
 pub use plugins::PluginType;
 pub use project::{Project, ProjectId, Settings};

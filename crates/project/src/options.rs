@@ -374,6 +374,13 @@ fn arch_default(node: &Mapping, values: &[Arc<str>], host: &Host) -> Result<Arc<
     Ok(default.unwrap_or_else(|| arch.into()))
 }
 
+/// Whether something can be called so: letters, digits and underscores, and dashes if those are allowed;
+/// no digit first.
+pub fn is_symbol(name: &str, dashes: bool) -> bool {
+    let fits = |char: char| char.is_ascii_alphanumeric() || char == '_' || dashes && char == '-';
+    !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Checks a name of BuildStream's: letters, digits and underscores, some with dashes, no digit
 /// first.
 pub(crate) fn check_symbol(
@@ -382,9 +389,7 @@ pub(crate) fn check_symbol(
     dashes: bool,
     at: &Provenance,
 ) -> Result<(), LoadError> {
-    let fits = |char: char| char.is_ascii_alphanumeric() || char == '_' || dashes && char == '-';
-    if !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
-    {
+    if is_symbol(name, dashes) {
         return Ok(());
     }
     let allowed = if dashes {

@@ -3,7 +3,7 @@
 
 use headstart_yaml as yaml;
 
-use crate::error::{LoadError, Problem};
+use crate::error::{BadName, LoadError, Problem};
 use crate::files::FileError;
 
 /// A domain and, where BuildStream has one, a reason.
@@ -39,14 +39,12 @@ fn named(problem: &Problem) -> Named<'_> {
         Problem::Version { .. } => load("UNSUPPORTED_PROJECT"),
         Problem::Symbol { .. } => load("INVALID_SYMBOL_NAME"),
         Problem::Path { problem, .. } => load(of_path(problem)),
-        Problem::ElementName { problem, .. } if problem.contains(".bst") => {
-            load("BAD_ELEMENT_SUFFIX")
-        }
-        // BuildStream looks for the file.
-        Problem::ElementName { problem, .. } if problem.contains("leads out") => {
-            load("MISSING_FILE")
-        }
-        Problem::ElementName { .. } => load("BAD_CHARACTERS_IN_NAME"),
+        Problem::ElementName { problem, .. } => load(match problem {
+            BadName::Suffix => "BAD_ELEMENT_SUFFIX",
+            BadName::Character => "BAD_CHARACTERS_IN_NAME",
+            // BuildStream looks for the file.
+            BadName::Outside => "MISSING_FILE",
+        }),
         Problem::RecursiveInclude(_) | Problem::DeepInclude(_) | Problem::ManyIncludes(_) => {
             load("RECURSIVE_INCLUDE")
         }
