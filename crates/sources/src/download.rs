@@ -57,7 +57,7 @@ fn fetch_from(
         Some(local) => {
             let from = File::open(percent_decoded(local));
             from.and_then(|mut from| io::copy(&mut from, file.as_file_mut()))
-                .map_err(|error| refused(&error.to_string()))?;
+                .map_err(|error| SourceError::not_there(error.to_string()))?;
         }
         None => fetch_by_curl(location, file.path())?,
     }
@@ -66,20 +66,12 @@ fn fetch_from(
         && sha256 != expected
     {
         let reason = format!("its SHA-256 is {sha256}, expected the `ref` {expected}");
-        return Err(refused(&reason));
+        return Err(SourceError::not_there(reason));
     }
     let path = folder.join(&sha256);
     file.persist(&path)
         .map_err(|error| SourceError::io(&path, error.error))?;
     Ok(sha256)
-}
-
-/// That a place does not have what is wanted.
-fn refused(said: &str) -> SourceError {
-    SourceError::Tool {
-        doing: "it can't be fetched".to_owned(),
-        said: said.to_owned(),
-    }
 }
 
 fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
@@ -93,7 +85,9 @@ fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
         .iter()
         .any(|scheme| address.starts_with(scheme))
     {
-        return Err(refused("expected a file, http, https or ftp address"));
+        return Err(SourceError::not_there(
+            "expected a file, http, https or ftp address",
+        ));
     }
     let output = curl(location, to)
         .and_then(|mut child| {
@@ -110,7 +104,9 @@ fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
     if output.status.success() {
         return Ok(());
     }
-    Err(refused(String::from_utf8_lossy(&output.stderr).trim()))
+    Err(SourceError::not_there(
+        String::from_utf8_lossy(&output.stderr).trim(),
+    ))
 }
 
 /// Starts to fetch a file. What others may not see in the list of processes it is told on its input.

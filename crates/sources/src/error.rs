@@ -109,6 +109,14 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// That a place does not have what is wanted; `said` is why.
+    pub(crate) fn not_there(said: impl Into<String>) -> Self {
+        Self::Tool {
+            doing: "it can't be fetched".to_owned(),
+            said: said.into(),
+        }
+    }
+
     /// Whether it may be otherwise another time: something could not be fetched.
     pub fn may_pass(&self) -> bool {
         match self {

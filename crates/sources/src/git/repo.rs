@@ -30,10 +30,10 @@ fn fetch(address: &Address, reference: &DescribedRef, folder: &Path) -> Result<(
         fetch_from(&mirror, &place.url, reference)?;
         match is_cached(&mirror.path, reference)? {
             true => Ok(()),
-            false => Err(SourceError::Tool {
-                doing: "it can't be fetched".to_owned(),
-                said: format!("it has no {}", reference.written),
-            }),
+            false => Err(SourceError::not_there(format!(
+                "it has no {}",
+                reference.written
+            ))),
         }
     });
     if fetched.is_err() && has_commits(&mirror.path, reference)? {
