@@ -73,10 +73,17 @@ impl Moves {
 enum Step {
     /// A directory is to be compared: where it was, as it was and as it is.
     Compare(TreePath, DirectoryDigest, DirectoryDigest),
-    /// All below a directory is new.
-    Added(DirectoryDigest),
-    /// All below a directory has come along with it.
-    Moved(DirectoryDigest),
+    /// The names of all below a directory are wanted.
+    Collect(DirectoryDigest, Why),
+}
+
+/// Why names are wanted.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// The files are new.
+    Added,
+    /// They have come along with their directory.
+    Moved,
 }
 
 impl Step {
@@ -84,7 +91,7 @@ impl Step {
     fn wanted(&self) -> impl Iterator<Item = DirectoryDigest> {
         let (one, other) = match self {
             Self::Compare(_, was, is) => (*was, Some(*is)),
-            Self::Added(it) | Self::Moved(it) => (*it, None),
+            Self::Collect(it, _) => (*it, None),
         };
         std::iter::once(one).chain(other)
     }
@@ -130,20 +137,9 @@ impl Comparing {
         for step in steps {
             match step {
                 Step::Compare(at, was, is) => {
-                    self.compare(&at, &*directory(was)?, &*directory(is)?)
+                    self.compare(&at, &*directory(was)?, &*directory(is)?);
                 }
-                Step::Added(it) => {
-                    let names = &mut self.comparison.added;
-                    collect(&*directory(it)?, names, |below| {
-                        self.pending.push(Step::Added(below))
-                    });
-                }
-                Step::Moved(it) => {
-                    let names = &mut self.comparison.moved;
-                    collect(&*directory(it)?, names, |below| {
-                        self.pending.push(Step::Moved(below))
-                    });
-                }
+                Step::Collect(it, why) => self.collect(&*directory(it)?, why),
             }
         }
         Ok(())
@@ -166,7 +162,7 @@ impl Comparing {
                 }
                 (Some(Node::Directory(_)), Node::Directory(_)) => {}
                 (None, Node::Directory(new)) => versions.added(name, *new),
-                (_, Node::Directory(new)) => self.pending.push(Step::Added(*new)),
+                (_, Node::Directory(new)) => self.pending.push(Step::Collect(*new, Why::Added)),
                 (None | Some(Node::Directory(_)), _) if may_include(name.as_str()) => {
                     self.comparison.added.insert(name.clone());
                 }
@@ -177,26 +173,31 @@ impl Comparing {
             match (&old[..], &new[..]) {
                 ([(from, was)], [(to, is)]) => {
                     let path = at.child(from);
-                    self.pending.push(Step::Moved(*is));
+                    self.pending.push(Step::Collect(*is, Why::Moved));
                     self.pending.push(Step::Compare(path.clone(), *was, *is));
                     self.comparison.moves.insert(path, to.clone());
                 }
                 _ => {
-                    let new = new.into_iter().map(|(_, new)| Step::Added(new));
-                    self.pending.extend(new);
+                    let new = new.into_iter();
+                    self.pending
+                        .extend(new.map(|(_, new)| Step::Collect(new, Why::Added)));
                 }
             }
         }
     }
-}
 
-/// Adds the names of those files of a directory that may be included, and hands on what is below it.
-fn collect(here: &Directory, names: &mut BTreeSet<Name>, mut below: impl FnMut(DirectoryDigest)) {
-    for (name, node) in &here.entries {
-        match node {
-            Node::Directory(directory) => below(*directory),
-            _ if may_include(name.as_str()) => _ = names.insert(name.clone()),
-            _ => {}
+    /// Adds the names of those files of a directory that may be included.
+    fn collect(&mut self, here: &Directory, why: Why) {
+        let names = match why {
+            Why::Added => &mut self.comparison.added,
+            Why::Moved => &mut self.comparison.moved,
+        };
+        for (name, node) in &here.entries {
+            match node {
+                Node::Directory(below) => self.pending.push(Step::Collect(*below, why)),
+                _ if may_include(name.as_str()) => _ = names.insert(name.clone()),
+                _ => {}
+            }
         }
     }
 }

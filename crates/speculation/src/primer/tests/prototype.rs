@@ -303,16 +303,8 @@ fn add_tests(folder: &Path, names: &mut HashSet<String>) {
             tests.extend(function.and_then(|line| line.split('(').next()));
         }
         if !tests.is_empty() {
-            names.extend(
-                path.file_name()
-                    .and_then(|name| name.to_str())
-                    .map(str::to_owned),
-            );
-            names.extend(
-                path.file_stem()
-                    .and_then(|name| name.to_str())
-                    .map(str::to_owned),
-            );
+            let file = [path.file_name(), path.file_stem()].into_iter().flatten();
+            tests.extend(file.filter_map(|name| name.to_str()));
             names.extend(tests.into_iter().map(str::to_owned));
         }
     }
