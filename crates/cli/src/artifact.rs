@@ -16,11 +16,9 @@ use crate::selection::{Deps, Except, Selection, scope};
 use crate::{open, terminal, transfer};
 
 pub(crate) fn checkout(main: &MainOptions, arguments: &CheckoutArguments) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    transfer::use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = transfer::session_with_artifacts(main, &arguments.servers)?;
     let target = open::element(&session, arguments.element.as_ref())?;
-    let (name, tree) = match target.ends_with(".bst") {
+    let (name, tree) = match is_element(&target) {
         true => element_tree(&session, &target, arguments)?,
         false => (target.replace('/', "-"), named_tree(&session, &target)?),
     };
@@ -129,16 +127,26 @@ pub(crate) fn log(main: &MainOptions, arguments: &LogArguments) -> Result<(), Fa
     Ok(())
 }
 
+/// Whether a target is an element, and no artifact that is known by its own name.
+fn is_element(target: &str) -> bool {
+    target.ends_with(".bst")
+}
+
+/// The elements among targets, and the names of artifacts.
+pub(crate) fn split_targets(targets: &[String]) -> (Vec<String>, Vec<String>) {
+    targets
+        .iter()
+        .cloned()
+        .partition(|target| is_element(target))
+}
+
 /// The artifacts that targets name: of elements with their dependencies, and by their own names.
 pub(crate) fn named(
     session: &Session,
     targets: &[String],
     deps: Deps,
 ) -> Result<Vec<NamedArtifact>, Failure> {
-    let (elements, names): (Vec<String>, Vec<String>) = targets
-        .iter()
-        .cloned()
-        .partition(|target| target.ends_with(".bst"));
+    let (elements, names) = split_targets(targets);
     let mut artifacts = Vec::new();
     if !elements.is_empty() {
         let Selection { loaded, elements } =
@@ -161,9 +169,7 @@ pub(crate) fn named(
 }
 
 pub(crate) fn show(main: &MainOptions, arguments: &ShowStateArguments) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    transfer::use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = transfer::session_with_artifacts(main, &arguments.servers)?;
     for artifact in named(&session, &arguments.artifacts, arguments.deps)? {
         let state = match session.find_artifact(&artifact)? {
             Some(cached) if cached.artifact().message().build_success => "cached",

@@ -1,12 +1,10 @@
 //! `headstart show`.
 
 use std::io::{BufWriter, Write};
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread;
 
 use headstart_project::{Element, ElementId, ElementKind};
 use headstart_session::{Cached, Loaded, Session, Standings};
+use rayon::prelude::*;
 
 use crate::arguments::{MainOptions, Order, ShowArguments};
 use crate::error::Failure;
@@ -19,7 +17,7 @@ const KEY_LENGTH: usize = 8;
 /// Elements whose lines are made before the first of them is printed.
 const PART: usize = 4096;
 
-/// Elements that are worth a thread.
+/// Elements that are worth a thread: whether their sources are there is asked of the disk.
 const LEAST_SHARE: usize = 256;
 
 pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), Failure> {
@@ -60,7 +58,8 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     'all: for part in elements.chunks(PART) {
-        for line in in_order(part, &shown) {
+        let lines = part.par_iter().with_min_len(LEAST_SHARE).map(&shown);
+        for line in lines.collect::<Vec<_>>() {
             // A reader that has seen enough closes the pipe.
             if writeln!(out, "{}", line?.trim_end_matches('\n')).is_err() {
                 break 'all;
@@ -71,25 +70,6 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     // The process is about to end: the system takes all memory back faster than it is freed.
     std::mem::forget(loaded);
     Ok(())
-}
-
-/// What `work` makes of some elements, in their order, by several threads: whether sources are there is
-/// asked of the disk.
-fn in_order(
-    elements: &[ElementId],
-    work: &(impl Fn(&ElementId) -> Result<String, Failure> + Sync),
-) -> Vec<Result<String, Failure>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = elements.len().div_ceil(threads).max(LEAST_SHARE);
-    thread::scope(|scope| {
-        let shares = elements.chunks(share);
-        let threads: Vec<_> = shares
-            .map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<_>>()))
-            .collect();
-        let done = threads.into_iter().map(|thread| thread.join());
-        done.flat_map(|done| done.unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
-    })
 }
 
 struct Shown<'a> {

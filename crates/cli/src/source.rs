@@ -14,9 +14,7 @@ use crate::selection::{Selection, select, with_exceptions};
 use crate::transfer;
 
 pub(crate) fn fetch(main: &MainOptions, arguments: &FetchArguments) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    transfer::use_source_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = transfer::session_with_sources(main, &arguments.servers)?;
     let Selection { loaded, elements } = Selection::load(
         &session,
         &arguments.elements,
@@ -65,9 +63,7 @@ pub(crate) fn checkout(
     main: &MainOptions,
     arguments: &SourceCheckoutArguments,
 ) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    transfer::use_source_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = transfer::session_with_sources(main, &arguments.servers)?;
     let Selection { loaded, elements } = Selection::load(
         &session,
         &[open::element(&session, arguments.element.as_ref())?],

@@ -1,5 +1,7 @@
 //! `headstart artifact pull`, `artifact push` and `source push`: between the cache and servers.
 
+use std::sync::Arc;
+
 use headstart_project::ElementId;
 use headstart_session::{
     Caches, Loaded, NamedArtifact, Server, Session, SessionError, TransferReport, UserConfig,
@@ -10,7 +12,7 @@ use crate::arguments::MainOptions;
 use crate::arguments::remotes::{
     ArtifactServers, SourcePushArguments, SourceServers, TransferArguments,
 };
-use crate::artifact::named;
+use crate::artifact::{named, split_targets};
 use crate::error::Failure;
 use crate::open;
 use crate::screen::Screen;
@@ -34,6 +36,26 @@ pub(crate) fn use_source_servers(
     name(&mut config.source_caches, &servers.source_remotes, ignore)
 }
 
+/// Opens the project with servers of artifacts from the command line.
+pub(crate) fn session_with_artifacts(
+    main: &MainOptions,
+    servers: &ArtifactServers,
+) -> Result<Arc<Session>, Failure> {
+    let mut config = open::config(main)?;
+    use_artifact_servers(&mut config, servers)?;
+    open::session(main, config)
+}
+
+/// Opens the project with servers of sources from the command line.
+pub(crate) fn session_with_sources(
+    main: &MainOptions,
+    servers: &SourceServers,
+) -> Result<Arc<Session>, Failure> {
+    let mut config = open::config(main)?;
+    use_source_servers(&mut config, servers)?;
+    open::session(main, config)
+}
+
 fn name(caches: &mut Caches, servers: &[String], ignore_projects: bool) -> Result<(), Failure> {
     let servers = servers.iter().map(|text| Server::parse(text));
     let servers = servers.collect::<Result<Vec<_>, _>>();
@@ -43,9 +65,7 @@ fn name(caches: &mut Caches, servers: &[String], ignore_projects: bool) -> Resul
 }
 
 pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = session_with_artifacts(main, &arguments.servers)?;
     let ways = Ways {
         words: PULL_ARTIFACTS,
         elements: Session::pull_artifacts,
@@ -63,9 +83,7 @@ pub(crate) fn pull(main: &MainOptions, arguments: &TransferArguments) -> Result<
 }
 
 pub(crate) fn push(main: &MainOptions, arguments: &TransferArguments) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    use_artifact_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = session_with_artifacts(main, &arguments.servers)?;
     let ways = Ways {
         words: PUSH_ARTIFACTS,
         elements: Session::push_artifacts,
@@ -78,9 +96,7 @@ pub(crate) fn push_sources(
     main: &MainOptions,
     arguments: &SourcePushArguments,
 ) -> Result<(), Failure> {
-    let mut config = open::config(main)?;
-    use_source_servers(&mut config, &arguments.servers)?;
-    let session = open::session(main, config)?;
+    let session = session_with_sources(main, &arguments.servers)?;
     let SourcePushArguments {
         elements,
         deps,
@@ -89,10 +105,8 @@ pub(crate) fn push_sources(
     } = arguments;
     let selection = Selection::load(&session, elements, *deps, except)?;
     let report = transfer(&session, &selection, Session::push_all_sources)?;
-    match report.without_server == selection.elements.len() && report.without_server > 0 {
-        true => Err(no_servers(PUSH_SOURCES)),
-        false => pushed(&report),
-    }
+    expect_servers(&report, selection.elements.len(), PUSH_SOURCES)?;
+    pushed(&report)
 }
 
 /// What is transferred, what that is called, and the key that servers are named under.
@@ -118,9 +132,7 @@ fn transfer_artifacts(
     arguments: &TransferArguments,
     ways: &Ways,
 ) -> Result<TransferReport, Failure> {
-    let is_element = |target: &String| target.ends_with(".bst");
-    let (elements, names): (Vec<_>, Vec<_>) =
-        arguments.artifacts.iter().cloned().partition(is_element);
+    let (elements, names) = split_targets(&arguments.artifacts);
     let mut report = TransferReport::default();
     let mut count = 0;
     if !names.is_empty() {
@@ -138,9 +150,15 @@ fn transfer_artifacts(
         count += selection.elements.len();
         report += transfer(session, &selection, ways.elements)?;
     }
+    expect_servers(&report, count, ways.words)?;
+    Ok(report)
+}
+
+/// Fails if there is a server for none of `count` things.
+fn expect_servers(report: &TransferReport, count: usize, words: Words) -> Result<(), Failure> {
     match report.without_server == count && count > 0 {
-        true => Err(no_servers(ways.words)),
-        false => Ok(report),
+        true => Err(no_servers(words)),
+        false => Ok(()),
     }
 }
 

@@ -5,7 +5,6 @@
 //! has come is only then referred to here when all of it is here.
 
 use std::collections::BTreeSet;
-use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -60,9 +59,7 @@ impl Session {
         id: ElementId,
     ) -> Result<(Option<Cached>, bool), SessionError> {
         let here = self.artifact_to_use(loaded, id)?;
-        if let Some(cached) = &here
-            && !self.lacks_build_trees(&loaded.graph[id], cached.artifact())?
-        {
+        if self.is_enough(&loaded.graph[id], here.as_ref())? {
             return Ok((here, false));
         }
         match self.pull_artifact(loaded, id)? {
@@ -81,11 +78,8 @@ impl Session {
         let failed = Mutex::new(None);
         self.each(elements, |id| {
             let pull = || {
-                let lacks = match self.artifact(loaded, id)? {
-                    Some(cached) => self.lacks_build_trees(&loaded.graph[id], cached.artifact())?,
-                    None => true,
-                };
-                if lacks {
+                let here = self.artifact(loaded, id)?;
+                if !self.is_enough(&loaded.graph[id], here.as_ref())? {
                     self.pull_artifact(loaded, id)?;
                 }
                 Ok(())
@@ -101,16 +95,15 @@ impl Session {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Whether what a build has left is wanted with its artifact, and is not here.
-    fn lacks_build_trees(
-        &self,
-        element: &Element,
-        artifact: &Artifact,
-    ) -> Result<bool, SessionError> {
-        if !self.config.pull_build_trees || element.workspace().is_some() {
-            return Ok(false);
+    /// Whether an artifact is here, with what its build has left if that is wanted.
+    fn is_enough(&self, element: &Element, here: Option<&Cached>) -> Result<bool, SessionError> {
+        match here {
+            None => Ok(false),
+            Some(cached) if self.config.pull_build_trees && element.workspace().is_none() => {
+                self.has_build_trees(cached.artifact())
+            }
+            Some(_) => Ok(true),
         }
-        Ok(!self.has_build_trees(artifact)?)
     }
 
     /// Whether all that a build has left is here, if it has left something.
@@ -147,15 +140,14 @@ impl Session {
         key: &str,
     ) -> Result<Option<Artifact>, SessionError> {
         // What has been here is known by name.
-        if let Some(own) = &group.own
+        let own = group.own.as_slice();
+        if !own.is_empty()
             && let Some(artifact) = self.artifacts.read(name, key)?
+            && let Some(whole) = self
+                .remotes
+                .first_of(own, |own| self.pull_contents(own, artifact.clone()))
         {
-            let whole = self.remotes.first_of(slice::from_ref(own), |own| {
-                self.pull_contents(own, artifact.clone())
-            });
-            if whole.is_some() {
-                return Ok(whole);
-            }
+            return Ok(Some(whole));
         }
         if !group.can_pull() {
             return Ok(None);
@@ -289,15 +281,15 @@ impl Session {
         id: ElementId,
         keys: &Keys,
     ) -> Result<DirectoryDigest, SessionError> {
-        for left in (0..=self.config.network_retries).rev() {
+        let mut retries = 0..self.config.network_retries;
+        loop {
             match self.sources.stage(element, id, keys) {
-                Err(error) if left > 0 && error.may_pass() => {
+                Err(error) if error.may_pass() && retries.next().is_some() => {
                     tracing::info!("{error}; trying again");
                 }
                 staged => return Ok(staged?),
             }
         }
-        Ok(self.sources.stage(element, id, keys)?)
     }
 
     /// Brings the sources of an element here, all together. Gives their tree if a server had them.
@@ -308,15 +300,12 @@ impl Session {
     ) -> Result<Option<DirectoryDigest>, SessionError> {
         let group = self.servers(Purpose::Sources, element.project_id)?;
         // What has been here is known by name.
-        if let Some(own) = &group.own
+        let own = group.own.as_slice();
+        if !own.is_empty()
             && let Some(tree) = self.source_cache.element_sources(key)?
+            && let Some(whole) = self.remotes.first_of(own, |own| self.pull_tree(own, tree))
         {
-            let whole = self
-                .remotes
-                .first_of(slice::from_ref(own), |own| self.pull_tree(own, tree));
-            if whole.is_some() {
-                return Ok(whole);
-            }
+            return Ok(Some(whole));
         }
         if !group.can_pull() {
             return Ok(None);

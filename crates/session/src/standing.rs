@@ -1,12 +1,9 @@
 //! Where elements stand: which artifacts are here, under which strong keys, and what could be built
 //! next. As BuildStream's `Element` works it out when nothing is built.
 
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread;
-
 use headstart_artifacts::{Artifact, Cached};
 use headstart_project::{CacheKey, ElementId};
+use rayon::prelude::*;
 
 use crate::error::SessionError;
 use crate::session::{Loaded, Session};
@@ -115,22 +112,9 @@ impl Session {
         loaded: &Loaded,
         ids: &[ElementId],
     ) -> Result<Vec<(ElementId, Option<Cached>)>, SessionError> {
-        let find = |ids: &[ElementId]| -> Result<Vec<_>, SessionError> {
-            let found = ids.iter().map(|&id| Ok((id, self.artifact(loaded, id)?)));
-            found.collect()
-        };
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = ids.len().div_ceil(threads).max(LEAST_SHARE);
-        let found = thread::scope(|scope| {
-            let shares = ids.chunks(share);
-            let threads: Vec<_> = shares
-                .map(|share| scope.spawn(move || find(share)))
-                .collect();
-            let found = threads.into_iter().map(|thread| thread.join());
-            let found = found.map(|found| found.unwrap_or_else(|panic| resume_unwind(panic)));
-            found.collect::<Result<Vec<_>, _>>()
-        })?;
-        Ok(found.concat())
+        let ids = ids.par_iter().with_min_len(LEAST_SHARE);
+        let found = ids.map(|&id| Ok((id, self.artifact(loaded, id)?)));
+        found.collect()
     }
 
     fn strong_key(
