@@ -12,7 +12,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{cargo, run};
+use crate::peers::{make_environment, pip};
+use crate::{cargo, run, target};
 
 const RELEASE: &str = "2.8.1";
 
@@ -42,8 +43,7 @@ pub(crate) fn run_all(root: &Path, named: &[String]) -> Result<(), String> {
         &root,
         &["build", "--release", "--package", "headstart"],
     ))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let links = link(&home, &target.join("release/headstart"))?;
+    let links = link(&home, &target(&root).join("release/headstart"))?;
     let tests = obtain(&home)?;
     let failed = pytest(&home, &tests, &links, named)?;
     judge(&failed, named.is_empty())
@@ -69,19 +69,9 @@ fn obtain(home: &Path) -> Result<PathBuf, String> {
         return Ok(tests);
     }
     let venv = home.join("venv");
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv", "--clear"]).arg(&venv);
-    run(make)?;
-    let pip = || {
-        let mut pip = Command::new(venv.join("bin/python"));
-        pip.args(["-m", "pip", "--quiet"]);
-        pip
-    };
     let release = format!("BuildStream=={RELEASE}");
-    let mut install = pip();
-    install.arg("install").arg(&release).args(PACKAGES);
-    run(install)?;
-    let mut download = pip();
+    make_environment(&venv, &[&[&*release], &PACKAGES[..]].concat())?;
+    let mut download = pip(&venv);
     download
         .args([
             "download",
@@ -98,7 +88,7 @@ fn obtain(home: &Path) -> Result<PathBuf, String> {
     unpack.arg(home.join(format!("buildstream-{RELEASE}.tar.gz")));
     unpack.arg("--directory").arg(home);
     run(unpack)?;
-    let mut sample = pip();
+    let mut sample = pip(&venv);
     sample
         .arg("install")
         .arg(tests.join("tests/plugins/sample-plugins"));

@@ -81,12 +81,17 @@ fn test() -> Result<(), String> {
         .env("HEADSTART_CASD", &peers.buildbox)
         .env("HEADSTART_GRPCURL", &peers.grpcurl);
     run(tests)?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target(&root);
     // The program that the tests drove: to build the package alone would be to build it once more.
     let mut demo = Command::new(target.join("release/headstart"));
     demo.current_dir(&root).arg("demo");
     demo.arg("--work-dir").arg(target.join("demo"));
     run(demo)
+}
+
+/// Where cargo puts what it makes.
+fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Command {

