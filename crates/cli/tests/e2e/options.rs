@@ -71,11 +71,17 @@ fn all_commands(bst: &BuildStream) -> Vec<Vec<String>> {
     found
 }
 
-#[test]
-fn every_command_and_option_of_buildstream_is_known() {
+/// A place with nothing in it.
+fn nowhere() -> Place {
     let place = Place::bare("");
     fs::create_dir_all(place.project()).unwrap();
     fs::create_dir_all(place.home()).unwrap();
+    place
+}
+
+#[test]
+fn every_command_and_option_of_buildstream_is_known() {
+    let place = nowhere();
     let bst = BuildStream::beside(&place, "cache-of-buildstream");
     let mut unknown = BTreeSet::new();
     let mut count = 0;
@@ -111,9 +117,7 @@ fn every_command_and_option_of_buildstream_is_known() {
 
 #[test]
 fn projects_begin_as_buildstreams_do() {
-    let place = Place::bare("");
-    fs::create_dir_all(place.project()).unwrap();
-    fs::create_dir_all(place.home()).unwrap();
+    let place = nowhere();
     let bst = BuildStream::beside(&place, "cache-of-buildstream");
     let init = [
         "init",

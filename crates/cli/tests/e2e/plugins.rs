@@ -24,6 +24,13 @@ fn run(place: &Place, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What the program says, which must fail.
+fn refused(place: &Place, arguments: &[&str]) -> String {
+    let output = hosting(place).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+    said(&output)
+}
+
 /// What both programs show of an element and all that it depends on, which must be the same.
 fn show_alike(place: &Place, bst: &BuildStream, format: &str, element: &str) -> String {
     let show = ["show", "--deps", "all", "--format", format, element];

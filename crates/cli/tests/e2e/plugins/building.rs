@@ -4,7 +4,7 @@ use std::path::Path;
 
 use headstart_reapi::{Message as _, buildstream};
 
-use super::{hosting, run, show_alike};
+use super::{hosting, refused, run, show_alike};
 use crate::support::{BuildStream, CHAIN, Calls, Place, finish, python, said};
 
 /// Made with the compiler's project: commands are run.
@@ -405,11 +405,7 @@ def setup():
 #[test]
 fn a_plugins_failed_command_is_told_with_its_log() {
     let place = place();
-    let output = hosting(&place)
-        .args(["build", "failing.bst"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+    refused(&place, &["build", "failing.bst"]);
     let log = run(&place, &["artifact", "log", "failing.bst"]);
     assert!(log.contains("gone wrong"), "{log}");
     assert!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{hosting, run, show_alike};
+use super::{hosting, refused, run, show_alike};
 use crate::sources::sha256;
 use crate::support::{Answer, BuildStream, Place, said, serve};
 
@@ -188,27 +188,22 @@ fn sources_come_from_mirrors_that_are_plugins() {
 fn what_is_wrong_with_a_mirror_is_told_with_its_place() {
     let place = place();
     place.edit("project.conf", "kind: shelf", "kind: shell");
-    let output = hosting(&place).args(["show", "near.bst"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(255));
+    let said = refused(&place, &["show", "near.bst"]);
     let place_of_it = "project.conf:25:9: there is no source-mirror kind 'shell'";
-    assert!(said(&output).contains(place_of_it), "{}", said(&output));
+    assert!(said.contains(place_of_it), "{said}");
 
     place.edit("project.conf", "kind: shell", "kind: shelf");
     place.edit("project.conf", "config: {root:", "config: {shoot: 1, root:");
     let source = format!("{{kind: remote, url: 'here:hello', ref: {HELLO}}}");
     let element = format!("kind: import\nsources: [{source}]\n");
     place.write("elements/near.bst", element);
-    let output = hosting(&place)
-        .args(["source", "fetch", "near.bst"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(255));
+    let said = refused(&place, &["source", "fetch", "near.bst"]);
     for text in [
         "project.conf:25:9: the mirror 'shelf'",
         "project.conf:26:19: Unexpected key: shoot",
         "file:///nowhere/hello: No such file",
     ] {
-        assert!(said(&output).contains(text), "{text}: {}", said(&output));
+        assert!(said.contains(text), "{text}: {said}");
     }
 }
 
@@ -247,8 +242,8 @@ fn servers_of_mirrors_are_shown_the_users_token() {
     );
     fs::remove_file(place.project().join("files/hello")).unwrap();
     let fetch = ["source", "fetch", "near.bst"];
-    let refused = hosting(&place).args(fetch).output().unwrap();
-    assert!(said(&refused).contains("401"), "{}", said(&refused));
+    let denied = hosting(&place).args(fetch).output().unwrap();
+    assert!(said(&denied).contains("401"), "{}", said(&denied));
 
     let netrc = place.home().join(".netrc");
     fs::write(&netrc, "machine 127.0.0.1 login me password s3\"cret\n").unwrap();

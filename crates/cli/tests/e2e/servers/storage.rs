@@ -5,7 +5,8 @@ use std::path::Path;
 
 use headstart_merkle::BlobDigest;
 
-use crate::support::{Place, Server, headstart, said};
+use super::exchange;
+use crate::support::{Place, Server};
 
 const PROJECT: &str = r"
 == project.conf
@@ -29,12 +30,7 @@ depends:
 fn run(place: &Place, cache: &str, config: &str, arguments: &[&str]) -> String {
     let file = place.home().join(format!("{cache}.conf"));
     fs::write(&file, config).unwrap();
-    let cache = place.cache().with_file_name(cache);
-    let mut command = headstart(&place.project(), &cache, &place.home());
-    let output = command.arg("--config").arg(file).args(arguments).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    said(&output)
+    exchange::run(exchange::ours(place, &file, cache).args(arguments))
 }
 
 /// Whether the content of the project's only file is in a cache directory.
