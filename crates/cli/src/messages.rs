@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
+use std::panic;
 use std::path::Path;
+use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -12,6 +14,23 @@ use crate::error::{Failure, io as io_failure};
 
 /// The file that has all that is said.
 static LOG: OnceLock<Mutex<File>> = OnceLock::new();
+
+/// What a process ends with, in the eyes of a shell, that writes to a pipe which nobody reads any more.
+const NOBODY_READS: i32 = 128 + 13;
+
+/// Has the process end, with nothing said of it, when what it prints is read by nobody any more. The signal that
+/// does this for other programs would end a daemon whose client has hung up.
+pub(crate) fn end_when_nobody_reads() {
+    let otherwise = panic::take_hook();
+    panic::set_hook(Box::new(move |why| {
+        let broken = io::Error::from_raw_os_error(rustix::io::Errno::PIPE.raw_os_error());
+        let printing = format!("failed printing to stdout: {broken}");
+        if why.payload_as_str() == Some(&printing) {
+            process::exit(NOBODY_READS);
+        }
+        otherwise(why);
+    }));
+}
 
 /// Sets up what the command line asks for. Messages of the parts go to standard error, those of the
 /// level that is asked for and what is worse.

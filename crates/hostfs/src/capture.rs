@@ -130,10 +130,9 @@ impl<S: BlobStore + ?Sized + 'static> Capture<'_, S> {
                     .map_err(|error| HostError::os(&path, error))?;
                 let target = target.to_str();
                 let target = target.map_err(|_| unusable(&path, "its target is not UTF-8"))?;
-                Node::Symlink(SymlinkNode {
-                    target: target.into(),
-                    properties: self.link_properties(&stat),
-                })
+                // Without properties: whoever writes a tree out does not set the times of links, so one that is
+                // taken in again would be another. buildbox-casd sees it so too.
+                Node::Symlink(SymlinkNode::new(target))
             }
             FileType::RegularFile => Node::File(self.open_file(folder, file_name, &path, &stat)?),
             _ => return Ok(None),
@@ -181,19 +180,11 @@ impl<S: BlobStore + ?Sized + 'static> Capture<'_, S> {
     }
 
     fn properties(&self, stat: &Stat) -> Properties {
-        self.some_properties(stat, self.wanted.unix_mode)
-    }
-
-    /// A link has no mode of its own.
-    fn link_properties(&self, stat: &Stat) -> Properties {
-        self.some_properties(stat, None)
-    }
-
-    fn some_properties(&self, stat: &Stat, mask: Option<u32>) -> Properties {
         let mtime = (
             stat.st_mtime,
             i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
         );
+        let mask = self.wanted.unix_mode;
         Properties::of(
             self.wanted.mtime.then_some(mtime),
             mask.map(|mask| stat.st_mode & 0o7777 & mask),

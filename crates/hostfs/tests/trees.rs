@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headstart_hostfs::{Capture, Place, Wanted, write_out};
-use headstart_merkle::{DirectoryReader, Node};
+use headstart_merkle::{DirectoryReader, Node, SymlinkNode};
 use headstart_store::{BlobStore, Directories, MemoryBlobs};
 
 fn store() -> Directories<dyn BlobStore> {
@@ -38,6 +38,9 @@ fn a_tree_comes_back_as_it_was() {
     for wanted in [Wanted::default(), everything] {
         let capture = capture(&store, wanted);
         let digest = capture.folder(&Place::host(), from.path()).unwrap();
+        let captured = store.read_directory(digest).unwrap();
+        let link = Node::Symlink(SymlinkNode::new("sub/nowhere"));
+        assert_eq!(captured.entries.get("link"), Some(&link), "{wanted:?}");
         let to = to.path().join(wanted.mtime.to_string());
         fs::create_dir(&to).unwrap();
         write_out(digest, &to, &store).unwrap();

@@ -233,10 +233,8 @@ impl Layers<'_> {
             let target = target
                 .to_str()
                 .ok_or_else(|| failed("its target is not UTF-8".into()))?;
-            return Ok(Node::Symlink(SymlinkNode {
-                target: target.into(),
-                properties: self.properties_of(metadata),
-            }));
+            // Without properties, as where folders of the host are captured.
+            return Ok(Node::Symlink(SymlinkNode::new(target)));
         }
         let open = || File::open(file);
         let mut opened = match open() {
@@ -272,8 +270,7 @@ impl Layers<'_> {
         let mode = metadata.permissions().mode() & 0o7777;
         Properties::of(
             mtime.then(|| (metadata.mtime(), metadata.mtime_nsec())),
-            // A link has no mode of its own.
-            (unix_mode && !metadata.is_symlink()).then_some(mode),
+            unix_mode.then_some(mode),
         )
     }
 

@@ -18,6 +18,7 @@ use rustix::process::{
 };
 use rustix::thread::UnshareFlags;
 
+use crate::modes::MASK;
 use crate::mounts::{enter, step};
 use crate::protocol::{Orders, Report, receive, send};
 
@@ -34,6 +35,7 @@ pub(crate) fn run() -> i32 {
     let Ok(orders) = receive::<Orders>(&mut socket) else {
         return 1;
     };
+    rustix::process::umask(MASK);
     if orders.stdin.is_some() {
         leave_interrupts_to_the_command();
     }

@@ -15,6 +15,7 @@ mod capture;
 mod folders;
 mod init;
 mod links;
+mod modes;
 mod mounts;
 mod nursery;
 mod prepare;

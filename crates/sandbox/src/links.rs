@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use crate::modes::make_folder;
+
 /// What everything in a sandbox was last modified at: 2011-11-11 11:11:11 UTC.
 const MODIFIED: i64 = 1_321_009_871;
 
@@ -178,8 +180,7 @@ impl Links<'_> {
                 set_times(at.open, name, &Properties::default()).map_err(failed)
             }
             Node::Directory(child) => {
-                let mode = Mode::from_raw_mode(0o755);
-                rustix::fs::mkdirat(at.open, name, mode).map_err(failed)?;
+                make_folder(at.open, name).map_err(failed)?;
                 self.within(at, name, *child, |inner| self.fill_directory(inner, *child))
             }
         }

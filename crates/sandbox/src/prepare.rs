@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::modes::make_folders;
 use headstart_execution::{SandboxError, SandboxRequest, WritablePaths};
 use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, TreeError, TreePath};
 use headstart_store::{Directories, LocalBlobs, StoreError};
@@ -35,7 +36,7 @@ impl Prepared {
         };
         let upper = scratch.join("upper");
         for folder in [&upper, &scratch.join("work"), &scratch.join("root")] {
-            fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+            make_folders(folder).map_err(|error| failed(folder, error))?;
         }
         let roots: Vec<_> = [Some(request.input_root), request.base_root]
             .into_iter()
@@ -45,7 +46,7 @@ impl Prepared {
         let make = |path: &TreePath| -> Result<TreePath, SandboxError> {
             let path = resolve(path)?;
             let folder = upper.join(path.as_str());
-            fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+            make_folders(&folder).map_err(|error| failed(&folder, error))?;
             Ok(path)
         };
         for place in ["dev", "proc"] {
@@ -89,7 +90,7 @@ impl Prepared {
             if !is_there(&inside, &roots, store)? {
                 let path = upper.join(make(&parent)?.child(&name).as_str());
                 let made = match host.is_dir() {
-                    true => fs::create_dir_all(&path),
+                    true => make_folders(&path),
                     false => File::create(&path).map(drop),
                 };
                 made.map_err(|error| failed(&path, error))?;

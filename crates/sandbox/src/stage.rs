@@ -6,7 +6,6 @@
 //! are.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,6 +15,7 @@ use headstart_merkle::DirectoryDigest;
 
 use crate::folders;
 use crate::links::{Links, Store, failed};
+use crate::modes::make_folders;
 
 /// How many base roots stay when nobody uses them.
 const KEPT: usize = 4;
@@ -210,7 +210,7 @@ impl Stager {
         }
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let folder = Unfinished(self.folder.join(number.to_string()));
-        fs::create_dir_all(&folder.0).map_err(|error| failed(&folder.0, &error.to_string()))?;
+        make_folders(&folder.0).map_err(|error| failed(&folder.0, &error.to_string()))?;
         links.fill(&folder.0, root)?;
         Ok(folder.finish(root, entries))
     }

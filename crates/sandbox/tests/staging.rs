@@ -12,6 +12,7 @@ use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreeP
 use headstart_sandbox::{InitProgram, NativeSandbox};
 use headstart_store::{BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
+use rustix::fs::Mode;
 
 struct World {
     _folder: tempfile::TempDir,
@@ -147,6 +148,21 @@ fn a_tree_made_from_another_is_as_one_made_anew() {
         folders.insert(staged.path().to_owned());
     }
     assert!(folders.len() < 35, "{} are new", folders.len());
+}
+
+/// A test is a process of its own, so that its mask is nobody else's.
+#[test]
+fn the_mask_of_who_stages_a_tree_is_not_seen_in_it() {
+    let before = rustix::process::umask(Mode::from_raw_mode(0o077));
+    let world = World::new();
+    let file = Entry::File("content".into(), false);
+    let tree = world.tree(&BTreeMap::from([("a/b/c".to_owned(), file)]));
+    let sandbox = world.sandbox();
+    let staged = sandbox.stage(tree).unwrap();
+    let mode = |path: &str| fs::metadata(staged.path().join(path)).unwrap().mode() & 0o7777;
+    let modes = ["", "a", "a/b", "a/b/c"].map(mode);
+    rustix::process::umask(before);
+    assert_eq!(modes, [0o755, 0o755, 0o755, 0o644]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::temporary::Temporary;
 
 const ELSEWHERE: &str = " elsewhere";
 
-/// Names as files below `headstart/assets`.
+/// Names as files below `assets/headstart`.
 #[derive(Debug, Clone)]
 pub struct DiskAssets {
     names: PathBuf,
@@ -22,10 +22,14 @@ pub struct DiskAssets {
 }
 
 impl DiskAssets {
-    /// Opens the names in a cache directory; their folders are made when they are needed.
+    /// Opens the names in a cache directory.
     pub fn open(layout: &Layout) -> Self {
+        let names = layout.assets();
+        // Others who clear the directory rely on the folder. Where it can't be made, that is told of when a
+        // name is put there.
+        let _ = fs::create_dir_all(&names);
         Self {
-            names: layout.assets(),
+            names,
             temporary: layout.temporary(),
         }
     }

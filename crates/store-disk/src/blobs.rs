@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
-use crate::keeper::{Keeper, Limits, NOTED, forget_use, note_use, note_use_at};
+use crate::keeper::{Keeper, Limits, forget_use, note_use, note_use_at};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::temporary::{Temporary, sweep};
 use crate::writer::DiskWriter;
@@ -115,8 +115,10 @@ impl DiskBlobs {
     /// Uses since then need not be noted again.
     fn noted_since(&self) -> SystemTime {
         let now = SystemTime::now();
-        let lately = now.checked_sub(NOTED).unwrap_or(now);
-        let protected = self.keeper.as_ref().and_then(|keeper| keeper.protected());
+        let keeper = self.keeper.as_ref();
+        let limits = keeper.map_or_else(Limits::default, |keeper| keeper.limits());
+        let lately = now.checked_sub(limits.noted()).unwrap_or(now);
+        let protected = keeper.and_then(|keeper| keeper.protected());
         protected.map_or(lately, |since| lately.max(since))
     }
 

@@ -19,7 +19,9 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 use crate::layout::Layout;
 
 /// A use is noted if the last that was noted is longer ago.
-pub(crate) const NOTED: Duration = Duration::from_secs(60);
+const NOTED: Duration = Duration::from_secs(60);
+/// No disk stores more, in bytes a second.
+const FASTEST: u64 = 1_000_000_000;
 
 /// What may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,15 @@ impl Default for Limits {
             reserved: 2_000_000_000,
             protect_session: false,
         }
+    }
+}
+
+impl Limits {
+    /// A use is noted if the last that was noted is longer ago. What fills up sooner forgets sooner, and must
+    /// know more exactly what was used last.
+    pub(crate) fn noted(&self) -> Duration {
+        let filled = self.high.map(|high| Duration::from_secs(high / FASTEST));
+        filled.map_or(NOTED, |filled| filled.min(NOTED))
     }
 }
 
@@ -81,7 +92,7 @@ pub fn make_room(layout: &Layout, limits: Limits, since: SystemTime) -> Result<(
         return Ok(());
     }
     // What was used shortly before is not noted again.
-    let started = since.checked_sub(NOTED).unwrap_or(since);
+    let started = since.checked_sub(limits.noted()).unwrap_or(since);
     let keeper = Keeper::since(layout, limits, started);
     let fits = || keeper.used() <= keeper.room();
     if !fits() {

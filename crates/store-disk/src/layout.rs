@@ -48,9 +48,10 @@ impl Layout {
         self.own().join("action-cache")
     }
 
-    /// Names of contents.
+    /// Names of contents, where whoever clears a cache directory of buildbox-casd's removes them:
+    /// `assets/headstart`.
     pub fn assets(&self) -> PathBuf {
-        self.own().join("assets")
+        self.root.join("assets/headstart")
     }
 
     /// Trees that are written out for clients, on the same file system as objects: `cas/staging`.

@@ -45,8 +45,11 @@ impl World {
 
     /// Makes an object look as if it had last been used some hours ago.
     fn age(&self, digest: BlobDigest, hours: u32) {
+        self.last_used(digest, SystemTime::now() - HOUR * hours);
+    }
+
+    fn last_used(&self, digest: BlobDigest, then: SystemTime) {
         let file = fs::File::open(self.path(digest)).unwrap();
-        let then = SystemTime::now() - HOUR * hours;
         file.set_times(fs::FileTimes::new().set_accessed(then))
             .unwrap();
     }
@@ -112,6 +115,20 @@ fn what_was_not_used_for_longest_goes_first() {
     let expected: Vec<_> = digests[2..7].iter().collect();
     assert_eq!(gone, expected);
     assert_eq!(store.usage(), Some((6_000, Some(10_000))));
+}
+
+#[test]
+fn what_is_soon_full_knows_within_a_second_what_was_used_last() {
+    let world = World::new();
+    let store = world.open(false);
+    let digests: Vec<_> = (0..10).map(|number| write(&store, number)).collect();
+    for (seconds, digest) in (11..21).rev().zip(&digests) {
+        let then = SystemTime::now() - Duration::from_secs(seconds);
+        world.last_used(*digest, then);
+    }
+    assert_eq!(store.missing(&digests[..1]).unwrap(), []);
+    write(&store, 10);
+    assert_eq!(store.missing(&digests).unwrap(), digests[1..6]);
 }
 
 #[test]

@@ -258,3 +258,18 @@ fn as_much_is_shown_of_failures_as_is_said() {
         "{few}"
     );
 }
+
+#[test]
+fn what_nobody_reads_any_more_ends_quietly() {
+    for command in [
+        &["runner", "--capabilities"][..],
+        &["casd", "--version", "/"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = headstart().args(command).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(128 + 13), "{command:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(told, "", "{command:?}");
+    }
+}
