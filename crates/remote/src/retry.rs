@@ -63,7 +63,7 @@ impl<'a> Attempts<'a> {
     pub(crate) fn error(&self, status: &Status) -> RemoteError {
         let mut message = match status.source() {
             // The transport says little itself.
-            Some(source) => format!("{}: {}", status.message(), chain(source)),
+            Some(source) => in_known_words(format!("{}: {}", status.message(), chain(source))),
             None => status.message().to_owned(),
         };
         if message.is_empty() {
@@ -76,6 +76,15 @@ impl<'a> Attempts<'a> {
             message,
             attempts: self.failed.max(1),
         }
+    }
+}
+
+/// What a failure of the transport is told by. That a name is not known is told as gRPC's own implementations tell
+/// it: people and scripts look for that.
+fn in_known_words(message: String) -> String {
+    match message.split_once("failed to lookup address information") {
+        Some((_, reason)) => format!("DNS resolution failed{reason}"),
+        None => message,
     }
 }
 

@@ -206,12 +206,15 @@ impl Keeper {
         self.used.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// Removes what was not used for longest, until no more than the low mark is left, and there is room
-    /// for `size` more bytes.
+    /// Removes what was not used for longest, until `size` more bytes make no more than the low mark; what alone
+    /// is more than that just gets its room.
     fn clean(&self, size: u64) {
         self.count();
         let room = self.room();
-        let target = (room / 1000 * self.limits.low).min(room.saturating_sub(size));
+        let low = room / 1000 * self.limits.low;
+        let target = low
+            .checked_sub(size)
+            .unwrap_or_else(|| low.min(room.saturating_sub(size)));
         let mut candidates = Vec::new();
         self.visit(&mut |path, metadata| {
             let used = metadata.accessed().unwrap_or(UNIX_EPOCH);

@@ -267,7 +267,8 @@ fn what_nobody_reads_any_more_ends_quietly() {
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = headstart().args(command).stdout(writer).output().unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_headstart"));
+        let output = program.args(command).stdout(writer).output().unwrap();
         assert_eq!(output.status.code(), Some(128 + 13), "{command:?}");
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(told, "", "{command:?}");
