@@ -1,9 +1,11 @@
 //! `headstart show`.
 
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 
 use headstart_project::{Element, ElementId, ElementKind};
 use headstart_session::{Cached, Loaded, Session, Standings};
+use headstart_yaml::{Mapping, Scalar};
 use rayon::prelude::*;
 
 use crate::arguments::{MainOptions, Order, ShowArguments};
@@ -46,14 +48,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
         false => None,
     };
     let shown = |&id: &ElementId| {
-        let (session, loaded) = (&*session, &loaded);
-        let standings = standings.as_ref();
-        let shown = Shown {
-            session,
-            loaded,
-            standings,
-            id,
-        };
+        let shown = Shown::new(&session, &loaded, standings.as_ref(), id);
         shown.formatted(&arguments.format)
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -61,7 +56,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
         let lines = part.par_iter().with_min_len(LEAST_SHARE).map(&shown);
         for line in lines.collect::<Vec<_>>() {
             // A reader that has seen enough closes the pipe.
-            if writeln!(out, "{}", line?.trim_end_matches('\n')).is_err() {
+            if writeln!(out, "{}", line?).is_err() {
                 break 'all;
             }
         }
@@ -72,7 +67,8 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     Ok(())
 }
 
-struct Shown<'a> {
+/// An element, for what is told of it.
+pub(crate) struct Shown<'a> {
     session: &'a Session,
     loaded: &'a Loaded,
     /// There if the format wants anything that is found out by looking into the cache.
@@ -80,7 +76,25 @@ struct Shown<'a> {
     id: ElementId,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    pub(crate) fn new(
+        session: &'a Session,
+        loaded: &'a Loaded,
+        standings: Option<&'a Standings>,
+        id: ElementId,
+    ) -> Self {
+        Self {
+            session,
+            loaded,
+            standings,
+            id,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ElementId {
+        self.id
+    }
+
     /// The format with each `%{symbol}` or `%{symbol:FORMAT}` replaced.
     fn formatted(&self, format: &str) -> Result<String, Failure> {
         let mut text = String::new();
@@ -98,7 +112,7 @@ impl Shown<'_> {
         Ok(text)
     }
 
-    fn element(&self) -> &Element {
+    pub(crate) fn element(&self) -> &'a Element {
         &self.loaded.graph[self.id]
     }
 
@@ -124,8 +138,8 @@ impl Shown<'_> {
             "kind" => element.kind.to_string(),
             "description" => element.description.lines().collect::<Vec<_>>().join(" "),
             "config" => headstart_yaml::to_text(&element.config_data),
-            "vars" => lines(element.variables.iter()),
-            "env" => lines(element.environment.iter()),
+            "vars" => mapping(element.variables.iter()),
+            "env" => mapping(element.environment.iter()),
             "public" => element.public_data(None),
             "deps" => {
                 let mut all = element.build_dependencies.clone();
@@ -159,7 +173,8 @@ impl Shown<'_> {
         self.standings?.artifact(self.id)
     }
 
-    fn key(&self) -> String {
+    /// Its key in hexadecimal digits, or question marks if that is not known.
+    pub(crate) fn key(&self) -> String {
         let key = match self.standings {
             Some(standings) => standings.strong(self.id),
             None => self.loaded.keys.get(self.id).map(|keys| keys.strict),
@@ -168,7 +183,7 @@ impl Shown<'_> {
     }
 
     /// BuildStream's word for how far the element is.
-    fn state(&self) -> Result<&'static str, Failure> {
+    pub(crate) fn state(&self) -> Result<&'static str, Failure> {
         if !self.element().is_resolved() {
             return Ok("no reference");
         }
@@ -194,17 +209,13 @@ impl Shown<'_> {
     }
 }
 
-fn lines<'a, K: AsRef<str> + 'a, V: AsRef<str> + 'a>(
-    entries: impl IntoIterator<Item = (&'a K, &'a V)>,
-) -> String {
-    let lines = entries.into_iter().map(|(name, value)| {
-        format!(
-            "{}: {}",
-            name.as_ref(),
-            headstart_yaml::quoted(value.as_ref())
-        )
-    });
-    lines.collect::<Vec<_>>().join("\n")
+/// Texts by their names, as YAML.
+fn mapping<'a>(entries: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<str>)>) -> String {
+    let mut mapping = Mapping::default();
+    for (name, value) in entries {
+        mapping.insert(&**name, Scalar::synthetic(value.clone()));
+    }
+    headstart_yaml::to_text(&mapping)
 }
 
 /// Formats a value as Python's format does for text: `[[FILL]ALIGN][WIDTH][.PRECISION]`.

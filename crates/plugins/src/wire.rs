@@ -62,8 +62,9 @@ impl<'a> Describe<'a> {
             .map(|(name, value)| (name.to_string(), json!(&**value)))
             .collect();
         let environment = element.environment.iter();
-        let environment: Map<String, Value> = environment
-            .map(|(name, value)| (name.to_string(), json!(&**value)))
+        // In their order, which an object has not.
+        let environment: Value = environment
+            .map(|(name, value)| json!([&**name, &**value]))
             .collect();
         let sources = self.sources(element, others);
         json!({

@@ -1,7 +1,7 @@
 //! The YAML texts that artifacts carry: environment, sandbox, variables and public data.
 //!
-//! BuildStream reads them back with its ordinary loader, so any YAML with the same strings will do.
-//! See `_artifact.py` of BuildStream.
+//! They are the same bytes as BuildStream's, so that contents are shared and what looks at them sees no
+//! difference. See `_artifact.py` of BuildStream.
 
 use std::sync::Arc;
 

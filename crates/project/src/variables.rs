@@ -24,9 +24,18 @@ type Values = IndexMap<Arc<str>, Arc<str>>;
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
     /// Those that many elements share.
-    base: Arc<Values>,
-    /// Those that are not in `base`, or have other values than there.
+    base: Arc<Base>,
+    /// Those that have no value in `base`, or another one than there.
     own: Values,
+}
+
+/// Variables that many elements share.
+#[derive(Debug, Default)]
+struct Base {
+    /// The names of all, also of those that each element has another value of.
+    order: IndexSet<Arc<str>>,
+    /// The values that all elements have that do not change them.
+    values: Values,
 }
 
 impl Variables {
@@ -46,7 +55,7 @@ impl Variables {
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
-        self.own.get(name).or_else(|| self.base.get(name))
+        self.own.get(name).or_else(|| self.base.values.get(name))
     }
 
     /// The value of a variable, if it is set and not empty.
@@ -56,10 +65,12 @@ impl Variables {
 
     /// All variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        let shared = self.base.iter();
-        let shared = shared.map(|(name, value)| (name, self.own.get(name).unwrap_or(value)));
+        let order = &self.base.order;
+        let shared = order
+            .iter()
+            .filter_map(|name| Some((name, self.get(name)?)));
         let own = self.own.iter();
-        shared.chain(own.filter(|(name, _)| !self.base.contains_key(*name)))
+        shared.chain(own.filter(|(name, _)| !order.contains(*name)))
     }
 
     /// Replaces the variables in all strings of a mapping; its keys stay as they are.
@@ -156,7 +167,7 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
 /// An element changes few of them, so just those are expanded anew that refer to what it changes.
 pub(crate) struct Layer {
     raw: Mapping,
-    values: Arc<Values>,
+    base: Arc<Base>,
     /// Whether all are strings and none is protected.
     sound: bool,
     /// For each name those variables that refer to it.
@@ -180,13 +191,14 @@ impl Layer {
         let resolved = Variables::resolve_possible(&raw);
         let sound = resolved.is_ok() && PROTECTED.into_iter().all(is_ours);
         let values = resolved.unwrap_or_default().own;
-        let names = raw.iter().map(|(key, _)| &key.text);
+        let order: IndexSet<Arc<str>> = raw.iter().map(|(key, _)| key.text.clone()).collect();
+        let names = order.iter();
         Self {
             open: names
                 .filter(|name| !values.contains_key(*name))
                 .cloned()
                 .collect(),
-            values: Arc::new(values),
+            base: Arc::new(Base { order, values }),
             sound,
             referring,
             raw,
@@ -266,10 +278,10 @@ impl Layer {
         if !self.sound || !is_closed {
             return Ok(None);
         }
-        let mut resolver = Resolver::changed(changed, &self.values);
+        let mut resolver = Resolver::changed(changed, &self.base.values);
         Ok(match resolver.resolve_all() {
             Ok(()) => Some(Variables {
-                base: self.values.clone(),
+                base: self.base.clone(),
                 ..resolver.finish()
             }),
             Err(_) => None,

@@ -210,9 +210,9 @@ mod tests {
 
     #[test]
     fn values_win_and_keep_the_order_below() {
-        check("{b: 2, c: 3}", "{a: 1, b: 1}", "a: '1'\nb: '2'\nc: '3'");
-        check("{m: {z: 2}}", "{m: {x: 1, z: 1}}", "m:\n  x: '1'\n  z: '2'");
-        check("{m: {k: {x: 1}}}", "{}", "m:\n  k:\n    x: '1'");
+        check("{b: 2, c: 3}", "{a: 1, b: 1}", "a: 1\nb: 2\nc: 3");
+        check("{m: {z: 2}}", "{m: {x: 1, z: 1}}", "m:\n  x: 1\n  z: 2");
+        check("{m: {k: {x: 1}}}", "{}", "m:\n  k:\n    x: 1");
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
             to_text(&list).replace("\n- ", " ")
         };
         let (over, middle) = ("{l: {(>): [4], (<): [0]}}", "{l: {(>): [z], (<): [q]}}");
-        assert_eq!(change(over, middle, "{l: [a]}"), "l: '0' q a z '4'\n");
+        assert_eq!(change(over, middle, "{l: [a]}"), "l: 0 q a z 4\n");
         let over = "{l: {(=): [k]}}";
         assert_eq!(change(over, middle, "{l: [a]}"), "l: k\n");
         let over = "{l: [k]}";
@@ -286,6 +286,6 @@ mod tests {
             .unwrap()
             .compose_under(&mut over)
             .unwrap();
-        assert_eq!(to_text(&over), "b: '2'\na: '1'\nl:\n- '1'\n- '2'\nc: '3'\n");
+        assert_eq!(to_text(&over), "b: 2\na: 1\nl:\n- 1\n- 2\nc: 3\n");
     }
 }

@@ -13,6 +13,7 @@ mod explain;
 mod failures;
 mod headers;
 mod joined;
+mod metadata;
 mod modes;
 mod names;
 mod nonstrict;

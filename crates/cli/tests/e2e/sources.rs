@@ -503,11 +503,11 @@ fn refs_are_tracked_and_written_in_their_places() {
         read("crates.bst"),
         format!(
             "kind: import\nsources:\n- kind: local\n  path: lock\n- kind: cargo2\n  url: files:crates\n  ref:\n    \
-             - kind: git\n      commit: {}\n      repo: {}\n      query:\n        branch: main\n      name: part\n      version: 0.1.0\n    \
+             - kind: git\n      commit: {}\n      repo: {}crates-git\n      query:\n        branch: main\n      name: part\n      version: 0.1.0\n    \
              - kind: registry\n      name: two\n      version: 0.2.0\n      sha: {}\n  # behind\n\n# The end.\n",
             made.crates,
-            headstart_yaml::quoted(&format!("{}crates-git", upstream.git_url())),
-            headstart_yaml::quoted(&sha("crates/two/two-0.2.0.crate"))
+            upstream.git_url(),
+            sha("crates/two/two-0.2.0.crate")
         )
     );
     // Kept apart, with nothing of what is beside the sources. BuildStream's `cargo2` can't do that.

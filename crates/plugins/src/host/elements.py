@@ -33,7 +33,7 @@ class _LoadElement:
         self.description = wire.get("description") or ""
         self.node = nodes.from_wire(wire["at"])
         self.node["variables"] = nodes.mapping(wire["variables"])
-        self.node["environment"] = nodes.mapping(wire["environment"])
+        self.node["environment"] = nodes.mapping(dict(wire["environment"]))
         self.node["sandbox"] = nodes.mapping(wire["sandbox"])
         self.node["public"] = nodes.from_wire(wire["public"])
         self.node["config"] = nodes.from_wire(wire["config"])

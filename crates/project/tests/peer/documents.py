@@ -1,5 +1,6 @@
 """Reads YAML files as BuildStream does; prints a JSON list with what each holds, or null for what is
-refused. A value is [line, column, value], a mapping's value an object, a list's a list.
+refused. A value is [line, column, value], a mapping's value an object, a list's a list. Beside it is
+the text that BuildStream writes of it.
 Usage: documents.py FOLDER COUNT, for the files 0.bst, 1.bst and so on."""
 
 import json
@@ -24,7 +25,8 @@ def described(node):
 
 def document(path):
     try:
-        return described(_yaml.load(path, shortname="file"))
+        node = _yaml.load(path, shortname="file")
+        return [described(node), _yaml.roundtrip_dump_string(node)]
     except LoadError as error:
         return {"INVALID_YAML": None}.get(error.reason.name, error.reason.name)
     except UnicodeDecodeError:

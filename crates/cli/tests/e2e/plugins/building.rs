@@ -281,13 +281,9 @@ fn artifacts_say_what_commands_were_told_of_trees() {
             let artifact = artifact(cache, element, key);
             (
                 artifact.low_diversity_meta.map(|digest| {
-                    // The same with keys in another order, and quoted elsewhere.
                     let (folder, name) = digest.hash.split_at(2);
                     let file = cache.join("cas/objects").join(folder).join(name);
-                    let text = std::fs::read_to_string(file).unwrap().replace('\'', "");
-                    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-                    lines.sort();
-                    lines
+                    std::fs::read_to_string(file).unwrap()
                 }),
                 artifact.buildsandbox,
                 artifact.files,
@@ -295,10 +291,10 @@ fn artifacts_say_what_commands_were_told_of_trees() {
         };
         let ours = parts(&place.cache());
         assert_eq!(ours, parts(bst.cache()), "{element}");
-        let lines = ours.0.unwrap();
+        let text = ours.0.unwrap();
         assert!(
-            lines.iter().any(|line| line.starts_with("  HEADERS: ")),
-            "{lines:?}"
+            text.lines().any(|line| line.starts_with("  HEADERS: ")),
+            "{text}"
         );
     }
 }
