@@ -27,9 +27,11 @@
 //! | --- | --- | --- |
 //! | `element-class`, `source-class` | `plugin` | what the class says (`BST_…`), an element's defaults |
 //! | `element-key` | `element` | the JSON that is hashed into its key |
+//! | `build-script` | `element` | the commands that build it without a sandbox, or `null` |
 //! | `source` | `source` | `key`, `reference`: the keys that it is written to |
 //! | `fetch`, `track` | `source`, `previous` (a directory) | for `track` as `reference` |
 //! | `stage` | `source`, `directory`, `before` (a tree) | a tree, if not staged into the directory |
+//! | `mirror` | `mirror` | what its class says (`deprecated`), once it is made |
 //! | `mirrored` | `mirror`, `alias`, `alias-url`, `rest` (of an address) | where the mirror has it: `url`, `http-auth` |
 //! | `source-info` | `sources` | what they say of their provenance, as YAML |
 //! | `build` | `element`, `sources`, `log`, `keep`, `workspace`, `only-stage` | `files`, `failure`, `environment`, `public`, `kept` |

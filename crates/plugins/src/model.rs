@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headstart_project::{
     AliasAddresses, Aliases, Element, ElementClass, ElementId, HostedElement, HostedSource, Json,
     Location, MirroredPlace, PluginDefaults, PluginError, PluginHost, PluginId, Project,
-    SourceClass, SourceFacts,
+    SourceClass, SourceFacts, SourceMirror,
 };
 use headstart_yaml::Node;
 use serde::Deserialize;
@@ -43,6 +43,11 @@ struct SourceClassAnswer {
     previous_to_track: bool,
     previous_to_fetch: bool,
     previous_to_stage: bool,
+    deprecated: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MirrorAnswer {
     deprecated: Option<String>,
 }
 
@@ -137,6 +142,12 @@ impl PluginHost for Hosts {
             reference: answer.reference.as_ref().map(reference),
         };
         Ok(())
+    }
+
+    fn mirror(&self, mirror: &SourceMirror) -> Result<Option<Arc<str>>, PluginError> {
+        let request = json!({"do": "mirror", "mirror": self.describe().mirror(mirror)?});
+        let answer: MirrorAnswer = understood(self.request(&request, &mut Silent)?)?;
+        Ok(answer.deprecated.map(Into::into))
     }
 
     fn locations(&self, place: &MirroredPlace) -> Result<Vec<Location>, PluginError> {

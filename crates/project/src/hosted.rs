@@ -12,7 +12,7 @@ use crate::aliases::Aliases;
 use crate::element::{Element, ElementId};
 use crate::json::Json;
 use crate::keys::{Content, Contents};
-use crate::mirror::{Location, MirroredPlace, Place};
+use crate::mirror::{Location, MirroredPlace, Place, SourceMirror};
 use crate::plugins::PluginType;
 use crate::project::Project;
 use crate::source::Behaviour;
@@ -213,6 +213,10 @@ pub trait PluginHost: Send + Sync {
 
     /// Completes a source: what its aliases stand for, and what its plugin says of it.
     fn source(&self, source: &mut HostedSource, aliases: &Aliases) -> Result<(), PluginError>;
+
+    /// Makes a mirror, which fails if its configuration is wrong. If its kind is not to be used any more:
+    /// what to use in its place, which may be empty.
+    fn mirror(&self, mirror: &SourceMirror) -> Result<Option<Arc<str>>, PluginError>;
 
     /// Where a mirror has something, in order; nowhere if it does not know the alias.
     fn locations(&self, place: &MirroredPlace) -> Result<Vec<Location>, PluginError>;

@@ -44,6 +44,7 @@ mod projects;
 mod reason;
 mod refs;
 mod resolve;
+mod servers;
 mod shell;
 mod source;
 mod splits;
@@ -73,11 +74,13 @@ pub use outside::{Nothing, Outside, OutsideError};
 pub use plugins::PluginType;
 pub use project::{Project, ProjectId, Settings};
 pub use projects::Projects;
+pub use servers::{ServerAuth, ServerSpec, ServerUse};
 pub use shell::{HostFile, ShellConfig};
 pub use source::{
-    Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Download, GeneratedLock,
-    Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue, PyPi, PyPiFile,
-    Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace, WrittenSource,
+    Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Download,
+    GeneratedLock, Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue,
+    PyPi, PyPiFile, Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace,
+    WrittenSource,
 };
 pub use splits::{Pattern, SplitFilter, Splits};
 pub use variables::Variables;

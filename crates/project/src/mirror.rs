@@ -1,7 +1,7 @@
 //! Places where something can be had: addresses, and what mirrors that are plugins make of them.
 //!
-//! Which kind a mirror is of is known when a project is loaded. Its plugin is asked when something is
-//! fetched, and not before: to show a project no plugin of a mirror is run.
+//! A mirror that is a plugin is made when its project is loaded, so that what is wrong with it is known. It
+//! is asked when something is fetched, and not before.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -55,6 +55,8 @@ pub struct SourceMirror {
     kind: Scalar,
     /// Known once the projects that it may come from can be.
     plugin: OnceLock<PluginId>,
+    /// What to use in place of its kind, which may be nothing, if that is not to be used any more.
+    deprecated: OnceLock<Arc<str>>,
     outside: Arc<dyn Outside>,
 }
 
@@ -79,6 +81,7 @@ impl SourceMirror {
             project: context.project.clone(),
             project_directory: context.directory.into(),
             plugin: OnceLock::new(),
+            deprecated: OnceLock::new(),
             outside: context.outside.clone(),
         })
     }
@@ -96,6 +99,18 @@ impl SourceMirror {
     pub(crate) fn set_plugin(&self, plugin: PluginId) {
         // It is found once.
         let _ = self.plugin.set(plugin);
+    }
+
+    /// What to use in place of its kind, which may be nothing, if that is not to be used any more.
+    pub(crate) fn deprecated(&self) -> Option<&str> {
+        self.deprecated.get().map(|advice| &**advice)
+    }
+
+    pub(crate) fn set_deprecated(&self, advice: Option<Arc<str>>) {
+        if let Some(advice) = advice {
+            // It is made once.
+            let _ = self.deprecated.set(advice);
+        }
     }
 
     /// Its plugin; an error while the projects are being loaded that it may come from.

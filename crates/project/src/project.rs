@@ -17,6 +17,7 @@ use crate::mirror::MirrorContext;
 use crate::options::Options;
 use crate::outside::Outside;
 use crate::refs::Refs;
+use crate::servers::ServerSpec;
 use crate::shell::ShellConfig;
 use crate::source::Workspace;
 use crate::splits::Pattern;
@@ -93,8 +94,6 @@ pub struct Project {
     options: Arc<Options>,
     aliases: Arc<Aliases>,
     refs: Refs,
-    /// The composed configuration, without what has been taken into fields.
-    config: Mapping,
     parts: Parts,
 }
 
@@ -116,6 +115,8 @@ struct Parts {
     source_changes: Mapping,
     provenance_attributes: Mapping,
     shell: ShellConfig,
+    artifact_servers: Vec<ServerSpec>,
+    source_servers: Vec<ServerSpec>,
 }
 
 /// Which of a project's configurations is made: the first is all that junctions and links see,
@@ -194,6 +195,8 @@ impl Project {
         };
         let mut fatal_warnings = conf.fatal_warnings.clone();
         if pass == Pass::Second {
+            parts.artifact_servers = ServerSpec::read_all(&config, "artifacts")?;
+            parts.source_servers = ServerSpec::read_all(&config, "source-caches")?;
             parts.read(&mut config, own_attributes)?;
             let is_overlaps = |warning: &Arc<str>| &**warning == "overlaps";
             if let Some(true) = config.boolean("fail-on-overlap")?
@@ -215,7 +218,6 @@ impl Project {
             refs: Refs::load(files, conf.ref_storage, pass, &options)?,
             options: Arc::new(options),
             aliases: Arc::new(aliases),
-            config,
             parts,
         })
     }
@@ -293,12 +295,14 @@ impl Project {
         &self.parts.shell
     }
 
-    /// The servers that the project names for artifacts (`artifacts`) or sources (`source-caches`),
-    /// as written.
-    pub fn servers(&self, key: &str) -> Result<Vec<Mapping>, LoadError> {
-        let servers = self.config.sequence(key)?;
-        let servers = servers.map_or_else(|| Ok(Vec::new()), headstart_yaml::Sequence::mappings)?;
-        Ok(servers.into_iter().cloned().collect())
+    /// The servers that the project names for artifacts.
+    pub fn artifact_servers(&self) -> &[ServerSpec] {
+        &self.parts.artifact_servers
+    }
+
+    /// The servers that the project names for sources.
+    pub fn source_servers(&self) -> &[ServerSpec] {
+        &self.parts.source_servers
     }
 
     pub(crate) fn files(&self) -> &Below {

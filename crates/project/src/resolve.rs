@@ -1,6 +1,7 @@
 //! From an element's file to an element: defaults, project and element laid over each other, all
 //! variables replaced, the kind's and sources' configurations read.
 
+mod mirrors;
 mod origin;
 mod sources;
 
@@ -36,6 +37,7 @@ pub(crate) fn resolve(
         let project = resolver.project(index)?;
         resolver.add(&project, index)?;
     }
+    resolver.warn_of_mirrors();
     Ok(resolver.finish(targets))
 }
 

@@ -217,6 +217,9 @@ impl Universe {
         }
         for mirror in project.aliases().plugin_mirrors() {
             mirror.set_plugin(self.mirror_plugin(id, mirror.kind())?);
+            if pass == Pass::Second {
+                self.make_mirror(mirror)?;
+            }
         }
         Ok(project)
     }

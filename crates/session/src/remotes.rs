@@ -180,17 +180,21 @@ impl Session {
         if let Some(group) = self.remotes.state().groups.get(&key) {
             return Ok(Arc::clone(group));
         }
-        let (caches, name): (&Caches, _) = match purpose {
-            Purpose::Artifacts => (&self.config.artifacts, "artifacts"),
-            Purpose::Sources => (&self.config.source_caches, "source-caches"),
+        let caches: &Caches = match purpose {
+            Purpose::Artifacts => &self.config.artifacts,
+            Purpose::Sources => &self.config.source_caches,
         };
         // What projects further up recommend comes first, as in BuildStream.
         let mut recommended = Vec::new();
         let ancestry = self.ancestry(project);
         for project in ancestry.iter().rev() {
             let base = self.root.join(project.directory());
-            for server in project.servers(name)? {
-                recommended.push(Server::read(&server, Some(&base))?);
+            let servers = match purpose {
+                Purpose::Artifacts => project.artifact_servers(),
+                Purpose::Sources => project.source_servers(),
+            };
+            for server in servers {
+                recommended.push(Server::described(server, Some(&base))?);
             }
         }
         let project = ancestry.first().map_or("", |project| project.name());

@@ -5,14 +5,14 @@
 import shutil
 import traceback
 
-from buildstream._exceptions import BstError
+from buildstream._exceptions import BstError, ImplError
 
 from headstart_host import sources
 from headstart_host.build import Build
 from headstart_host.cas import Store
 from headstart_host.channel import Refused
 from headstart_host.elements import Table
-from headstart_host.plugins import Plugins
+from headstart_host.plugins import Plugins, deprecated
 from headstart_host.stand_ins import Context
 
 
@@ -42,6 +42,14 @@ class Host:
         element = table.make(request["element"])
         return sources.key_text(element.get_unique_key())
 
+    def build_script(self, request):
+        table = Table(self._context, self._plugins)
+        element = table.make(request["element"])
+        try:
+            return element.generate_script()
+        except ImplError:
+            return None
+
     def _source(self, request):
         return sources.make_source(self._context, self._plugins, request["source"])
 
@@ -57,6 +65,9 @@ class Host:
 
     def track(self, request):
         return sources.track(self._source(request), request["previous"])
+
+    def mirror(self, request):
+        return {"deprecated": deprecated(type(self._context.mirror(request["mirror"])))}
 
     def mirrored(self, request):
         mirror = self._context.mirror(request["mirror"])

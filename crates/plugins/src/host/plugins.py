@@ -33,7 +33,7 @@ class _Directory(PluginOrigin):
         return self._path, defaults if os.path.exists(defaults) else None, self._path
 
 
-def _deprecated(plugin_class):
+def deprecated(plugin_class):
     """What is to be used in place of a class, if it is not to be used any more: else `None`."""
     if not plugin_class.BST_PLUGIN_DEPRECATED:
         return None
@@ -87,7 +87,7 @@ class Plugins:
             "runs-commands": found.BST_RUN_COMMANDS,
             "has-artifact": found.BST_ELEMENT_HAS_ARTIFACT,
             "version": found.BST_ARTIFACT_VERSION,
-            "deprecated": _deprecated(found),
+            "deprecated": deprecated(found),
         }
 
     def source_class(self, wire):
@@ -97,5 +97,5 @@ class Plugins:
             "previous-to-track": found.BST_REQUIRES_PREVIOUS_SOURCES_TRACK,
             "previous-to-fetch": found.BST_REQUIRES_PREVIOUS_SOURCES_FETCH,
             "previous-to-stage": found.BST_REQUIRES_PREVIOUS_SOURCES_STAGE,
-            "deprecated": _deprecated(found),
+            "deprecated": deprecated(found),
         }

@@ -113,7 +113,7 @@ impl Resolver<'_> {
     }
 
     /// Says that a kind is not to be used any more, unless the project knows.
-    fn warn_of_deprecated(
+    pub(super) fn warn_of_deprecated(
         &self,
         project: ProjectId,
         plugin_type: PluginType,

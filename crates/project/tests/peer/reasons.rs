@@ -107,6 +107,38 @@ const BAD: &[&str] = &[
      options: {o: {type: flags, description: d, values: [a], default: [b]}}\n//- a.bst\nkind: stack\n",
     "//- project.conf\nname: p\nmin-version: 2.0\n\
      options: {o: {type: bool, description: d, default: true, variable: 1x}}\n//- a.bst\nkind: stack\n",
+    // Of servers.
+    "//- project.conf\nname: p\nmin-version: 2.0\nartifacts: {url: 'https://e.org'}\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\nartifacts: ['https://e.org']\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     artifacts: [{url: 'https://e.org', push: maybe}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     artifacts: [{url: 'https://e.org', type: both}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\nartifacts: [{push: true}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\nsource-caches: [{url: ''}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', more: x}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', instance-name: [x]}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', auth: x}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', auth: {key: x}}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', auth: {client-key: x}}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', auth: {client-cert: x}}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', auth: {access-token-reload-interval: x}}]\n//- a.bst\nkind: stack\n",
+    "//- project.conf\nname: p\nmin-version: 2.0\n\
+     source-caches: [{url: 'https://e.org', connection-config: x}]\n//- a.bst\nkind: stack\n",
+    "//- a.bst\nkind: stack\ndepends: ['j.bst:x.bst']\n//- j.bst\nkind: junction\n\
+     sources: [{kind: local, path: s}]\n//- s/project.conf\nname: s\nmin-version: 2.0\n\
+     artifacts: [{url: 'https://e.org', push: maybe}]\n//- s/x.bst\nkind: stack\n",
+    // Servers of a kind that is of no use, and what is looked at when they are needed.
+    "//- project.conf\nname: p\nmin-version: 2.0\nartifacts: [{url: 'https://e.org', type: endpoint}]\n\
+     source-caches: [{url: 'any:thing', connection-config: {more: x}, auth: {client-key: ''}}]\n\
+     //- a.bst\nkind: stack\n",
     // Of dependencies.
     "//- a.bst\nkind: stack\ndepends: {b.bst: x}\n",
     "//- a.bst\nkind: stack\ndepends: [[b.bst]]\n",

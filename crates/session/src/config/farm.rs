@@ -1,5 +1,6 @@
 //! Where actions are executed: `remote-execution`.
 
+use headstart_project::{ServerSpec, ServerUse};
 use headstart_remote::RemoteSettings;
 use headstart_yaml::{Error as YamlError, Mapping};
 
@@ -23,8 +24,6 @@ const SERVICES: &[&str] = &[
     "storage-service",
     "action-cache-service",
 ];
-const ENDPOINT: &[&str] = &["url", "instance-name", "auth", "connection-config"];
-const ACTION_CACHE: &[&str] = &["url", "instance-name", "auth", "connection-config", "push"];
 
 impl FarmConfig {
     /// What a user's configuration says. Without an execution service nothing is executed elsewhere;
@@ -34,38 +33,34 @@ impl FarmConfig {
             return Ok(None);
         };
         section.expect_keys(SERVICES)?;
-        let endpoint = |node: &Mapping| {
-            node.expect_keys(ENDPOINT)?;
-            settings(node, None)
+        let read = |key: &str, used| -> Result<Option<ServerSpec>, YamlError> {
+            let node = section.mapping(key)?;
+            node.map(|node| ServerSpec::read(node, used)).transpose()
         };
-        let Some(execution) = section.mapping("execution-service")? else {
-            return Ok(None);
+        let execution = read("execution-service", ServerUse::Service)?;
+        let results = read("action-cache-service", ServerUse::Results)?;
+        let mut storage = read("storage-service", ServerUse::Service)?;
+        if storage.is_none()
+            && let Some(cache) = mapping.mapping("cache")?
+            && let Some(node) = cache.mapping("storage-service")?
+        {
+            storage = Some(ServerSpec::read(node, ServerUse::Service)?);
+        }
+        let storage = storage.ok_or_else(|| section.missing("storage-service"))?;
+        let Some(execution) = execution else {
+            return match results {
+                // That alone is of no use as long as elements are built here.
+                Some(_) => Ok(None),
+                None => Err(section.missing("execution-service")),
+            };
         };
-        let execution = endpoint(execution)?;
-        let cache = mapping.mapping("cache")?;
-        let storage = match section.mapping("storage-service")? {
-            Some(storage) => Some(storage),
-            None => cache
-                .map(|cache| cache.mapping("storage-service"))
-                .transpose()?
-                .flatten(),
-        };
-        let Some(storage) = storage else {
-            return Err(section.missing("storage-service"));
-        };
-        let mut keeps_results = false;
-        let results = match section.mapping("action-cache-service")? {
-            None => execution.clone(),
-            Some(results) => {
-                results.expect_keys(ACTION_CACHE)?;
-                keeps_results = results.boolean("push")?.unwrap_or(false);
-                settings(results, None)?
-            }
-        };
+        let execution = settings(&execution, None)?;
+        let keeps_results = results.as_ref().is_some_and(|results| results.push);
+        let results = results.map(|spec| settings(&spec, None)).transpose()?;
         Ok(Some(Self {
+            results: results.unwrap_or_else(|| execution.clone()),
             execution,
-            storage: endpoint(storage)?,
-            results,
+            storage: settings(&storage, None)?,
             keeps_results,
         }))
     }
@@ -108,6 +103,14 @@ mod tests {
                 "storage-service",
             ),
             ("remote-execution: {executor: {}}\n", "executor"),
+            (
+                "remote-execution: {storage-service: {url: 'http://s'}}\n",
+                "execution-service",
+            ),
+            (
+                "remote-execution: {storage-service: {url: 'http://s', push: true}}\n",
+                "push",
+            ),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -2,9 +2,11 @@
 //! `artifacts`, `source-caches` and what else is described by `url`, `instance-name`, `auth` and
 //! `connection-config`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use headstart_project::{ServerSpec, ServerUse};
 use headstart_remote::{Pem, RemoteSettings, Tls, TokenFile};
 use headstart_yaml::{Error as YamlError, Mapping, Scalar, Sequence};
 use thiserror::Error;
@@ -41,21 +43,6 @@ pub struct InvalidServer {
     reason: String,
 }
 
-const SERVER: &[&str] = &[
-    "url",
-    "instance-name",
-    "auth",
-    "connection-config",
-    "type",
-    "push",
-];
-const AUTH: &[&str] = &[
-    "server-cert",
-    "client-key",
-    "client-cert",
-    "access-token",
-    "access-token-reload-interval",
-];
 const CONNECTION: &[&str] = &[
     "keepalive-time",
     "retry-limit",
@@ -73,7 +60,7 @@ impl Servers {
         section.expect_keys(&["override-project-caches", "servers"])?;
         let servers = section.sequence("servers")?.map(Sequence::mappings);
         let servers = servers.transpose()?.unwrap_or_default();
-        let list = servers.into_iter().map(|server| Server::read(server, None));
+        let list = servers.into_iter().map(Server::read);
         Ok(Self {
             override_projects: section.boolean("override-project-caches")?.unwrap_or(false),
             list: list.collect::<Result<_, _>>()?,
@@ -82,20 +69,18 @@ impl Servers {
 }
 
 impl Server {
-    /// A server that a configuration describes. Paths of files are relative to `base`.
-    pub(crate) fn read(node: &Mapping, base: Option<&Path>) -> Result<Self, YamlError> {
-        let (index, storage) = match node.scalar("type")? {
-            None => (true, true),
-            Some(scalar) => {
-                roles(&scalar.value).ok_or_else(|| scalar.unlike("'index', 'storage' or 'all'"))?
-            }
-        };
-        node.expect_keys(SERVER)?;
+    /// A server that a user's configuration describes.
+    pub(super) fn read(node: &Mapping) -> Result<Self, YamlError> {
+        Self::described(&ServerSpec::read(node, ServerUse::Cache)?, None)
+    }
+
+    /// A server as it is described. Paths of files are relative to `base`.
+    pub(crate) fn described(spec: &ServerSpec, base: Option<&Path>) -> Result<Self, YamlError> {
         Ok(Self {
-            index,
-            storage,
-            push: node.boolean("push")?.unwrap_or(false),
-            settings: settings(node, base)?,
+            index: spec.index,
+            storage: spec.storage,
+            push: spec.push,
+            settings: settings(spec, base)?,
         })
     }
 
@@ -144,8 +129,9 @@ impl Server {
                 });
             }
             "type" => {
-                (self.index, self.storage) =
-                    roles(value).ok_or("type must be 'index', 'storage' or 'all'")?;
+                (self.index, self.storage) = ServerSpec::roles(value)
+                    .filter(|roles| *roles != (false, false))
+                    .ok_or("type must be 'index', 'storage' or 'all'")?;
             }
             "push" => {
                 self.push = match value {
@@ -160,63 +146,43 @@ impl Server {
     }
 }
 
-/// Whether a server is an index and whether it is storage.
-fn roles(name: &str) -> Option<(bool, bool)> {
-    match name {
-        "index" => Some((true, false)),
-        "storage" => Some((false, true)),
-        "all" => Some((true, true)),
-        _ => None,
-    }
-}
-
 /// The server that the section `cache` names for its contents.
 pub(super) fn storage_service(cache: &Mapping) -> Result<Option<RemoteSettings>, YamlError> {
     let Some(node) = cache.mapping("storage-service")? else {
         return Ok(None);
     };
-    node.expect_keys(&["url", "instance-name", "auth", "connection-config"])?;
-    settings(node, None).map(Some)
+    settings(&ServerSpec::read(node, ServerUse::Service)?, None).map(Some)
 }
 
-/// How a server is reached, as its mapping tells.
-pub(super) fn settings(node: &Mapping, base: Option<&Path>) -> Result<RemoteSettings, YamlError> {
-    let empty = Mapping::default();
-    let url = node.required_scalar("url")?;
-    let mut settings = RemoteSettings::new(&*url.value);
+/// How a server is reached. Paths of files are relative to `base`.
+pub(super) fn settings(
+    spec: &ServerSpec,
+    base: Option<&Path>,
+) -> Result<RemoteSettings, YamlError> {
+    let mut settings = RemoteSettings::new(&*spec.url.value);
     if !settings.is_address() {
-        return Err(url.unlike(ADDRESS));
+        return Err(spec.url.unlike(ADDRESS));
     }
-    settings.instance = node.string("instance-name")?.unwrap_or_default().to_owned();
-    let auth = node.mapping("auth")?.unwrap_or(&empty);
-    auth.expect_keys(AUTH)?;
-    let path = |key: &str| -> Result<Option<PathBuf>, YamlError> {
-        let path = auth
-            .string(key)?
-            .filter(|path| !path.is_empty())
-            .map(expand);
-        Ok(path.map(|path| base.map_or(path.clone(), |base| base.join(path))))
+    settings.instance = spec.instance.as_deref().unwrap_or_default().to_owned();
+    let path = |path: &Option<Arc<str>>| {
+        let path = expand(path.as_deref()?);
+        Some(base.map_or(path.clone(), |base| base.join(path)))
     };
+    let auth = &spec.auth;
     settings.tls = Tls {
-        server_cert: path("server-cert")?.map(Pem::File),
-        client_cert: path("client-cert")?.map(Pem::File),
-        client_key: path("client-key")?.map(Pem::File),
+        server_cert: path(&auth.server_cert).map(Pem::File),
+        client_cert: path(&auth.client_cert).map(Pem::File),
+        client_key: path(&auth.client_key).map(Pem::File),
     };
-    for (one, other) in [("client-key", "client-cert"), ("client-cert", "client-key")] {
-        if let Some(scalar) = auth.scalar(one)?
-            && !auth.contains(other)
-        {
-            return Err(scalar.unlike("'client-key' and 'client-cert' together"));
-        }
-    }
-    if let Some(path) = path("access-token")? {
-        let minutes = amount(auth, "access-token-reload-interval")?;
-        settings.token = Some(TokenFile {
-            path,
-            reload: minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
-        });
-    }
-    let connection = node.mapping("connection-config")?.unwrap_or(&empty);
+    settings.token = path(&auth.access_token).map(|path| TokenFile {
+        path,
+        // Before it was read is never: it is read each time.
+        reload: auth.reload.map(|minutes| {
+            let minutes = u64::try_from(minutes).unwrap_or_default();
+            Duration::from_secs(minutes.saturating_mul(60))
+        }),
+    });
+    let connection = &spec.connection;
     connection.expect_keys(CONNECTION)?;
     settings.keepalive = amount(connection, "keepalive-time")?
         .filter(|seconds| *seconds > 0)
@@ -303,9 +269,8 @@ mod tests {
     fn files_of_projects_are_below_them() {
         let node = "url: https://h\nauth: {server-cert: keys/s.crt, access-token: /t}\n";
         let node = headstart_yaml::parse("project.conf", node).unwrap();
-        let settings = Server::read(&node, Some(Path::new("/project")))
-            .unwrap()
-            .settings;
+        let spec = ServerSpec::read(&node, ServerUse::Cache).unwrap();
+        let settings = settings(&spec, Some(Path::new("/project"))).unwrap();
         let expected = Some(Pem::File("/project/keys/s.crt".into()));
         assert_eq!(settings.tls.server_cert, expected);
         assert_eq!(settings.token.unwrap().path, Path::new("/t"));

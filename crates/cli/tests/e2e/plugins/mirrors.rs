@@ -188,23 +188,65 @@ fn sources_come_from_mirrors_that_are_plugins() {
 fn what_is_wrong_with_a_mirror_is_told_with_its_place() {
     let place = place();
     place.edit("project.conf", "kind: shelf", "kind: shell");
-    let said = refused(&place, &["show", "near.bst"]);
+    let text = refused(&place, &["show", "near.bst"]);
     let place_of_it = "project.conf:25:9: there is no source-mirror kind 'shell'";
-    assert!(said.contains(place_of_it), "{said}");
+    assert!(text.contains(place_of_it), "{text}");
 
     place.edit("project.conf", "kind: shell", "kind: shelf");
     place.edit("project.conf", "config: {root:", "config: {shoot: 1, root:");
-    let source = format!("{{kind: remote, url: 'here:hello', ref: {HELLO}}}");
-    let element = format!("kind: import\nsources: [{source}]\n");
-    place.write("elements/near.bst", element);
-    let said = refused(&place, &["source", "fetch", "near.bst"]);
-    for text in [
-        "project.conf:25:9: the mirror 'shelf'",
-        "project.conf:26:19: Unexpected key: shoot",
-        "file:///nowhere/hello: No such file",
-    ] {
-        assert!(said.contains(text), "{text}: {said}");
+    let bst = BuildStream::beside(&place, "cache-of-buildstream");
+    let error = place.home().join("error.json");
+    // Known when the project is loaded, whatever is asked for.
+    for arguments in [&["show", "near.bst"][..], &["source", "fetch", "all.bst"]] {
+        let output = bst.output(arguments);
+        assert!(!output.status.success(), "{}", said(&output));
+        let mut ours = hosting(&place);
+        ours.env("HEADSTART_ERROR_FILE", &error).args(arguments);
+        let output = ours.output().unwrap();
+        assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+        for text in [
+            "project.conf:25:9: the source-mirror plugin 'shelf'",
+            "project.conf:26:19: Unexpected key: shoot",
+        ] {
+            assert!(said(&output).contains(text), "{text}: {}", said(&output));
+        }
+        let error = fs::read_to_string(&error).unwrap();
+        assert!(error.contains(r#""reason":"INVALID_DATA""#), "{error}");
     }
+    // Without plugins a project can be looked at all the same.
+    let mut alone = place.headstart();
+    alone.env("HEADSTART_PYTHON", "/nowhere/python");
+    place.write("elements/near.bst", "kind: stack\n");
+    let output = alone.args(["show", "near.bst"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn that_a_mirror_is_deprecated_is_told_unless_that_is_known() {
+    let place = place();
+    place.edit(
+        "plugins/shelf.py",
+        "    BST_MIN_VERSION = \"2.2\"\n",
+        "    BST_MIN_VERSION = \"2.2\"\n    BST_PLUGIN_DEPRECATED = True\n    \
+         BST_PLUGIN_DEPRECATION_MESSAGE = \"A cupboard has more room\"\n",
+    );
+    let shown = |allowed: bool| {
+        let output = hosting(&place).args(["show", "near.bst"]).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(
+            !said(&output).contains("A cupboard has more room"),
+            allowed,
+            "{}",
+            said(&output)
+        );
+    };
+    shown(false);
+    place.edit(
+        "project.conf",
+        "source-mirrors: [shelf]",
+        "source-mirrors: [{kind: shelf, allow-deprecated: true}]",
+    );
+    shown(true);
 }
 
 /// Answers requests for `hello` from a server of this machine, if they show a token.
