@@ -8,6 +8,7 @@
 mod action;
 mod artifact;
 mod assembly;
+mod bare;
 mod collect;
 mod flatpak;
 mod hosted;
@@ -22,6 +23,7 @@ pub use assembly::{
     AssembleError, Assembled, Inputs, KeepSandbox, KeptSandbox, RunAction, Trees, Verdict,
     assemble, digest_tree,
 };
+pub use bare::{BareBuild, bare_build_all, bare_commands};
 pub use hosted::BuiltDependency;
 pub use prepare::stage_artifacts;
 pub use shell::ShellSandbox;

@@ -95,7 +95,7 @@ fn change_surroundings(script: &mut String, previous: &BatchCommand, next: &Batc
 }
 
 /// A word as Python's `shlex.quote` writes it.
-fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !word.is_empty() && word.chars().all(safe) {
         return word.to_owned();

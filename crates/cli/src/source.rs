@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use headstart_session::{Loaded, SourceTarget};
+use headstart_session::{BuildScripts, Loaded, SourceTarget};
 
 use crate::arguments::MainOptions;
 use crate::arguments::source::{FetchArguments, SourceCheckoutArguments, TrackArguments};
@@ -70,10 +70,15 @@ pub(crate) fn checkout(
         arguments.deps,
         &arguments.except,
     )?;
+    let scripts = match arguments.include_build_scripts {
+        true => BuildScripts::Included,
+        false => BuildScripts::Left,
+    };
     let Some(path) = &arguments.tar else {
         let path = &arguments.directory;
         let force = arguments.force;
-        session.checkout_sources(&loaded, &elements, SourceTarget::Directory { path, force })?;
+        let target = SourceTarget::Directory { path, force };
+        session.checkout_sources(&loaded, &elements, target, scripts)?;
         println!("checked out sources to {}", path.display());
         return Ok(());
     };
@@ -82,6 +87,6 @@ pub(crate) fn checkout(
         false => Box::new(BufWriter::new(create(path, arguments.force)?)),
     };
     let target = SourceTarget::Tar(&mut writer, compression(arguments.compression));
-    session.checkout_sources(&loaded, &elements, target)?;
+    session.checkout_sources(&loaded, &elements, target, scripts)?;
     writer.flush().map_err(|error| io_failure(path, &error))
 }

@@ -73,7 +73,7 @@ pub use push::Pushed;
 pub use report::{BuildReport, ElementReport, ElementState};
 pub use session::{Loaded, Session, SessionOptions};
 pub use shell::{ShellRequest, ShellScene};
-pub use source_checkout::SourceTarget;
+pub use source_checkout::{BuildScripts, SourceTarget};
 pub use standing::Standings;
 pub use stored::{ActionData, FoundUnder, OverlayData, RecordData, StoredError, StoredRecord};
 pub use track::TrackReport;

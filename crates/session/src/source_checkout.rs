@@ -1,13 +1,20 @@
-//! Writing elements' sources out of the cache: each in a folder named after its element.
+//! Writing elements' sources out of the cache: each in a folder named after its element, those of a
+//! joined project in one named after the junction.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use headstart_merkle::{DirectoryDigest, Tree, TreePath};
-use headstart_project::ElementId;
+use headstart_assemble::{AssembleError, BareBuild, bare_build_all, bare_commands};
+use headstart_merkle::{FileNode, Node, Tree, TreePath};
+use headstart_project::{Config, Element, ElementId};
+use headstart_store::BlobStore as _;
+use serde_json::json;
 
 use crate::checkout::{CheckoutError, Compression};
+use crate::error::SessionError;
 use crate::session::{Loaded, Session};
+use crate::source_info::Told;
 
 /// Where to write sources to.
 pub enum SourceTarget<'a> {
@@ -22,6 +29,15 @@ pub enum SourceTarget<'a> {
     Tar(&'a mut dyn Write, Compression),
 }
 
+/// Whether scripts that build elements on the machine itself are written beside their sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildScripts {
+    /// They are.
+    Included,
+    /// They are not.
+    Left,
+}
+
 impl Session {
     /// Writes the sources of elements, fetched if need be, to `target`.
     pub fn checkout_sources(
@@ -29,8 +45,13 @@ impl Session {
         loaded: &Loaded,
         elements: &[ElementId],
         target: SourceTarget<'_>,
+        scripts: BuildScripts,
     ) -> Result<(), CheckoutError> {
-        let tree = self.sources_tree(loaded, elements)?;
+        let mut tree = self.sources_tree(loaded, elements)?;
+        if scripts == BuildScripts::Included {
+            self.add_scripts(loaded, elements, &mut tree)?;
+        }
+        let tree = tree.write(&*self.directories)?;
         match target {
             SourceTarget::Directory { path, force } => self.write_to(tree, path, false, force),
             SourceTarget::Tar(writer, compression) => {
@@ -39,11 +60,7 @@ impl Session {
         }
     }
 
-    fn sources_tree(
-        &self,
-        loaded: &Loaded,
-        elements: &[ElementId],
-    ) -> Result<DirectoryDigest, CheckoutError> {
+    fn sources_tree(&self, loaded: &Loaded, elements: &[ElementId]) -> Result<Tree, CheckoutError> {
         let mut tree = Tree::empty();
         for id in elements {
             let element = &loaded.graph[*id];
@@ -51,14 +68,92 @@ impl Session {
                 continue;
             }
             let staged = self.obtain_sources(loaded, *id)?;
-            let at = TreePath::normalized(&element.normal_name())
-                .map_err(|error| io::Error::other(error.to_string()))
-                .map_err(|source| CheckoutError::Io {
-                    path: (&*element.full_name).into(),
-                    source,
-                })?;
+            let at = place(element, &folder(element))?;
             tree.merge(&at, staged, &*self.directories)?;
         }
-        Ok(tree.write(&*self.directories)?)
+        Ok(tree)
     }
+
+    /// Adds a script for each element that can be built without a sandbox, and one that runs them.
+    fn add_scripts(
+        &self,
+        loaded: &Loaded,
+        elements: &[ElementId],
+        tree: &mut Tree,
+    ) -> Result<(), CheckoutError> {
+        let mut names = Vec::new();
+        let mut taken = BTreeSet::new();
+        for id in elements {
+            let element = &loaded.graph[*id];
+            let Some(commands) = self.commands_of(loaded, *id)? else {
+                continue;
+            };
+            let sources = folder(element);
+            let build = BareBuild {
+                element,
+                sources: &sources,
+                commands: &commands,
+            };
+            // Elements of two projects may be called alike.
+            let short = format!("build-{}", element.normal_name());
+            let name = match taken.insert(short.clone()) {
+                true => short,
+                false => format!("build-{}", sources.replace('/', "-")),
+            };
+            self.add_script(tree, place(element, &name)?, build.script())?;
+            names.push(name);
+        }
+        let at =
+            TreePath::normalized("build.sh").map_err(|error| io::Error::other(error.to_string()));
+        let at = at.map_err(|source| CheckoutError::Io {
+            path: "build.sh".into(),
+            source,
+        })?;
+        self.add_script(tree, at, bare_build_all(&names))
+    }
+
+    fn add_script(&self, tree: &mut Tree, at: TreePath, text: String) -> Result<(), CheckoutError> {
+        let digest = self.store.write(text.into_bytes().into())?;
+        let node = Node::File(FileNode::new(digest, true));
+        Ok(tree.insert(&at, node, &*self.directories)?)
+    }
+
+    /// The commands that build an element without a sandbox, if its kind has such.
+    fn commands_of(&self, loaded: &Loaded, id: ElementId) -> Result<Option<String>, SessionError> {
+        let element = &loaded.graph[id];
+        let Config::Hosted(hosted) = &element.config else {
+            return Ok(bare_commands(element));
+        };
+        let mut answers = Told::new(self, loaded);
+        let described = answers.with_others(|others| {
+            let describe = self.hosts.describe();
+            describe.hosted(element, &hosted.dependencies, others)
+        });
+        let request = json!({"do": "build-script", "element": described});
+        let answer = self.hosts.request(&request, &mut answers);
+        let answer = answer.map_err(|error| AssembleError::Plugin {
+            kind: element.plugin.kind.to_string(),
+            origin: element.plugin.origin.to_string(),
+            error: Box::new(error),
+        })?;
+        Ok(answer.as_str().map(str::to_owned))
+    }
+}
+
+/// The folder of an element's sources: below those of the junctions that lead to it.
+fn folder(element: &Element) -> String {
+    let parts = element.full_name.split(':');
+    let parts = parts.map(|part| {
+        let name = part.replace('/', "-");
+        name.strip_suffix(".bst").map(str::to_owned).unwrap_or(name)
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn place(element: &Element, path: &str) -> Result<TreePath, CheckoutError> {
+    let path = TreePath::normalized(path).map_err(|error| io::Error::other(error.to_string()));
+    path.map_err(|source| CheckoutError::Io {
+        path: (&*element.full_name).into(),
+        source,
+    })
 }

@@ -75,6 +75,10 @@ pub(crate) struct SourceCheckoutArguments {
     /// Write even if the directory is not empty or the tar exists
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Write scripts too that build the elements on the machine itself, without sandboxes, and install
+    /// them into its root: build.sh, which runs one for each element
+    #[arg(long)]
+    pub(crate) include_build_scripts: bool,
     #[command(flatten)]
     pub(crate) servers: SourceServers,
 }

@@ -23,6 +23,7 @@ mod quota;
 mod rebuilds;
 mod refusals;
 mod scenarios;
+mod scripts;
 mod scrub;
 mod servers;
 mod shell;
