@@ -154,6 +154,9 @@ pub enum Problem {
     /// A source that only an open workspace can be.
     #[error("sources of kind 'workspace' can't be written: `workspace open` opens one")]
     WorkspaceSource,
+    /// An image's address.
+    #[error("expected either `url`, or `image` and perhaps `registry-url`")]
+    DockerAddress,
     /// The text or its types.
     #[error("{0}")]
     Yaml(Box<yaml::Problem>),

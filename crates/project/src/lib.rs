@@ -77,7 +77,7 @@ pub use projects::Projects;
 pub use servers::{ServerAuth, ServerSpec, ServerUse};
 pub use shell::{HostFile, ShellConfig};
 pub use source::{
-    Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Download,
+    Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Docker, Download,
     GeneratedLock, Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue,
     PyPi, PyPiFile, Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace,
     WrittenSource,

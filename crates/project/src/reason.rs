@@ -141,6 +141,7 @@ fn of_plugins(problem: &Problem) -> Option<Named<'_>> {
         Problem::UnknownAlias(_) | Problem::UnknownMappedAlias { .. } => {
             ("SOURCE", Some("invalid-source-alias"))
         }
+        Problem::DockerAddress => ("SOURCE", None),
         Problem::UnmappedAlias(_) => ("SOURCE", Some("missing-alias-mapping")),
         Problem::NoAddress { .. } => ("SOURCE", Some("missing-source-alias-target")),
         _ => return None,

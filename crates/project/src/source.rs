@@ -4,6 +4,7 @@
 mod address;
 mod archive;
 mod crates;
+mod docker;
 mod git;
 mod git_repo;
 mod git_tag;
@@ -24,6 +25,7 @@ use headstart_yaml::{Mapping, Provenance, Scalar};
 pub use address::{Address, Download};
 pub use archive::Archive;
 pub use crates::{Crate, CrateOrigin, Crates};
+pub use docker::Docker;
 pub use git::{Git, Submodules, Tag};
 pub use git_repo::{DescribedRef, GitRepo};
 pub use git_tag::{GitClone, GitModule, GitTag};
@@ -77,6 +79,8 @@ pub enum SourceKind {
     GeneratedLock,
     /// A package of the Python package index.
     PyPi,
+    /// An image from a registry of containers' images.
+    Docker,
     /// A revision of a Bazaar branch.
     Bazaar,
     /// A commit of an OSTree repository.
@@ -103,6 +107,7 @@ impl SourceKind {
         Self::Crates,
         Self::GeneratedLock,
         Self::PyPi,
+        Self::Docker,
         Self::Bazaar,
         Self::OsTree,
     ];
@@ -133,6 +138,7 @@ impl SourceKind {
             Self::Crates => "cargo2",
             Self::GeneratedLock => "gen_cargo_lock",
             Self::PyPi => "pypi",
+            Self::Docker => "docker",
             Self::Bazaar => "bzr",
             Self::OsTree => "ostree",
             Self::Workspace => "workspace",
@@ -144,7 +150,7 @@ impl SourceKind {
     pub(crate) fn package(&self) -> Option<&'static str> {
         match self {
             Self::Local | Self::Tar | Self::Remote | Self::Workspace => None,
-            Self::Patch | Self::Git | Self::Bazaar => Some(PLUGINS_PACKAGE),
+            Self::Patch | Self::Git | Self::Bazaar | Self::Docker => Some(PLUGINS_PACKAGE),
             _ => Some(COMMUNITY_PACKAGE),
         }
     }
@@ -206,6 +212,8 @@ pub enum SourceConfig {
     GeneratedLock(GeneratedLock),
     /// A package of the Python package index.
     PyPi(PyPi),
+    /// An image from a registry of containers' images.
+    Docker(Docker),
     /// A revision of a Bazaar branch.
     Bazaar(Bazaar),
     /// A commit of an OSTree repository.
@@ -305,6 +313,7 @@ impl Source {
                 Kind::Crates => Loaded::Crates(Crates::load(config, context)?),
                 Kind::GeneratedLock => Loaded::GeneratedLock(GeneratedLock::load(config)?),
                 Kind::PyPi => Loaded::PyPi(PyPi::load(config, context)?),
+                Kind::Docker => Loaded::Docker(Docker::load(config, context)?),
                 Kind::Bazaar => Loaded::Bazaar(Bazaar::load(config, context)?),
                 Kind::OsTree => Loaded::OsTree(OsTree::load(config, context)?),
                 // The one is none that a file can have, the others are made by their plugins.
@@ -342,6 +351,7 @@ impl Source {
             SourceConfig::Crates(crates) => crates,
             SourceConfig::GeneratedLock(lock) => lock,
             SourceConfig::PyPi(pypi) => pypi,
+            SourceConfig::Docker(docker) => docker,
             SourceConfig::Bazaar(bazaar) => bazaar,
             SourceConfig::OsTree(ostree) => ostree,
             SourceConfig::Workspace(workspace) => workspace,

@@ -6,6 +6,7 @@
 
 mod capture;
 mod crates;
+mod docker;
 mod download;
 mod error;
 mod git;

@@ -23,7 +23,8 @@ use crate::tar::Tar;
 use crate::unpacking::Format;
 use crate::zip::Zip;
 use crate::{
-    Store, crates, git, local, lock, patch, patch_queue, pypi, remote, tools, tree_path, unpacking,
+    Store, crates, docker, git, local, lock, patch, patch_queue, pypi, remote, tools, tree_path,
+    unpacking,
 };
 
 /// Fetches and stages the sources of one project's elements.
@@ -234,6 +235,7 @@ impl Sources {
             }
             SourceConfig::GeneratedLock(source) => lock::stage(source, store),
             SourceConfig::PyPi(source) => pypi::stage(source, &folder, store),
+            SourceConfig::Docker(source) => docker::stage(source, &folder, store),
             SourceConfig::Bazaar(source) => tools::stage_bazaar(source, &folder, store),
             SourceConfig::OsTree(source) => {
                 tools::stage_ostree(source, &self.project, &folder, store)

@@ -55,6 +55,45 @@ impl Format for Tar {
     }
 }
 
+/// An entry of an archive.
+pub(crate) struct Member<'a> {
+    /// Its path, as written.
+    pub(crate) name: &'a str,
+    /// Whether it is a directory, a file or a link.
+    pub(crate) is_ordinary: bool,
+}
+
+/// The tree of those entries of an archive that are wanted, wherever they say that they begin.
+pub(crate) fn unpack_members(
+    file: &Path,
+    name: &str,
+    store: &Store,
+    mut wanted: impl FnMut(&Member<'_>) -> bool,
+) -> Result<DirectoryDigest, SourceError> {
+    let mut unpacking = Unpacking::new(name, store);
+    each(file, name, |entry| {
+        let written = text(&entry.path_bytes(), name)?;
+        let kind = entry.header().entry_type();
+        let member = Member {
+            name: &written,
+            is_ordinary: matches!(
+                kind,
+                EntryType::Directory
+                    | EntryType::Symlink
+                    | EntryType::Link
+                    | EntryType::Regular
+                    | EntryType::Continuous
+                    | EntryType::GNUSparse
+            ),
+        };
+        if wanted(&member) {
+            add(&mut unpacking, &Base::Unrooted, entry)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    unpacking.finish()
+}
+
 /// The first name of the first path in the archive.
 pub(crate) fn first_name(file: &Path, name: &str) -> Result<Option<String>, SourceError> {
     let mut first = None;

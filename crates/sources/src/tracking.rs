@@ -10,7 +10,7 @@ use headstart_yaml::{Mapping, Node, Provenance, Scalar, Sequence};
 use crate::download::{directory_name, fetch_newest};
 use crate::error::SourceError;
 use crate::staging::Sources;
-use crate::{crates, git, lock, pypi, tools};
+use crate::{crates, docker, git, lock, pypi, tools};
 
 /// What tracking gives a source: the values of keys, or none for those that go.
 #[derive(Debug, Clone)]
@@ -94,6 +94,7 @@ impl NewRef {
                 let file = source.reference.as_ref()?;
                 Some(Self::of(pypi::reference(&file.sha256, &file.suffix)))
             }
+            SourceConfig::Docker(docker) => docker.reference.as_deref().map(Self::text),
             SourceConfig::Bazaar(bazaar) => bazaar.reference.as_deref().map(Self::text),
             SourceConfig::OsTree(ostree) => ostree.reference.as_deref().map(Self::text),
             SourceConfig::Hosted(hosted) => hosted.facts.reference.as_deref().map(Self::written),
@@ -183,6 +184,7 @@ impl Sources {
             }
             SourceConfig::GeneratedLock(_) => text(Some(lock::track(previous()?, &folder, store)?)),
             SourceConfig::PyPi(source) => Ok(pypi::track(source)?.map(NewRef::of)),
+            SourceConfig::Docker(source) => text(docker::track(source, &folder)?),
             SourceConfig::Bazaar(bazaar) => text(Some(tools::track_bazaar(bazaar, &folder)?)),
             SourceConfig::OsTree(ostree) => {
                 text(tools::track_ostree(ostree, self.project(), &folder)?)

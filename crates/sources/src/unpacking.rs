@@ -48,6 +48,8 @@ pub(crate) fn stage(
 pub(crate) enum Base {
     /// All of it.
     All,
+    /// All of it, also if paths begin with slashes.
+    Unrooted,
     /// What is below a directory, which has a slash at its end.
     Below(String),
     /// What is in any directory, without the first name of each path.
@@ -74,6 +76,7 @@ impl Base {
     pub(crate) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
         match self {
             Self::All => Some(path),
+            Self::Unrooted => Some(path.trim_start_matches('/')),
             Self::Below(base) => {
                 let path = path.strip_prefix("./").unwrap_or(path);
                 path.strip_prefix(base.as_str())

@@ -13,7 +13,7 @@ mod upstream;
 
 pub(crate) use buildstream::{BuildStream, python};
 pub(crate) use compiler::copy_links;
-pub(crate) use http::{Answer, serve};
+pub(crate) use http::{Answer, Request, serve};
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED, VERSIONED};
 pub(crate) use report::{Calls, Report};

@@ -1,14 +1,16 @@
-//! Kinds of sources of BuildStream's packages that are not built in: tracked and fetched from servers of
-//! this machine by the user's plugins, as BuildStream does it.
+//! Kinds of sources of BuildStream's packages: tracked and fetched from servers of this machine as BuildStream does
+//! it, images by this program, the others by the user's plugins.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use headstart_merkle::BlobDigest;
+
 use super::{refused, run, show_alike};
-use crate::sources::sha256;
-use crate::support::{Answer, BuildStream, Place, finish, serve};
+use crate::support::{Answer, BuildStream, Place, Request, finish, serve};
 
 const PROJECT: &str = "
 == project.conf
@@ -27,6 +29,7 @@ plugins:
 kind: import
 sources:
 - {kind: docker, registry-url: 'registry:', image: some/image, track: latest, architecture: amd64, os: linux, directory: image}
+- {kind: docker, url: 'registry:/secret', track: latest, architecture: arm64, directory: secret}
 - {kind: cpan, index: 'cpan:', name: 'Some::Module', directory: perl}
 == elements/python.bst
 kind: import
@@ -36,6 +39,7 @@ sources:
 == elements/known.bst
 kind: import
 sources:
+- {kind: docker, url: 'registry:/a/b', version: '3', ref: 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03}
 - {kind: docker, image: library/alpine, ref: 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03}
 - {kind: pip, packages: [a], ref: \"a==1.0\\nb==2.0\"}
 - {kind: cpan, name: 'A::B', suffix: authors/id/A/A-B-1.0.tar.gz, sha256sum: 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03}
@@ -71,7 +75,11 @@ fn pack(folder: &Path, name: &str, to: &Path) -> Vec<u8> {
         "--owner=0",
         "--group=0",
     ]);
-    tar.arg(format!("--transform=s,^[.],{name},"));
+    tar.arg(match name {
+        // As registries have it: nothing stands before the first names.
+        "." => "--transform=s,^[.]/,,".to_owned(),
+        name => format!("--transform=s,^[.],{name},"),
+    });
     finish(
         tar.arg("--file")
             .arg(to)
@@ -80,6 +88,61 @@ fn pack(folder: &Path, name: &str, to: &Path) -> Vec<u8> {
             .arg("."),
     );
     fs::read(to).unwrap()
+}
+
+/// A digest as registries write it.
+fn digest(content: &[u8]) -> String {
+    format!("sha256:{}", BlobDigest::of(content).hex())
+}
+
+/// Adds an image of two layers to what a registry has; gives its manifest.
+fn add_image(
+    contents: &mut BTreeMap<String, Vec<u8>>,
+    folder: &Path,
+    image: &str,
+    layers: [&str; 2],
+) -> String {
+    let layers = layers.map(|name| {
+        let layer = pack(
+            &folder.join(name),
+            ".",
+            &folder.join(format!("{name}.tar.gz")),
+        );
+        let digest = digest(&layer);
+        let described = format!(
+            r#"{{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "{digest}", "size": {}}}"#,
+            layer.len()
+        );
+        let path = digest.replace(':', "%3A");
+        contents.insert(format!("/v2/{image}/blobs/{path}"), layer);
+        described
+    });
+    let manifest = format!(
+        r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [{}]}}"#,
+        layers.join(", ")
+    );
+    let path = digest(manifest.as_bytes()).replace(':', "%3A");
+    contents.insert(
+        format!("/v2/{image}/manifests/{path}"),
+        manifest.clone().into(),
+    );
+    manifest
+}
+
+/// What a registry, and whoever it trusts, answers to those who show nothing.
+fn challenge(request: &Request) -> Option<Answer> {
+    let shown = "Authorization: Bearer opensesame";
+    if !request.path.starts_with("/v2/secret/") || request.head.iter().any(|line| line == shown) {
+        return None;
+    }
+    let host = request
+        .head
+        .iter()
+        .find_map(|line| line.strip_prefix("Host: "));
+    Some(Answer::refused("401 Who are you").with(format!(
+        r#"Www-Authenticate: Bearer realm="http://{}/token",service="here",scope="repository:secret:pull""#,
+        host.unwrap()
+    )))
 }
 
 /// What a registry of images, an index of Perl modules and one of Python packages have.
@@ -91,37 +154,40 @@ fn contents(folder: &Path) -> BTreeMap<String, Answer> {
     };
     let mut contents = BTreeMap::new();
     // Two layers, the second of which takes something of the first away.
-    let mut layers = Vec::new();
-    for (name, path) in [
-        ("one", "etc/gone"),
-        ("one", "etc/stays"),
-        ("two", "etc/.wh.gone"),
+    for (path, text) in [
+        ("one/etc/gone", "gone"),
+        ("one/etc/stays", "stays"),
+        ("two/etc/.wh.gone", ""),
+        // What a link leads to is gone, all that was in a directory too, and devices do not count.
+        ("three/a", "a"),
+        ("three/hidden/x", "x"),
+        ("three/dev/zero", "0"),
+        ("three/tool", "#!/bin/sh"),
+        ("four/.wh.a", ""),
+        ("four/hidden/.wh..wh..opq", ""),
+        ("four/hidden/y", "y"),
     ] {
-        file(&format!("{name}/{path}"), path);
+        file(path, text);
     }
-    for name in ["one", "two"] {
-        let path = folder.join(format!("{name}.tar.gz"));
-        let layer = pack(&folder.join(name), ".", &path);
-        let hash = sha256(&path);
-        layers.push(format!(
-            r#"{{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:{hash}", "size": {}}}"#,
-            layer.len()
-        ));
-        contents.insert(format!("/v2/some/image/blobs/sha256%3A{hash}"), layer);
-    }
-    let manifest = format!(
-        r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [{}]}}"#,
-        layers.join(", ")
+    fs::hard_link(folder.join("three/a"), folder.join("three/b")).unwrap();
+    symlink("nowhere", folder.join("three/hidden/link")).unwrap();
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.join("three/tool"), executable).unwrap();
+    let image = add_image(&mut contents, folder, "some/image", ["one", "two"]);
+    contents.insert("/v2/some/image/manifests/latest".to_owned(), image.into());
+    let image = add_image(&mut contents, folder, "secret", ["three", "four"]);
+    let other = digest(b"other");
+    let list = format!(
+        r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            {{"digest": "{other}", "platform": {{"architecture": "amd64", "os": "linux"}}}},
+            {{"digest": "{}", "platform": {{"architecture": "arm64", "os": "linux"}}}}]}}"#,
+        digest(image.as_bytes())
     );
-    file("manifest", &manifest);
-    let hash = sha256(folder.join("manifest"));
-    for name in ["latest", &format!("sha256%3A{hash}")] {
-        contents.insert(
-            format!("/v2/some/image/manifests/{name}"),
-            manifest.clone().into(),
-        );
-    }
-    let digest = format!("Docker-Content-Digest: sha256:{hash}");
+    contents.insert("/v2/secret/manifests/latest".to_owned(), list.into());
+    contents.insert(
+        "/token?service=here&scope=repository:secret:pull".to_owned(),
+        r#"{"token": "opensesame"}"#.into(),
+    );
 
     file("module/lib/Some/Module.pm", "package Some::Module;\n1;\n");
     let module = pack(
@@ -161,7 +227,10 @@ fn contents(folder: &Path) -> BTreeMap<String, Answer> {
 
     let answer = |(path, body): (String, Vec<u8>)| {
         let answer = match path.as_str() {
-            path if path.contains("/manifests/") => Answer::found(body).with(&digest),
+            path if path.contains("/manifests/") => {
+                let digest = format!("Docker-Content-Digest: {}", digest(&body));
+                Answer::found(body).with(digest)
+            }
             "/simple/demo/" => Answer::found(body).with("Content-Type: text/html"),
             _ => Answer::found(body),
         };
@@ -174,9 +243,10 @@ fn place() -> Place {
     let place = Place::bare(PROJECT);
     fs::create_dir_all(place.home()).unwrap();
     let contents = contents(&place.home().join("served"));
-    let address = serve(move |request| match contents.get(&request.path) {
-        Some(answer) => answer.clone(),
-        None => Answer::refused("404 Nothing"),
+    let address = serve(move |request| {
+        let found = || contents.get(&request.path).cloned();
+        let answer = challenge(request).or_else(found);
+        answer.unwrap_or_else(|| Answer::refused("404 Nothing"))
     });
     let conf = fs::read_to_string(place.project().join("project.conf")).unwrap();
     place.write("project.conf", conf.replace("REGISTRY", &address));
@@ -193,7 +263,12 @@ fn sources_of_packages_are_tracked_and_fetched_as_buildstream_does_it() {
         (
             "tracked",
             "Some-Module-1.5.tar.gz",
-            &["image/etc/stays", "perl/lib/Some/Module.pm"][..],
+            &[
+                "image/etc/stays",
+                "secret/b",
+                "secret/hidden/y",
+                "perl/lib/Some/Module.pm",
+            ][..],
         ),
         (
             "python",
@@ -205,12 +280,19 @@ fn sources_of_packages_are_tracked_and_fetched_as_buildstream_does_it() {
         for path in contents {
             assert!(listed.contains(path), "{path}: {listed}");
         }
-        assert!(!listed.contains("image/etc/gone"), "{listed}");
+        for path in ["image/etc/gone", "secret/a\n", "secret/hidden/x", "zero"] {
+            assert!(!listed.contains(path), "{path}: {listed}");
+        }
     }
 }
 
 /// Has both programs track, fetch and build an element; gives the list of what is in its artifact.
-fn tracked_and_built(place: &Place, bst: &BuildStream, name: &str, tracked: &str) -> String {
+pub(super) fn tracked_and_built(
+    place: &Place,
+    bst: &BuildStream,
+    name: &str,
+    tracked: &str,
+) -> String {
     let file = format!("{name}.bst");
     let element = place.project().join("elements").join(&file);
     let written = fs::read_to_string(&element).unwrap();
@@ -225,6 +307,12 @@ fn tracked_and_built(place: &Place, bst: &BuildStream, name: &str, tracked: &str
     let ours = fs::read_to_string(&element).unwrap();
     assert_eq!(key(&ours), key(&theirs), "{ours}\n{theirs}");
     assert!(ours.contains(tracked), "{ours}");
+    fetched_and_built(place, bst, name)
+}
+
+/// Has both programs fetch and build an element; gives the list of what is in its artifact.
+pub(super) fn fetched_and_built(place: &Place, bst: &BuildStream, name: &str) -> String {
+    let file = format!("{name}.bst");
     for command in [&["source", "fetch"][..], &["build"]] {
         run(place, &[command, &[&file]].concat());
         bst.run(&[command, &[&file]].concat());
