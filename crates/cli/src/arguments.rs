@@ -150,6 +150,8 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Show elements of a project, with their keys and states
     Show(ShowArguments),
+    /// Print what elements of a project are, with their dependencies and sources, as JSON
+    Inspect(InspectArguments),
     /// Begin a new project
     Init(InitArguments),
     /// Run a command in an element's sandbox
@@ -301,6 +303,19 @@ pub(crate) struct ShowArguments {
         default_value = "%{state: >12} %{key} %{name} %{workspace-dirs}"
     )]
     pub(crate) format: String,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// Elements to print [default: the project's default targets]
+    #[arg(value_name = "ELEMENT")]
+    pub(crate) elements: Vec<String>,
+    /// Dependencies to print too
+    #[arg(short, long, value_enum, default_value_t = Deps::All)]
+    pub(crate) deps: Deps,
+    #[command(flatten)]
+    pub(crate) except: Except,
 }
 
 /// The order in which `show` shows elements.

@@ -12,6 +12,7 @@ mod demo;
 mod error;
 mod explain;
 mod init;
+mod inspect;
 mod messages;
 mod open;
 mod runner;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Build(ref build) => build::run(main, build),
         Command::Show(ref show) => show::run(main, show),
+        Command::Inspect(ref inspect) => inspect::run(main, inspect),
         Command::Init(ref init) => init::run(main, init),
         Command::Shell(ref shell) => match shell::run(main, shell) {
             // No process ends with more.

@@ -1,6 +1,7 @@
 //! What project.conf itself says, before its includes and conditions are resolved: what the project
 //! is called, where its elements are, and how it deals with other projects.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Node, Scalar};
@@ -155,6 +156,22 @@ pub(crate) const UNALIASED: &str = "unaliased-url";
 /// What a project begins with.
 pub(crate) fn defaults() -> Result<Mapping, LoadError> {
     Ok(headstart_yaml::parse(DEFAULTS.0, DEFAULTS.1)?)
+}
+
+/// The environment that elements of every project begin with.
+///
+/// # Errors
+/// None: it is a text of this program's own.
+pub fn default_environment() -> Result<BTreeMap<String, String>, LoadError> {
+    let defaults = defaults()?;
+    let mut environment = BTreeMap::new();
+    if let Some(mapping) = defaults.mapping("environment")? {
+        for (key, _) in mapping.iter() {
+            let value = mapping.required_scalar(&key.text)?;
+            environment.insert(key.text.to_string(), value.value.to_string());
+        }
+    }
+    Ok(environment)
 }
 
 /// Checks that a composed configuration has no keys but those of project.conf.

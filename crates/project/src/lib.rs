@@ -52,6 +52,7 @@ mod universe;
 mod variables;
 
 pub use aliases::{AddressPolicies, AddressPolicy, Aliases};
+pub use conf::default_environment;
 pub use element::{Element, ElementId, Public, RemoteApisSocket, Sandbox};
 pub use error::{BadName, LoadError, Problem, Warning};
 pub use files::{FileError, Files, MemoryFiles, Stat};

@@ -12,6 +12,7 @@ mod endings;
 mod explain;
 mod failures;
 mod headers;
+mod inspect;
 mod joined;
 mod metadata;
 mod modes;
