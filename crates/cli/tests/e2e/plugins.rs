@@ -3,6 +3,7 @@
 mod building;
 mod failing;
 mod keys;
+mod kinds;
 mod manifest;
 mod mirrors;
 mod packages;
