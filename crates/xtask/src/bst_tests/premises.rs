@@ -5,10 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::peers::{make_environment, pip};
+use crate::peers::{RELEASE, make_environment, pip, source_distribution};
 use crate::run;
-
-const RELEASE: &str = "2.8.1";
 
 /// What the tests need, besides BuildStream.
 const PACKAGES: [&str; 8] = [
@@ -88,16 +86,8 @@ impl Premises {
     fn install(&self) -> Result<(), String> {
         let release = format!("BuildStream=={RELEASE}");
         make_environment(&self.venv, &[&[&*release], &PACKAGES[..]].concat())?;
-        let mut download = pip(&self.venv);
-        download.args(["download", "--no-deps", "--no-binary", "BuildStream"]);
-        download.arg("--dest").arg(&self.home).arg(&release);
-        run(download)?;
         let _ = fs::remove_dir_all(&self.tests);
-        let mut unpack = Command::new("tar");
-        unpack.arg("--extract").arg("--gzip").arg("--file");
-        unpack.arg(self.home.join(format!("buildstream-{RELEASE}.tar.gz")));
-        unpack.arg("--directory").arg(&self.home);
-        run(unpack)?;
+        source_distribution(&self.venv, &self.home)?;
         let mut sample = pip(&self.venv);
         let samples = self.tests.join("tests/plugins/sample-plugins");
         sample.arg("install").arg(samples);
