@@ -1,3 +1,5 @@
+mod accounting;
+mod adapting;
 mod economy;
 mod exactness;
 mod explanations;

@@ -10,12 +10,12 @@
 //! | each pair of files of equal content is an overlay: quadratic | `generate::tests::three_hundred_empty_files_are_one_rule` |
 //! | a file that is intermediate and installed follows the element's own artifact | `generate::tests::the_elements_own_artifact_is_no_origin_of_its_inputs` |
 //! | an output is no origin where a source or an artifact is one, so that following those of others adds nothing | [`what_a_dependency_makes_is_known_before_it_is_installed`], and `modes.rs` of the whole program |
-//! | platform properties and commands stay as they were, also where they name a tree | `exactness::trees_that_commands_mention_are_adapted` |
-//! | files that were removed stay, modes and properties are the old ones, added files don't come | `exactness::inputs_are_replaced_by_path_with_all_that_is_known_of_them`, `exactness::properties_are_todays_where_properties_were_recorded`, [`super::shadows`], and `headers.rs` of the whole program |
-//! | two elements with equal actions share what the first was adapted to | `exactness::equal_actions_of_two_elements_are_adapted_each_to_its_own` |
+//! | platform properties and commands stay as they were, also where they name a tree | `adapting::trees_that_commands_mention_are_adapted` |
+//! | files that were removed stay, modes and properties are the old ones, added files don't come | `adapting::inputs_are_replaced_by_path_with_all_that_is_known_of_them`, `adapting::properties_are_todays_where_properties_were_recorded`, [`super::shadows`], and `headers.rs` of the whole program |
+//! | two elements with equal actions share what the first was adapted to | `adapting::equal_actions_of_two_elements_are_adapted_each_to_its_own` |
 //! | of dependencies only direct ones are looked at; stacks hide all below | [`dependencies_of_dependencies_and_what_stacks_hand_on_are_followed`], `generate::tests::a_header_passed_on_by_others_is_traced_to_where_it_was_written` |
 //! | after a change of the element's own sources nothing is found | [`an_element_whose_own_sources_changed_is_primed`], and `scenarios.rs` of the whole program |
-//! | no links, no directories are outputs; elements of two projects are mixed up | `outputs::tests::files_links_and_directories_of_both_forms_are_outputs`, `exactness::elements_of_one_name_in_two_projects_are_two` |
+//! | no links, no directories are outputs; elements of two projects are mixed up | `outputs::tests::files_links_and_directories_of_both_forms_are_outputs`, `adapting::elements_of_one_name_in_two_projects_are_two` |
 //! | what is needed to use a record elsewhere does not go along; adapted actions are not there when they are executed | `generate::tests::what_adapting_takes_is_protected_and_nothing_else`, [`all_that_an_execution_takes_is_stored_before_it`] |
 //! | an execution that nobody waits for is ended by the farm | `execution::an_execution_is_come_back_for` and `execution::what_the_farm_has_lost_is_sent_again` of the crate for remote servers; what is not wanted any more: `what_an_element_no_longer_needs_is_ended_with_its_build` of the whole program's `economy.rs` |
 //! | all old inputs are fetched | [`adapting_reads_no_input_files`] |
@@ -24,7 +24,7 @@
 //! | what could not be executed counts as primed; bytes that are stored differ from run to run | `exactness::a_failed_execution_is_no_success_and_refutes_its_dependents`; all of `generate::tests` generate twice |
 //! | an error fails the element, or nobody hears of it | `exactness::what_can_not_be_read_is_a_problem_of_that_action_alone`, and `damage.rs` of the whole program |
 //! | builds that failed, were answered by the cache alone, or never execute leave no record | `rebuilds.rs` of the whole program |
-//! | no priority, no budget, nothing is given up, nothing is measured | `economy`, `exactness::only_so_many_are_in_flight_and_a_built_element_gives_up_the_rest`, `exactness::requests_are_counted_by_how_they_were_answered` |
+//! | no priority, no budget, nothing is given up, nothing is measured | `economy`, `exactness::only_so_many_are_in_flight_and_a_built_element_gives_up_the_rest`, `accounting::requests_are_counted_by_how_they_were_answered` |
 
 use std::collections::HashSet;
 use std::path::Path;
