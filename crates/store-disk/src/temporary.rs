@@ -95,12 +95,19 @@ impl Temporary {
     fn appear(&self, path: &Path) -> Result<(), Errno> {
         match &self.name {
             Some(name) => renameat_with(CWD, name, CWD, path, RenameFlags::NOREPLACE),
-            None => {
-                let number = self.file.as_raw_fd();
-                let own = format!("/proc/self/fd/{number}");
-                linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)
-            }
+            // Without looking for the file by its name in /proc, where the kernel allows that (since 6.10,
+            // linkat(2)). It also says that there is nothing where it doesn't.
+            None => match linkat(&self.file, c"", CWD, path, AtFlags::EMPTY_PATH) {
+                Err(Errno::NOENT | Errno::PERM) => self.appear_by_number(path),
+                other => other,
+            },
         }
+    }
+
+    fn appear_by_number(&self, path: &Path) -> Result<(), Errno> {
+        let number = self.file.as_raw_fd();
+        let own = format!("/proc/self/fd/{number}");
+        linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)
     }
 
     fn set_mode(&self, mode: u32) -> Result<(), StoreError> {
