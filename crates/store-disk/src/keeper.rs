@@ -20,6 +20,9 @@ use crate::layout::Layout;
 
 /// A use is noted if the last that was noted is longer ago.
 const NOTED: Duration = Duration::from_secs(60);
+/// How far the times of files may lag behind the clock: file systems know them to a tick of the kernel's, or
+/// to the second.
+const LAG: Duration = Duration::from_secs(1);
 /// No disk stores more, in bytes a second.
 const FASTEST: u64 = 1_000_000_000;
 
@@ -92,7 +95,7 @@ pub fn make_room(layout: &Layout, limits: Limits, since: SystemTime) -> Result<(
         return Ok(());
     }
     // What was used shortly before is not noted again.
-    let started = since.checked_sub(limits.noted()).unwrap_or(since);
+    let started = since.checked_sub(limits.noted() + LAG).unwrap_or(since);
     let keeper = Keeper::since(layout, limits, started);
     let fits = || keeper.used() <= keeper.room();
     if !fits() {
