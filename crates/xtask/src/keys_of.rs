@@ -31,26 +31,32 @@ pub(crate) fn compare(root: &Path, arguments: &[String]) -> Result<(), String> {
         [option] if *option == "--stub" => true,
         _ => return Err(format!("unexpected options: {options:?}")),
     };
-    let root = root
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", root.display()))?;
     run(cargo(
-        &root,
+        root,
         &["build", "--release", "--package", "headstart"],
     ))?;
-    let mut both = Both::new(&root)?;
-    let (project, elements) = match &arguments[..] {
-        [] => (both.own_project()?, &[][..]),
-        [project, elements @ ..] => (PathBuf::from(project), elements),
+    let [project, elements @ ..] = &arguments[..] else {
+        return compare_own_project(root);
     };
-    both.project = project
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", project.display()))?;
+    let mut both = Both::new(root)?;
+    both.project = real(Path::new(project))?;
     if stubbed {
         stub::stub(&mut both)?;
     }
     let elements: Vec<&str> = elements.iter().map(|it| it.as_str()).collect();
     both.compare(&elements)
+}
+
+/// Compares the keys of the project that BuildStream tests its own keys with, by the program that is built.
+pub(crate) fn compare_own_project(root: &Path) -> Result<(), String> {
+    let mut both = Both::new(root)?;
+    both.project = real(&both.own_project()?)?;
+    both.compare(&[])
+}
+
+fn real(path: &Path) -> Result<PathBuf, String> {
+    path.canonicalize()
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Both programs, each with a cache of its own.
@@ -63,6 +69,7 @@ struct Both {
 
 impl Both {
     fn new(root: &Path) -> Result<Self, String> {
+        let root = &real(root)?;
         let home = root.join("target/keys-of");
         let failed = |error: std::io::Error| format!("{}: {error}", home.display());
         fs::create_dir_all(&home).map_err(failed)?;
