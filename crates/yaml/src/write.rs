@@ -222,3 +222,33 @@ fn double_quoted_by(text: &str, escape: impl Fn(char) -> Option<String>) -> Stri
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Mapping, Node, Scalar, Sequence, parse, to_text};
+
+    #[test]
+    fn nested_values_are_read_back() {
+        let text = "a:\n- b: c\n  d:\n  - - e\n    - f\n  - {}\n- []\nm:\n  k: v\n  e: {}\n";
+        assert_eq!(to_text(&parse("f", text).unwrap()), text);
+    }
+
+    proptest::proptest! {
+        // What fails is told by the test itself; nothing is written beside the sources.
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_string_is_read_back(key in "\\PC{0,8}", value in "[\\PC\n\t\u{1}\u{7f}\u{85}]{0,12}") {
+            let value = crate::strip(&value).to_owned();
+            let mut mapping = Mapping::default();
+            let scalar = Node::Scalar(Scalar::synthetic(value.as_str()));
+            let items = vec![scalar.clone()];
+            mapping.insert(key.as_str(), scalar);
+            mapping.insert("list of it", Sequence { at: mapping.at.clone(), items });
+            let text = to_text(&mapping);
+            let again = parse("f", &text).unwrap();
+            proptest::prop_assert_eq!(again.string(&key).unwrap(), Some(value.as_str()), "{}", text);
+            proptest::prop_assert_eq!(&again.strings("list of it").unwrap(), &[value.into()]);
+        }
+    }
+}
