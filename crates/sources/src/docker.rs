@@ -7,7 +7,7 @@
 mod layers;
 mod registry;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use headstart_merkle::DirectoryDigest;
@@ -15,7 +15,7 @@ use headstart_project::{Docker, Location};
 use serde::Deserialize;
 
 use crate::Store;
-use crate::capture::digest_of;
+use crate::download::{hash_of, make_folder};
 use crate::error::SourceError;
 use crate::places::{fetch_from_first, track_at_first};
 use registry::{Registry, unusable};
@@ -82,7 +82,7 @@ pub(crate) fn track(source: &Docker, folder: &Path) -> Result<Option<String>, So
     let Some(tag) = &source.tag else {
         return Ok(None);
     };
-    make(folder)?;
+    make_folder(folder)?;
     let hash = track_at_first(&source.address, |location| {
         let (_, hash) = find(&registry(source, location)?, source, tag, folder)?;
         Ok(hash)
@@ -90,22 +90,15 @@ pub(crate) fn track(source: &Docker, folder: &Path) -> Result<Option<String>, So
     hash.map(Some)
 }
 
-/// Fetches the manifest and all layers that are not in `folder` yet.
+/// Fetches the manifest and all layers that are not in `folder` yet. What is there then is what it should be.
 fn fetch(source: &Docker, folder: &Path) -> Result<Manifest, SourceError> {
     let wanted = source.reference.as_deref().ok_or(SourceError::Unresolved)?;
-    make(folder)?;
+    make_folder(folder)?;
     let kept = folder.join(format!("sha256:{wanted}.manifest.json"));
     let known = kept.is_file() && hash_of(&kept)? == wanted;
-    let has =
-        |part: &Part| Ok::<_, SourceError>(hash_of_layer(folder, part.hash()?)? == part.hash()?);
     if known {
         let manifest = parse(&kept)?;
-        let missing = manifest.layers.iter().map(has);
-        if missing
-            .collect::<Result<Vec<_>, _>>()?
-            .iter()
-            .all(|has| *has)
-        {
+        if has_all(&manifest, folder)? {
             return Ok(manifest);
         }
     }
@@ -129,13 +122,30 @@ fn fetch(source: &Docker, folder: &Path) -> Result<Manifest, SourceError> {
                     layer.media_type
                 )));
             }
-            let hash = layer.hash()?;
-            if !has(layer)? {
+            if !has(layer, folder)? {
+                let hash = layer.hash()?;
                 registry.blob(hash, folder, &layer_path(folder, hash))?;
             }
         }
         Ok(manifest)
     })
+}
+
+/// Whether all layers of an image are there, and what they should be.
+fn has_all(manifest: &Manifest, folder: &Path) -> Result<bool, SourceError> {
+    for layer in &manifest.layers {
+        if !has(layer, folder)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a layer is there, and what it should be.
+fn has(layer: &Part, folder: &Path) -> Result<bool, SourceError> {
+    let hash = layer.hash()?;
+    let path = layer_path(folder, hash);
+    Ok(path.is_file() && hash_of(&path)? == hash)
 }
 
 /// The tree of an image, fetched into `folder` if it is not there yet.
@@ -147,12 +157,7 @@ pub(crate) fn stage(
     let manifest = fetch(source, folder)?;
     let mut image = layers::Image::new(&source.address.url, store);
     for layer in &manifest.layers {
-        let hash = layer.hash()?;
-        let path = layer_path(folder, hash);
-        if hash_of(&path)? != hash {
-            return Err(unusable(format!("{} is damaged", path.display())));
-        }
-        image.add(&path)?;
+        image.add(&layer_path(folder, layer.hash()?))?;
     }
     image.finish()
 }
@@ -245,23 +250,4 @@ fn parse(path: &Path) -> Result<Manifest, SourceError> {
 
 fn layer_path(folder: &Path, hash: &str) -> PathBuf {
     folder.join(format!("sha256:{hash}.tar.gz"))
-}
-
-/// The hash of a layer's file; empty if it is not there.
-fn hash_of_layer(folder: &Path, hash: &str) -> Result<String, SourceError> {
-    let path = layer_path(folder, hash);
-    match path.is_file() {
-        true => hash_of(&path),
-        false => Ok(String::new()),
-    }
-}
-
-fn hash_of(path: &Path) -> Result<String, SourceError> {
-    let failed = |error| SourceError::io(path, error);
-    let digest = digest_of(&mut File::open(path).map_err(failed)?).map_err(failed)?;
-    Ok(digest.hex())
-}
-
-fn make(folder: &Path) -> Result<(), SourceError> {
-    fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))
 }

@@ -1,14 +1,14 @@
 //! Downloads: kept by digest where BuildStream keeps them, checked before they are.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use headstart_merkle::BlobDigest;
 use headstart_project::{Address, Location};
+use tempfile::NamedTempFile;
 
 use crate::capture::digest_of;
+use crate::curl::Curl;
 use crate::error::SourceError;
 use crate::netrc;
 use crate::places::{fetch_from_first, track_at_first};
@@ -21,12 +21,12 @@ pub(crate) fn fetch(
 ) -> Result<PathBuf, SourceError> {
     let path = folder.join(sha256);
     if path.is_file() {
-        if digest_of_file(&path)?.hex() == sha256 {
+        if hash_of(&path)? == sha256 {
             return Ok(path);
         }
         tracing::warn!(path = %path.display(), "a download is damaged, and is fetched again");
     }
-    make(folder)?;
+    make_folder(folder)?;
     fetch_from_first(address, |location| {
         fetch_from(location, Some(sha256), folder)
     })?;
@@ -35,12 +35,20 @@ pub(crate) fn fetch(
 
 /// Fetches what is behind an address now, and gives its SHA-256, by which it is kept in `folder`.
 pub(crate) fn fetch_newest(address: &Address, folder: &Path) -> Result<String, SourceError> {
-    make(folder)?;
+    make_folder(folder)?;
     track_at_first(address, |location| fetch_from(location, None, folder))
 }
 
-fn make(folder: &Path) -> Result<(), SourceError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), SourceError> {
     fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))
+}
+
+/// A file in `folder` for what is not whole yet.
+pub(crate) fn temporary(folder: &Path) -> Result<NamedTempFile, SourceError> {
+    tempfile::Builder::new()
+        .prefix(".headstart-")
+        .tempfile_in(folder)
+        .map_err(|error| SourceError::io(folder, error))
 }
 
 /// Tries one place; gives the file's SHA-256. `expected` is what it must be.
@@ -49,10 +57,7 @@ fn fetch_from(
     expected: Option<&str>,
     folder: &Path,
 ) -> Result<String, SourceError> {
-    let mut file = tempfile::Builder::new()
-        .prefix(".headstart-")
-        .tempfile_in(folder)
-        .map_err(|error| SourceError::io(folder, error))?;
+    let mut file = temporary(folder)?;
     match location.url.strip_prefix("file://") {
         Some(local) => {
             let from = File::open(percent_decoded(local));
@@ -61,7 +66,7 @@ fn fetch_from(
         }
         None => fetch_by_curl(location, file.path())?,
     }
-    let sha256 = digest_of_file(file.path())?.hex();
+    let sha256 = hash_of(file.path())?;
     if let Some(expected) = expected
         && sha256 != expected
     {
@@ -74,9 +79,11 @@ fn fetch_from(
     Ok(sha256)
 }
 
-fn digest_of_file(path: &Path) -> Result<BlobDigest, SourceError> {
+/// The SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn hash_of(path: &Path) -> Result<String, SourceError> {
     let failed = |error| SourceError::io(path, error);
-    digest_of(&mut File::open(path).map_err(failed)?).map_err(failed)
+    let digest = digest_of(&mut File::open(path).map_err(failed)?).map_err(failed)?;
+    Ok(digest.hex())
 }
 
 fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
@@ -89,18 +96,17 @@ fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
             "expected a file, http, https or ftp address",
         ));
     }
-    let output = curl(location, to)
-        .and_then(|mut child| {
-            if let Some(mut input) = child.stdin.take() {
-                // It may end before it has read all.
-                let _ = input.write_all(token(location).as_bytes());
-            }
-            child.wait_with_output()
-        })
-        .map_err(|_| SourceError::NoProgram {
-            program: "curl",
-            purpose: "fetch sources from the network",
-        })?;
+    let curl = Curl::new(address)
+        .with(["--fail", "--retry", "2", "--output"])
+        .with([to]);
+    let curl = match location.bearer {
+        false => curl.with(["--netrc-optional"]),
+        true => match password(location) {
+            Some(token) => curl.showing(&token),
+            None => curl,
+        },
+    };
+    let output = curl.run()?;
     if output.status.success() {
         return Ok(());
     }
@@ -109,23 +115,8 @@ fn fetch_by_curl(location: &Location, to: &Path) -> Result<(), SourceError> {
     ))
 }
 
-/// Starts to fetch a file. What others may not see in the list of processes it is told on its input.
-fn curl(location: &Location, to: &Path) -> io::Result<Child> {
-    Command::new("curl")
-        .args(["--fail", "--location", "--silent", "--show-error"])
-        .args(["--retry", "2", "--config", "-"])
-        .args((!location.bearer).then_some("--netrc-optional"))
-        .arg("--output")
-        .arg(to)
-        .args(["--url", &location.url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-}
-
-/// How curl is told what the user shows to the server, if that is to see a token.
-fn token(location: &Location) -> String {
+/// The user's password for the server.
+fn password(location: &Location) -> Option<String> {
     let authority = location.url.split_once("://").map_or("", |(_, rest)| {
         rest.split(['/', '?', '#']).next().unwrap_or_default()
     });
@@ -134,11 +125,7 @@ fn token(location: &Location) -> String {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => host,
     };
-    let password = location.bearer.then(|| netrc::password(host)).flatten();
-    let escape = |text: String| text.replace('\\', r"\\").replace('"', "\\\"");
-    password.map_or_else(String::new, |password| {
-        format!("oauth2-bearer = \"{}\"\n", escape(password))
-    })
+    netrc::password(host)
 }
 
 /// The folder of an address: all but letters, digits and `%` become `_`.

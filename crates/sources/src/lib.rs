@@ -6,6 +6,7 @@
 
 mod capture;
 mod crates;
+mod curl;
 mod docker;
 mod download;
 mod error;

@@ -2,14 +2,13 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use tempfile::NamedTempFile;
 
-use super::hash_of;
+use crate::curl::Curl;
+use crate::download::{hash_of, temporary};
 use crate::error::SourceError;
 
 /// An image in a registry.
@@ -156,10 +155,17 @@ fn ask(url: &str, headers: &[&str], token: Option<&str>, to: &Path) -> Result<Re
             "expected an http or https address, found {url:?}"
         )));
     }
-    let output = curl(url, headers, token, to).map_err(|_| SourceError::NoProgram {
-        program: "curl",
-        purpose: "fetch sources from the network",
-    })?;
+    let mut curl = Curl::new(url)
+        .with(["--retry", "2", "--dump-header", "-", "--output"])
+        .with([to]);
+    for header in headers {
+        curl = curl.with(["--header", header]);
+    }
+    let output = match token {
+        Some(token) => curl.showing(token),
+        None => curl.with(["--netrc-optional"]),
+    }
+    .run()?;
     if !output.status.success() {
         return Err(unusable(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
@@ -167,36 +173,6 @@ fn ask(url: &str, headers: &[&str], token: Option<&str>, to: &Path) -> Result<Re
     }
     reply(&String::from_utf8_lossy(&output.stdout))
         .ok_or_else(|| unusable(format!("{url}: the answer is no HTTP")))
-}
-
-/// Runs curl, which prints the heads of all answers. What others may not see in the list of processes it is told
-/// on its input.
-fn curl(
-    url: &str,
-    headers: &[&str],
-    token: Option<&str>,
-    to: &Path,
-) -> io::Result<std::process::Output> {
-    let mut curl = Command::new("curl");
-    curl.args(["--location", "--silent", "--show-error", "--retry", "2"])
-        .args(["--config", "-", "--dump-header", "-", "--output"])
-        .arg(to)
-        .args(token.is_none().then_some("--netrc-optional"));
-    for header in headers {
-        curl.args(["--header", header]);
-    }
-    let mut child = curl
-        .args(["--url", url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    if let (Some(mut input), Some(token)) = (child.stdin.take(), token) {
-        let token = token.replace('\\', r"\\").replace('"', "\\\"");
-        // It may end before it has read all.
-        let _ = writeln!(input, "oauth2-bearer = \"{token}\"");
-    }
-    child.wait_with_output()
 }
 
 /// The last of the heads that were printed: those before it have led there.
@@ -213,13 +189,6 @@ fn reply(heads: &str) -> Option<Reply> {
         }
     }
     reply
-}
-
-fn temporary(folder: &Path) -> Result<NamedTempFile, SourceError> {
-    tempfile::Builder::new()
-        .prefix(".headstart-")
-        .tempfile_in(folder)
-        .map_err(|error| SourceError::io(folder, error))
 }
 
 /// The error for an image that can't be had here.

@@ -1,13 +1,13 @@
 //! Tracking `pypi`: the newest version among the index' files that a source wants.
 
 use std::cmp::Ordering;
-use std::process::{Command, Stdio};
 
 use headstart_project::PyPi;
 use headstart_yaml::{Mapping, Node, Scalar};
 use serde::Deserialize;
 
 use super::version::Version;
+use crate::curl::Curl;
 use crate::error::SourceError;
 use crate::glob::Glob;
 
@@ -58,22 +58,10 @@ pub(crate) fn track(source: &PyPi) -> Result<Option<Node>, SourceError> {
 }
 
 fn ask(url: &str) -> Result<Vec<u8>, SourceError> {
-    let output = Command::new("curl")
-        .args([
-            "--fail",
-            "--location",
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "60",
-        ])
-        .args(["--header", &format!("Accept: {FORMAT}"), "--url", url])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|_| SourceError::NoProgram {
-            program: "curl",
-            purpose: "fetch sources from the network",
-        })?;
+    let accept = format!("Accept: {FORMAT}");
+    let output = Curl::new(url)
+        .with(["--fail", "--max-time", "60", "--header", &accept])
+        .run()?;
     match output.status.success() {
         true => Ok(output.stdout),
         false => Err(refuse(url, String::from_utf8_lossy(&output.stderr).trim())),
