@@ -1,16 +1,15 @@
 //! How long it takes to know the key of an element that imports many local files, the first time and when
 //! nothing has changed, beside how long it takes to hash them.
 
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use headstart_merkle::BlobDigest;
 use headstart_session::{Session, SessionOptions, UserConfig};
+use rayon::prelude::*;
 
-type Failure = Box<dyn Error>;
+use crate::speculation::Failure;
 
 const FILES: usize = 20_000;
 
@@ -70,23 +69,11 @@ fn make(project: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn hash(files: &[PathBuf]) -> Result<(), Failure> {
-    let share = files.len().div_ceil(thread::available_parallelism()?.get());
-    let hash_all = |files: &[PathBuf]| -> std::io::Result<()> {
-        for file in files {
-            std::hint::black_box(BlobDigest::of(&fs::read(file)?));
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = files
-            .chunks(share)
-            .map(|files| scope.spawn(move || hash_all(files)))
-            .collect();
-        for thread in threads {
-            thread.join().map_err(|_| "a thread has ended in panic")??;
-        }
-        Ok(())
-    })
+    files.par_iter().try_for_each(|file| {
+        std::hint::black_box(BlobDigest::of(&fs::read(file)?));
+        Ok::<_, std::io::Error>(())
+    })?;
+    Ok(())
 }
 
 fn show(project: &Path, cache: &Path) -> Result<(), Failure> {
@@ -110,7 +97,7 @@ fn show(project: &Path, cache: &Path) -> Result<(), Failure> {
 fn measured(what: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let (begun, before) = (Instant::now(), bytes_read()?);
     work()?;
-    let took: Duration = begun.elapsed();
+    let took = begun.elapsed();
     let read = bytes_read()? - before;
     println!(
         "{what}: {:.2} s, {:.1} MB read",
