@@ -73,14 +73,23 @@ pub struct Element {
     pub strict_dependencies: Vec<ElementId>,
 }
 
+fn normal_name(name: &str) -> String {
+    let name = name.replace('/', "-");
+    match name.strip_suffix(".bst") {
+        Some(stem) => stem.to_owned(),
+        None => name,
+    }
+}
+
 impl Element {
     /// The name that logs and artifact refs use: `/` becomes `-`, `.bst` is dropped.
     pub fn normal_name(&self) -> String {
-        let name = self.name.replace('/', "-");
-        match name.strip_suffix(".bst") {
-            Some(stem) => stem.to_owned(),
-            None => name,
-        }
+        normal_name(&self.name)
+    }
+
+    /// The same of all names that lead to it from the top-level project, those of junctions first.
+    pub fn normal_path(&self) -> Vec<String> {
+        self.full_name.split(':').map(normal_name).collect()
     }
 
     /// The value of a variable.

@@ -68,7 +68,7 @@ impl Session {
                 continue;
             }
             let staged = self.obtain_sources(loaded, *id)?;
-            let at = place(element, &folder(element))?;
+            let at = place(&folder(element), &element.full_name)?;
             tree.merge(&at, staged, &*self.directories)?;
         }
         Ok(tree)
@@ -100,15 +100,10 @@ impl Session {
                 true => short,
                 false => format!("build-{}", sources.replace('/', "-")),
             };
-            self.add_script(tree, place(element, &name)?, build.script())?;
+            self.add_script(tree, place(&name, &element.full_name)?, build.script())?;
             names.push(name);
         }
-        let at =
-            TreePath::normalized("build.sh").map_err(|error| io::Error::other(error.to_string()));
-        let at = at.map_err(|source| CheckoutError::Io {
-            path: "build.sh".into(),
-            source,
-        })?;
+        let at = place("build.sh", "build.sh")?;
         self.add_script(tree, at, bare_build_all(&names))
     }
 
@@ -142,18 +137,14 @@ impl Session {
 
 /// The folder of an element's sources: below those of the junctions that lead to it.
 fn folder(element: &Element) -> String {
-    let parts = element.full_name.split(':');
-    let parts = parts.map(|part| {
-        let name = part.replace('/', "-");
-        name.strip_suffix(".bst").map(str::to_owned).unwrap_or(name)
-    });
-    parts.collect::<Vec<_>>().join("/")
+    element.normal_path().join("/")
 }
 
-fn place(element: &Element, path: &str) -> Result<TreePath, CheckoutError> {
+/// A path below what is checked out, for something called `name`.
+fn place(path: &str, name: &str) -> Result<TreePath, CheckoutError> {
     let path = TreePath::normalized(path).map_err(|error| io::Error::other(error.to_string()));
     path.map_err(|source| CheckoutError::Io {
-        path: (&*element.full_name).into(),
+        path: name.into(),
         source,
     })
 }
