@@ -151,7 +151,7 @@ pub(crate) enum Command {
     /// Show elements of a project, with their keys and states
     Show(ShowArguments),
     /// Print what elements of a project are, with their dependencies and sources, as JSON
-    Inspect(InspectArguments),
+    Inspect(ShownElements),
     /// Begin a new project
     Init(InitArguments),
     /// Run a command in an element's sandbox
@@ -280,9 +280,9 @@ pub(crate) enum ModeArgument {
     Full,
 }
 
-/// Options of `show`.
+/// The elements that `show` and `inspect` are about.
 #[derive(Debug, Args)]
-pub(crate) struct ShowArguments {
+pub(crate) struct ShownElements {
     /// Elements to show [default: the project's default targets]
     #[arg(value_name = "ELEMENT")]
     pub(crate) elements: Vec<String>,
@@ -291,6 +291,13 @@ pub(crate) struct ShowArguments {
     pub(crate) deps: Deps,
     #[command(flatten)]
     pub(crate) except: Except,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) shown: ShownElements,
     /// Order to show them in
     #[arg(long, value_enum, default_value_t = Order::Stage)]
     pub(crate) order: Order,
@@ -303,19 +310,6 @@ pub(crate) struct ShowArguments {
         default_value = "%{state: >12} %{key} %{name} %{workspace-dirs}"
     )]
     pub(crate) format: String,
-}
-
-/// Options of `inspect`.
-#[derive(Debug, Args)]
-pub(crate) struct InspectArguments {
-    /// Elements to print [default: the project's default targets]
-    #[arg(value_name = "ELEMENT")]
-    pub(crate) elements: Vec<String>,
-    /// Dependencies to print too
-    #[arg(short, long, value_enum, default_value_t = Deps::All)]
-    pub(crate) deps: Deps,
-    #[command(flatten)]
-    pub(crate) except: Except,
 }
 
 /// The order in which `show` shows elements.

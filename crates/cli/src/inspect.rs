@@ -13,7 +13,7 @@ use headstart_yaml::Node;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::arguments::{InspectArguments, MainOptions};
+use crate::arguments::{MainOptions, ShownElements};
 use crate::error::Failure;
 use crate::messages;
 use crate::open;
@@ -76,12 +76,16 @@ struct Dependency {
     kind: &'static str,
 }
 
-pub(crate) fn run(main: &MainOptions, arguments: &InspectArguments) -> Result<(), Failure> {
+pub(crate) fn run(main: &MainOptions, arguments: &ShownElements) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let (targets, except) = (&arguments.elements, &arguments.except);
-    let selection = Selection::load(&session, targets, arguments.deps, except)?;
+    let ShownElements {
+        elements,
+        deps,
+        except,
+    } = arguments;
+    let selection = Selection::load(&session, elements, *deps, except)?;
     let Selection { loaded, elements } = selection;
-    let standings = session.standings(&loaded, &elements, arguments.deps != Deps::None)?;
+    let standings = session.standings(&loaded, &elements, *deps != Deps::None)?;
     let inspector = Inspector {
         session: &session,
         loaded: &loaded,
@@ -188,7 +192,7 @@ impl Inspector<'_> {
         Ok(InspectedElement {
             name: element.full_name.to_string(),
             kind: element.kind.to_string(),
-            description: element.description.lines().collect::<Vec<_>>().join(" "),
+            description: shown.description(),
             key: shown.key(),
             state: shown.state()?,
             workspace: element.workspace().map(|it| it.path.to_string()),

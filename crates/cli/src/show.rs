@@ -8,7 +8,7 @@ use headstart_session::{Cached, Loaded, Session, Standings};
 use headstart_yaml::{Mapping, Scalar};
 use rayon::prelude::*;
 
-use crate::arguments::{MainOptions, Order, ShowArguments};
+use crate::arguments::{MainOptions, Order, ShowArguments, ShownElements};
 use crate::error::Failure;
 use crate::open;
 use crate::selection::{Deps, Selection};
@@ -24,8 +24,12 @@ const LEAST_SHARE: usize = 256;
 
 pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), Failure> {
     let session = open::session(main, open::config(main)?)?;
-    let (targets, except) = (&arguments.elements, &arguments.except);
-    let selection = Selection::load(&session, targets, arguments.deps, except)?;
+    let ShownElements {
+        elements,
+        deps,
+        except,
+    } = &arguments.shown;
+    let selection = Selection::load(&session, elements, *deps, except)?;
     let Selection {
         loaded,
         mut elements,
@@ -42,7 +46,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
         || !session.is_strict() && wants(&["key", "full-key"])
     {
         true => {
-            let closures = arguments.deps != Deps::None;
+            let closures = *deps != Deps::None;
             Some(session.standings(&loaded, &elements, closures)?)
         }
         false => None,
@@ -136,7 +140,7 @@ impl<'a> Shown<'a> {
             "full-key" => self.key(),
             "state" => self.state()?.to_owned(),
             "kind" => element.kind.to_string(),
-            "description" => element.description.lines().collect::<Vec<_>>().join(" "),
+            "description" => self.description(),
             "config" => headstart_yaml::to_text(&element.config_data),
             "vars" => mapping(element.variables.iter()),
             "env" => mapping(element.environment.iter()),
@@ -171,6 +175,12 @@ impl<'a> Shown<'a> {
 
     fn artifact(&self) -> Option<&Cached> {
         self.standings?.artifact(self.id)
+    }
+
+    /// What it is, in one line.
+    pub(crate) fn description(&self) -> String {
+        let lines = self.element().description.lines();
+        lines.collect::<Vec<_>>().join(" ")
     }
 
     /// Its key in hexadecimal digits, or question marks if that is not known.
