@@ -18,9 +18,10 @@ use crate::hosts::Settings;
 use crate::python;
 
 /// The modules of the host, in the order in which they need each other.
-const MODULES: [(&str, &str); 9] = [
+const MODULES: [(&str, &str); 10] = [
     ("channel", include_str!("host/channel.py")),
     ("nodes", include_str!("host/nodes.py")),
+    ("variables", include_str!("host/variables.py")),
     ("stand_ins", include_str!("host/stand_ins.py")),
     ("plugins", include_str!("host/plugins.py")),
     ("sources", include_str!("host/sources.py")),

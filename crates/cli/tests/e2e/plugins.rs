@@ -8,6 +8,7 @@ mod manifest;
 mod mirrors;
 mod packages;
 mod sources;
+mod texts;
 
 use crate::support::{BuildStream, Place, python, said};
 

@@ -9,16 +9,20 @@ something first looks at them: most plugins only ever want the names of most dep
 from threading import Lock
 from typing import cast
 
+from buildstream import element as element_module
 from buildstream._elementproxy import ElementProxy
 from buildstream._yaml import load_data
 from buildstream.element import DependencyConfiguration, Element, ElementError, _get_normal_name
 from buildstream.plugin import Plugin
 from buildstream.storage import CasBasedDirectory
-from buildstream._variables import Variables
 
 from headstart_host import nodes
 from headstart_host.sources import make_known
 from headstart_host.stand_ins import Project
+from headstart_host.variables import Resolved
+
+# Elements make theirs themselves.
+element_module.Variables = Resolved
 
 
 class _LoadElement:
@@ -123,9 +127,9 @@ class _Dependency(Element):
         artifact = wire.get("artifact")
         self.__dict__.update(
             {
-                "_Element__variables": Variables(nodes.mapping(wire["variables"])),
+                "_Element__variables": Resolved(nodes.mapping(wire["variables"])),
                 "_Element__environment": dict(wire["environment"]),
-                "_Element__public": nodes.from_wire(wire["public"]),
+                "_Element__public": nodes.resolved(wire["public"]),
                 "_Element__build_dependencies": self._table.all(wire["build-dependencies"]),
                 "_Element__runtime_dependencies": self._table.all(wire["runtime-dependencies"]),
                 "_Element__cache_key": artifact and artifact["key"],
@@ -205,7 +209,7 @@ class Table:
         for dependency in wire["dependencies"]:
             other = self.get(dependency["index"], dependency)
             proxy = cast(Element, ElementProxy(element, other))
-            configs = [nodes.from_wire(config) for config in dependency["configs"]] or [None]
+            configs = [nodes.resolved(config) for config in dependency["configs"]] or [None]
             for config in configs:
                 configurations.append(DependencyConfiguration(proxy, dependency["path"], config))
         element.configure_dependencies(configurations)

@@ -5,12 +5,19 @@
 On the wire a node is `[type, file, line, column, content]` with the types `s` (a text), `l` (a list)
 and `m` (pairs of key and node); lines and columns are counted from one, and a node that no file
 holds has `null` as file.
+
+Texts come expanded. BuildStream takes blanks off the ends of what a node is made of or copied from, and
+not of what is expanded into it later, so a node is made with an expression that stands for its text
+wherever the two could differ; it is replaced by the text when BuildStream's expressions are.
 """
 
 import itertools
 
+from buildstream._variables import Variables
 from buildstream.node import MappingNode, Node, ScalarNode, SequenceNode, _new_synthetic_file
 
+# What expressions that stand for texts are made of.
+_PARTS = Variables(Node.from_dict({"nothing": "", "percent": "%"}))
 _files = {}
 _roots = {}
 _numbers = itertools.count()
@@ -33,11 +40,30 @@ def _is_named(index, name):
     return probe.get_provenance()._filename == name
 
 
+def _expression(text):
+    """What expands to a text, the same or not."""
+    # Else a part of a text that looks like a reference would be taken for one.
+    text = text.replace("%{", "%{percent}{")
+    return text if text == text.strip() else f"%{{nothing}}{text}%{{nothing}}"
+
+
+def expand(node):
+    """Replaces the expressions in a node by the texts that they stand for."""
+    _PARTS.expand(node)
+
+
+def resolved(value):
+    """The node that a value on the wire stands for, where nothing is expanded any more."""
+    node = from_wire(value)
+    expand(node)
+    return node
+
+
 def from_wire(value, above=None):
-    """The node that a value on the wire stands for; `above` is the file of what it is in."""
+    """A node that expands to a value on the wire; `above` is the file of what it is in."""
     kind, file, line, column, content = value
     if kind == "s":
-        content, node_type = content, ScalarNode
+        content, node_type = _expression(content), ScalarNode
     elif kind == "l":
         content, node_type = [from_wire(item, file) for item in content], SequenceNode
     else:
@@ -65,8 +91,14 @@ def _synthetic(node_type, content):
 
 
 def mapping(values):
-    """A mapping of texts, which no file holds."""
-    return Node.from_dict(dict(values))
+    """A mapping that expands to these texts and mappings, which no file holds."""
+    return Node.from_dict(_expressions(values))
+
+
+def _expressions(values):
+    if isinstance(values, dict):
+        return {key: _expressions(value) for key, value in values.items()}
+    return _expression(values)
 
 
 def to_wire(value):

@@ -7,12 +7,12 @@ import ujson
 from buildstream import _yaml
 from buildstream._exceptions import ImplError
 from buildstream._loader.metasource import MetaSource
-from buildstream._variables import Variables
 from buildstream.source import Source
 from buildstream.storage import CasBasedDirectory
 
 from headstart_host import nodes
 from headstart_host.stand_ins import Project
+from headstart_host.variables import Resolved
 
 
 def _load_ref(_source):
@@ -40,11 +40,11 @@ def make_source(context, plugins, wire):
         wire["element-kind"],
         wire["plugin"]["kind"],
         wire.get("directory"),
-        provenance and nodes.from_wire(provenance),
+        provenance and nodes.resolved(provenance),
         config,
         False,
     )
-    source = plugin_class(context, project, meta, Variables(nodes.mapping({})))
+    source = plugin_class(context, project, meta, Resolved(nodes.mapping({})))
     source.__dict__["_Plugin__kind"] = wire["plugin"]["kind"]
     source._preflight()
     return source

@@ -51,7 +51,7 @@ class Context:
         if key not in self._mirrors:
             mirror_class, _ = self.plugins.load(wire["plugin"])
             project = Project(self, wire["project"])
-            mirror = mirror_class(self, project, nodes.from_wire(wire["config"]))
+            mirror = mirror_class(self, project, nodes.resolved(wire["config"]))
             self._mirrors[key] = mirror
         return self._mirrors[key]
 

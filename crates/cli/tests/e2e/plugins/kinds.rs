@@ -10,7 +10,7 @@ use super::{run, show_alike};
 use crate::sources::sha256;
 use crate::support::{BuildStream, Place, Upstream, finish, python};
 
-/// Each kind of elements of the packages that is not built in, but for bazel_build.
+/// Each kind of elements of the packages that is not built in.
 const ELEMENTS: &str = "
 == project.conf
 name: kinds
@@ -20,7 +20,7 @@ variables: {build-tool: tool}
 plugins:
 - origin: pip
   package-name: buildstream-plugins-community
-  elements: [bazelize, dpkg_build, dpkg_deploy, oci, snap_image, tar_element, x86image]
+  elements: [bazel_build, bazelize, dpkg_build, dpkg_deploy, oci, snap_image, tar_element, x86image]
 - {origin: local, path: plugins/elements, elements: [fastboot_bootimg, fastboot_ext4, ostree]}
 == files/text
 hello
@@ -29,6 +29,13 @@ kind: import
 sources: [{kind: local, path: files}]
 public:
   bst: {dpkg-data: {package: {name: package}}}
+== elements/bazel.bst
+kind: bazel_build
+build-depends: [files.bst]
+variables: {target: '//:all', bazel-build-global: --jobs 1}
+== elements/bazel-local.bst
+kind: bazel_build
+variables: {bazel-startup-local: --batch, bazel-build-local: --jobs 1}
 == elements/bazelize.bst
 kind: bazelize
 build-depends: [files.bst]
@@ -90,7 +97,7 @@ build-depends:
 - {filename: tar.bst, config: {input: true}}
 == elements/all.bst
 kind: stack
-depends: [bazelize.bst, dpkg.bst, deploy.bst, bootimg.bst, ext4.bst, oci.bst, docker.bst, ostree.bst,
+depends: [bazel.bst, bazel-local.bst, bazelize.bst, dpkg.bst, deploy.bst, bootimg.bst, ext4.bst, oci.bst, docker.bst, ostree.bst,
   snap.bst, tar.bst, x86image.bst]
 ";
 
@@ -119,7 +126,7 @@ fn every_kind_of_elements_of_the_packages_has_buildstreams_keys() {
         ];
         let ours = run(&place, &show);
         assert_eq!(ours, bst.run(&show));
-        assert_eq!(ours.lines().count(), 13, "{ours}");
+        assert_eq!(ours.lines().count(), 15, "{ours}");
     }
     // One that needs no tools is built too.
     run(&place, &["build", "tar.bst", "snap.bst", "bazelize.bst"]);
