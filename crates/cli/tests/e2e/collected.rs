@@ -1,6 +1,6 @@
 //! Kinds that collect what is built before them: the same artifacts as BuildStream's.
 
-use crate::support::{Place, said};
+use crate::support::{Place, output, said};
 
 const PROJECT: &str = r##"
 == project.conf
@@ -122,12 +122,12 @@ config: {forbidden: [base.bst]}
 fn what_is_collected_is_what_buildstream_collects() {
     let place = Place::bare(PROJECT);
     place.build("all.bst", "full");
-    let built = place.bst().args(["build", "all.bst"]).output().unwrap();
+    let built = output(place.bst().args(["build", "all.bst"]));
     assert!(built.status.success(), "{}", said(&built));
     let format = "%{name} %{full-key} %{state} %{artifact-cas-digest}";
     let show = ["show", "--format", format, "all.bst"];
     let ours = place.headstart().args(show).output().unwrap();
-    let theirs = place.bst().args(show).output().unwrap();
+    let theirs = output(place.bst().args(show));
     assert_eq!(
         String::from_utf8(ours.stdout).unwrap(),
         String::from_utf8(theirs.stdout).unwrap()

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::{Place, output};
 
 const PROJECT: &str = r"
 == project.conf
@@ -71,8 +71,8 @@ fn what_is_shown_is_as_in_buildstream() {
         &["--order", "alpha"],
     ] {
         let show = |mut command: Command| {
-            let output = command.args(["show", "--format", format]).args(arguments);
-            String::from_utf8(output.output().unwrap().stdout).unwrap()
+            let command = command.args(["show", "--format", format]).args(arguments);
+            String::from_utf8(output(command).stdout).unwrap()
         };
         assert_eq!(show(place.headstart()), show(place.bst()), "{arguments:?}");
     }

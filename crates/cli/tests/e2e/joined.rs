@@ -4,7 +4,7 @@ use std::fs;
 
 use headstart_merkle::BlobDigest;
 
-use crate::support::{Place, said};
+use crate::support::{Place, output, said};
 
 const PROJECT: &str = r"
 == project.conf
@@ -73,7 +73,7 @@ fn a_joined_project_is_fetched_staged_and_built() {
     let format = ["show", "--format", "%{name} %{full-key}", "top.bst"];
     let ours = place.headstart().args(format).output().unwrap();
     assert!(ours.status.success(), "{}", said(&ours));
-    let theirs = place.bst().args(format).output().unwrap();
+    let theirs = output(place.bst().args(format));
     assert!(theirs.status.success(), "{}", said(&theirs));
     assert_eq!(
         String::from_utf8(ours.stdout).unwrap(),

@@ -1,6 +1,6 @@
 //! Elements by patterns of their names, and names that were probably meant.
 
-use crate::support::{Place, said};
+use crate::support::{Place, output, said};
 
 const PROJECT: &str = r"
 == project.conf
@@ -48,7 +48,7 @@ fn patterns_stand_for_the_elements_that_buildstream_finds() {
         .concat();
         let ours = place.headstart().args(&arguments).output().unwrap();
         assert!(ours.status.success(), "{}", said(&ours));
-        let theirs = place.bst().args(&arguments).output().unwrap();
+        let theirs = output(place.bst().args(&arguments));
         assert!(theirs.status.success(), "{}", said(&theirs));
         assert_eq!(ours.stdout, theirs.stdout, "{arguments:?}");
         String::from_utf8(ours.stdout).unwrap()

@@ -5,11 +5,11 @@ use std::fs;
 use std::process::Command;
 
 use crate::sources::sha256;
-use crate::support::{Answer, BuildStream, Place, headstart, said, serve};
+use crate::support::{Answer, BuildStream, Place, headstart, output, said, serve};
 
 /// What a command says of itself.
 fn help(mut program: Command, command: &[&str]) -> String {
-    let output = program.args(command).arg("--help").output().unwrap();
+    let output = output(program.args(command).arg("--help"));
     assert!(output.status.success(), "{command:?}: {}", said(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -120,8 +120,7 @@ fn projects_begin_as_buildstreams_do() {
     ];
     let ours = place.home().join("ours");
     let theirs = place.home().join("theirs");
-    let begin =
-        |mut command: Command, at: &std::path::Path| command.args(init).arg(at).output().unwrap();
+    let begin = |mut command: Command, at: &std::path::Path| output(command.args(init).arg(at));
     for (output, folder) in [
         (begin(place.headstart(), &ours), &ours),
         (begin(bst.command(), &theirs), &theirs),
@@ -160,26 +159,15 @@ fn projects_begin_as_buildstreams_do() {
         let file = place.home().join("error.json");
         let mut command = place.headstart();
         command.env("HEADSTART_ERROR_FILE", &file);
-        let output = command
-            .arg("init")
-            .args(arguments)
-            .arg(&ours)
-            .output()
-            .unwrap();
-        assert!(!output.status.success(), "{arguments:?}");
+        let refused = output(command.arg("init").args(arguments).arg(&ours));
+        assert!(!refused.status.success(), "{arguments:?}");
         let error = fs::read_to_string(&file).unwrap();
         assert!(
             error.contains(&format!("\"reason\":\"{reason}\"")),
             "{error}"
         );
-        let output = bst
-            .command()
-            .arg("init")
-            .args(arguments)
-            .arg(&theirs)
-            .output()
-            .unwrap();
-        assert!(!output.status.success(), "{arguments:?}");
+        let refused = output(bst.command().arg("init").args(arguments).arg(&theirs));
+        assert!(!refused.status.success(), "{arguments:?}");
     }
 }
 
@@ -206,7 +194,7 @@ fn fetching_is_tried_again_as_often_as_is_said_and_told_in_the_log_file() {
         );
         place.write("text.bst", source);
         command.args(["--network-retries", retries, "source", "fetch", "text.bst"]);
-        command.output().unwrap()
+        output(&mut command)
     };
     let log = place.home().join("messages.log");
     for (retries, succeeds) in [("1", false), ("2", true)] {

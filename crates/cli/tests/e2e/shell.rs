@@ -1,11 +1,10 @@
 //! Shells in sandboxes, beside the real BuildStream's in the same project with the same cache.
 
-use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use headstart_reapi::{Message, buildstream};
 
-use crate::support::{BuildStream, Place, WITHOUT_RECC, at_terminal, line, said};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, at_terminal, line, output_with, said};
 
 const PROJECT: &str = r#"
 == elements/base.bst
@@ -87,20 +86,8 @@ impl Both {
 
     /// What each gives for the same arguments and standard input.
     fn run(&self, arguments: &[&str], input: &str) -> [Output; 2] {
-        [self.place.headstart(), self.peer.command()].map(|mut command| {
-            command
-                .args(WITHOUT_RECC)
-                .args(arguments)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-            let mut child = command.spawn().unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            // Whoever does not read it has closed it.
-            let _ = stdin.write_all(input.as_bytes());
-            drop(stdin);
-            child.wait_with_output().unwrap()
-        })
+        [self.place.headstart(), self.peer.command()]
+            .map(|mut command| output_with(command.args(WITHOUT_RECC).args(arguments), input))
     }
 
     /// What both write to standard output and end with, which must be the same.

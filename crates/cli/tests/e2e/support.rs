@@ -10,6 +10,7 @@ mod report;
 mod server;
 mod terminal;
 mod upstream;
+mod warm;
 
 pub(crate) use buildstream::{BuildStream, python};
 pub(crate) use compiler::copy_links;
@@ -20,3 +21,4 @@ pub(crate) use report::{Calls, Report};
 pub(crate) use server::Server;
 pub(crate) use terminal::{at_terminal, line};
 pub(crate) use upstream::{Repository, Upstream};
+pub(crate) use warm::{output, output_with};

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::packages::{fetched_and_built, tracked_and_built};
 use super::{run, show_alike};
 use crate::sources::sha256;
-use crate::support::{BuildStream, Place, Upstream, finish, python};
+use crate::support::{BuildStream, Place, Upstream, finish, output, python};
 
 /// Each kind of elements of the packages that is not built in.
 const ELEMENTS: &str = "
@@ -289,7 +289,7 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
             again
         };
         finish(&mut with(&["build", "quilt.bst"]));
-        String::from_utf8(with(&show).output().unwrap().stdout).unwrap()
+        String::from_utf8(output(&mut with(&show)).stdout).unwrap()
     });
     assert_eq!(shown[0], shown[1]);
     assert!(shown[0].contains(" cached "), "{}", shown[0]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::exchange::{configure, ours, run, theirs};
-use crate::support::{Place, Server, WITHOUT_RECC, said};
+use crate::support::{Place, Server, WITHOUT_RECC, output, said};
 
 const PROJECT: &str = "
 == elements/tool.bst
@@ -36,7 +36,7 @@ fn exchanged(server: &Server, place: &Place, pushing: Program<'_>, pulling: Prog
     let look = ["shell", "--use-buildtree", "tool.bst", "--", "true"];
     let pull = ["artifact", "pull", "tool.bst"];
     run(pulling("without").args(pull));
-    let refused = pulling("without").args(look).output().unwrap();
+    let refused = output(pulling("without").args(look));
     let text = said(&refused).to_lowercase();
     assert_eq!(refused.status.code(), Some(255), "{text}");
     assert!(
@@ -44,10 +44,7 @@ fn exchanged(server: &Server, place: &Place, pushing: Program<'_>, pulling: Prog
         "{text}"
     );
     // What lacks a part can't be given to others.
-    let pushed = pulling("without")
-        .args(["artifact", "push", "tool.bst"])
-        .output()
-        .unwrap();
+    let pushed = output(pulling("without").args(["artifact", "push", "tool.bst"]));
     assert!(!said(&pushed).contains("1 pushed"), "{}", said(&pushed));
 
     // Where it is wanted, it is brought for the command that needs it, and with what is pulled.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{BuildStream, Place, Server, finish, said};
+use crate::support::{BuildStream, Place, Server, finish, output, said};
 
 /// A stack on an element with a local source, built without a compiler.
 pub(crate) const PROJECT: &str = r"
@@ -45,7 +45,7 @@ pub(super) fn configure(place: &Place, name: &str, server: &Server) -> std::path
 }
 
 pub(super) fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let output = output(command);
     assert!(output.status.success(), "{command:?}: {}", said(&output));
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }

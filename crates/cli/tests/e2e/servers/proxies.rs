@@ -6,7 +6,7 @@ use std::process::Command;
 use headstart_merkle::BlobDigest;
 
 use crate::standin::daemon::links;
-use crate::support::{BuildStream, Place, Server, said};
+use crate::support::{BuildStream, Place, Server, output, said};
 
 use super::exchange::PROJECT;
 
@@ -22,7 +22,7 @@ fn bst(place: &Place, cache: &str, extra: &str, links: &tempfile::TempDir) -> Co
 }
 
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let output = output(command);
     assert!(output.status.success(), "{command:?}: {}", said(&output));
     said(&output)
 }

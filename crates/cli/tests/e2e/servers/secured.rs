@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{BuildStream, Place, Server, said};
+use crate::support::{BuildStream, Place, Server, output, said};
 
 use super::exchange::PROJECT;
 
@@ -102,8 +102,8 @@ fn buildstream_is_served_too() {
     let stream = BuildStream::new(&place.project(), &cache, &place.home());
     stream.configure(&config);
     let mut command = stream.command();
-    let output = command.args(["artifact", "pull", "base.bst"]).output();
-    let said = crate::support::said(&output.unwrap());
+    let output = output(command.args(["artifact", "pull", "base.bst"]));
+    let said = crate::support::said(&output);
     assert!(said.contains("Pulled artifact"), "{said}");
 }
 

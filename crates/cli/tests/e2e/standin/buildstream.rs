@@ -11,7 +11,7 @@ use headstart_reapi::{Message, reapi};
 use tempfile::TempDir;
 
 use super::daemon::links;
-use crate::support::{CHAIN, Place, Server, VERSIONED, said};
+use crate::support::{CHAIN, Place, Server, VERSIONED, output, said};
 
 /// BuildStream in a place, with our executables for it.
 struct BuildStream<'a> {
@@ -102,7 +102,7 @@ impl<'a> BuildStream<'a> {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.command(arguments).output().unwrap();
+        let output = output(&mut self.command(arguments));
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
         output
     }
@@ -304,7 +304,7 @@ fn failures_are_builds_too_and_an_interrupted_one_leaves_nothing() {
     let place = Place::new(SLOW);
     let bst = BuildStream::new(&place);
     place.edit("files/slow/two.c", "VALUE;", "VALUE");
-    let failed = bst.command(&["build", "slow.bst"]).output().unwrap();
+    let failed = output(&mut bst.command(&["build", "slow.bst"]));
     assert!(!failed.status.success());
     assert!(
         said(&failed).contains("failed with exitcode"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::place::{Place, said};
+use super::warm::output;
 
 /// BuildStream with a cache directory.
 pub(crate) struct BuildStream {
@@ -58,7 +59,7 @@ impl BuildStream {
     }
 
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).output().unwrap()
+        output(self.command().args(arguments))
     }
 
     /// `bst`, to be given a command.

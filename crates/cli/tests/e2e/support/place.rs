@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::buildstream::BuildStream;
 use super::compiler::{Compiler, copy_links};
 use super::report::Report;
+use super::warm::output;
 
 /// Options by which compilers are called directly.
 pub(crate) const WITHOUT_RECC: [&str; 3] = ["--option", "recc", "off"];
@@ -191,7 +192,7 @@ pub(crate) fn headstart(project: &Path, cache: &Path, home: &Path) -> Command {
 
 /// Runs a command that must succeed.
 pub(crate) fn finish(command: &mut Command) {
-    let output = command.output().unwrap();
+    let output = output(command);
     assert!(output.status.success(), "{command:?}: {}", said(&output));
 }
 
