@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 use headstart_casd::{Address, CasdOptions, Limits, serve};
 use headstart_execution::CancellationToken;
 use headstart_merkle::{BlobDigest, Directory, FileNode, Name, Node};
-use headstart_reapi::bytestream::byte_stream_client::ByteStreamClient;
-use headstart_reapi::bytestream::{ReadRequest, WriteRequest};
 use headstart_reapi::localcas::local_content_addressable_storage_client::LocalContentAddressableStorageClient;
 use headstart_reapi::localcas::{CaptureTreeRequest, FetchTreeRequest, StageTreeRequest};
 use headstart_reapi::reapi;
@@ -26,11 +24,14 @@ use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::nested::{Failure, ROOT_FILES, Work, execute};
+use crate::streams::Connection;
 
 /// The first argument by which this program is a daemon.
 pub(crate) const SERVE: &str = "serve";
 const MIB: usize = 1024 * 1024;
 const STREAMED: usize = 256 * MIB;
+/// How many blobs of that length are written and read.
+const STREAMS: u8 = 5;
 const ACTIONS: usize = 100;
 const IN_FLIGHT: usize = 8;
 /// Files of a large tree that is staged, and how long each is.
@@ -190,9 +191,11 @@ async fn measure(
         note("BatchUpdateBlobs of 512 B", "blobs/s", false, rate);
     }
     if wants("ByteStream") {
-        let (write, read) = byte_stream(contender).await?;
-        note("ByteStream write", "MiB/s", false, write);
-        note("ByteStream read", "MiB/s", false, read);
+        let streamed = byte_stream(contender).await?;
+        note("ByteStream write", "MiB/s", false, streamed.written);
+        note("ByteStream write, CPU", "ms/GiB", true, streamed.writing);
+        note("ByteStream read", "MiB/s", false, streamed.read);
+        note("ByteStream read, CPU", "ms/GiB", true, streamed.reading);
     }
     if wants("CaptureTree") {
         let (first, again) = capture_tree(contender).await?;
@@ -281,40 +284,71 @@ async fn batch_update(contender: &Contender) -> Result<f64, Failure> {
     Ok((CALLS * BLOBS) as f64 / start.elapsed().as_secs_f64())
 }
 
-async fn byte_stream(contender: &Contender) -> Result<(f64, f64), Failure> {
-    let content = bytes::Bytes::from(vec![7_u8; STREAMED]);
-    let digest = BlobDigest::of(&content);
-    let mut client =
-        ByteStreamClient::new(contender.channel.clone()).max_decoding_message_size(64 * MIB);
-    let name = write_name("", "bench", &digest.hex(), STREAMED as i64);
-    let pieces: Vec<_> = (0..STREAMED)
-        .step_by(MIB)
-        .map(|at| WriteRequest {
-            resource_name: name.clone(),
-            write_offset: at as i64,
-            finish_write: at + MIB == STREAMED,
-            data: content.slice(at..at + MIB),
-        })
-        .collect();
-    let start = Instant::now();
-    client.write(tokio_stream::iter(pieces)).await?;
-    let written = start.elapsed();
-    let request = ReadRequest {
-        resource_name: read_name("", &digest.hex(), STREAMED as i64),
-        ..Default::default()
-    };
-    let start = Instant::now();
-    let mut stream = client.read(request).await?.into_inner();
-    let mut size = 0;
-    while let Some(piece) = stream.message().await? {
-        size += piece.data.len();
+/// What it took to write and read long blobs.
+struct Streamed {
+    /// The median of all, in MiB/s.
+    written: f64,
+    read: f64,
+    /// What the daemon had processors do, in milliseconds for each GiB.
+    writing: f64,
+    reading: f64,
+}
+
+async fn byte_stream(contender: &Contender) -> Result<Streamed, Failure> {
+    let connection = Connection::open(&contender.folder.join("socket")).await?;
+    let daemon = contender.child.id();
+    let size = i64::try_from(STREAMED)?;
+    let mut content = vec![7_u8; STREAMED];
+    let (mut written, mut read) = (Vec::new(), Vec::new());
+    let (mut writing, mut reading) = (Duration::ZERO, Duration::ZERO);
+    for round in 0..STREAMS {
+        content[0] = round;
+        let blob = bytes::Bytes::from(content);
+        let digest = BlobDigest::of(&blob);
+        let name = write_name("", "bench", &digest.hex(), size);
+        // The disk is not to be busy with what was written before.
+        Command::new("sync").status()?;
+        let (start, worked) = (Instant::now(), processor_time(daemon)?);
+        connection.write(&name, &blob).await?;
+        written.push(mib_per_second(start.elapsed()));
+        let between = processor_time(daemon)?;
+        writing += between - worked;
+        let start = Instant::now();
+        let came = connection.read(&read_name("", &digest.hex(), size)).await?;
+        read.push(mib_per_second(start.elapsed()));
+        reading += processor_time(daemon)? - between;
+        // Each message has a few bytes of its own.
+        if !(STREAMED..STREAMED + STREAMED / 100).contains(&came) {
+            return Err(format!("{came} bytes were read of {STREAMED}").into());
+        }
+        content = blob.into();
     }
-    let read = start.elapsed();
-    if size != STREAMED {
-        return Err(format!("{size} bytes were read of {STREAMED}").into());
-    }
-    let rate = |took: Duration| (STREAMED / MIB) as f64 / took.as_secs_f64();
-    Ok((rate(written), rate(read)))
+    let gib = (usize::from(STREAMS) * STREAMED / MIB) as f64 / 1024.0;
+    Ok(Streamed {
+        written: median(written),
+        read: median(read),
+        writing: millis(writing) / gib,
+        reading: millis(reading) / gib,
+    })
+}
+
+/// How long processors have worked for a process.
+fn processor_time(process: u32) -> Result<Duration, Failure> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Behind the name, which may hold anything, utime and stime are the 12th and 13th field (proc(5)).
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let times = fields.unwrap_or("").split_whitespace().skip(11).take(2);
+    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+fn mib_per_second(took: Duration) -> f64 {
+    (STREAMED / MIB) as f64 / took.as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 async fn capture_tree(contender: &Contender) -> Result<(f64, f64), Failure> {

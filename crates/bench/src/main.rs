@@ -31,6 +31,7 @@ mod nested;
 mod rebuild;
 mod simulate;
 mod speculation;
+mod streams;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use headstart_reapi::asset::fetch_server::FetchServer;
 use headstart_reapi::asset::push_server::PushServer;
-use headstart_reapi::bytestream::byte_stream_server::ByteStreamServer;
 use headstart_reapi::localcas::local_content_addressable_storage_server::LocalContentAddressableStorageServer;
 use headstart_reapi::longrunning::operations_server::OperationsServer;
 use headstart_reapi::reapi::action_cache_server::ActionCacheServer;
@@ -30,11 +29,13 @@ use crate::premises::Premises;
 use crate::services::{
     ActionCacheService, AssetService, ByteStreamService, CapabilitiesService, CasService, Clients,
     ExecutionService, LocalCasService, MAX_MESSAGE, Operations, OperationsService,
+    RoutedByteStream,
 };
 
 /// What may be on its way on one connection and one stream; the defaults cost half the throughput.
 const WINDOW: u32 = 16 * 1024 * 1024;
-const FRAME: u32 = 1024 * 1024;
+/// How long a frame may be, in bytes: what is read of it first is still in the processor's cache when the last is.
+const FRAME: u32 = 256 * 1024;
 
 /// How long calls that are under way may take when the server is told to end.
 const GRACE: Duration = Duration::from_millis(300);
@@ -159,8 +160,8 @@ pub(crate) fn routes(instances: &Instances, clients: Clients, patience: Patience
     let cas = ContentAddressableStorageServer::new(CasService::new(instances.clone(), patience))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    let bytes = ByteStreamServer::new(ByteStreamService::new(instances.clone(), patience))
-        .max_decoding_message_size(MAX_MESSAGE);
+    let bytes = ByteStreamService::new(instances.clone(), patience);
+    let bytes = RoutedByteStream::new(bytes, MAX_MESSAGE);
     let results = ActionCacheServer::new(ActionCacheService::new(instances.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     let local = LocalCasService::new(instances.clone(), clients);

@@ -15,7 +15,7 @@ mod uploads;
 
 pub(crate) use action_cache::ActionCacheService;
 pub(crate) use asset::AssetService;
-pub(crate) use bytestream::ByteStreamService;
+pub(crate) use bytestream::{ByteStreamService, Routed as RoutedByteStream};
 pub(crate) use capabilities::CapabilitiesService;
 pub(crate) use cas::CasService;
 pub(crate) use execution::ExecutionService;

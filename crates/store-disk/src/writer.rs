@@ -1,6 +1,6 @@
 //! A blob that comes piece by piece: written, and hashed beside that when it is long.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -27,7 +27,7 @@ pub(crate) struct DiskWriter {
 enum Hashing {
     Here(Hasher),
     Beside {
-        pieces: SyncSender<Bytes>,
+        pieces: SyncSender<Vec<Bytes>>,
         thread: JoinHandle<Hasher>,
     },
 }
@@ -35,10 +35,10 @@ enum Hashing {
 impl Hashing {
     /// Goes on in a thread of its own, if there can be one.
     fn beside(hasher: Hasher) -> Self {
-        let (pieces, waiting) = sync_channel::<Bytes>(WAITING);
+        let (pieces, waiting) = sync_channel::<Vec<Bytes>>(WAITING);
         let mut theirs = hasher.clone();
         let hash = move || {
-            for piece in waiting {
+            for piece in waiting.into_iter().flatten() {
                 theirs.update(&piece);
             }
             theirs
@@ -73,24 +73,41 @@ impl DiskWriter {
     }
 
     /// Writes to the disk; if that is full, room is made once.
-    fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
-        match self.temporary.file().write(piece) {
+    fn put(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.temporary.file().write_vectored(pieces) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull && self.store.made_room() => {
-                self.temporary.file().write(piece)
+                self.temporary.file().write_vectored(pieces)
             }
             written => written,
         }
+    }
+
+    /// Writes all of several pieces to the disk.
+    fn put_all(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        // More at a time the system doesn't take (UIO_MAXIOV).
+        for pieces in pieces.chunks(1024) {
+            let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut left = &mut slices[..];
+            IoSlice::advance_slices(&mut left, 0);
+            while !left.is_empty() {
+                match self.put(left)? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    written => IoSlice::advance_slices(&mut left, written),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 impl Write for DiskWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let written = self.put(piece)?;
+        let written = self.put(&[IoSlice::new(piece)])?;
         let piece = &piece[..written];
         match &mut self.hashing {
             Hashing::Here(hasher) => hasher.update(piece),
             Hashing::Beside { pieces, .. } => {
-                let sent = pieces.send(Bytes::copy_from_slice(piece));
+                let sent = pieces.send(vec![Bytes::copy_from_slice(piece)]);
                 sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
             }
         }
@@ -105,24 +122,25 @@ impl Write for DiskWriter {
 
 impl BlobWriter for DiskWriter {
     fn write_piece(&mut self, piece: Bytes) -> io::Result<()> {
+        self.write_pieces(vec![piece])
+    }
+
+    fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
         if self.written >= LONG
             && let Hashing::Here(hasher) = &self.hashing
         {
             self.hashing = Hashing::beside(hasher.clone());
         }
-        let Hashing::Beside { pieces, .. } = &self.hashing else {
-            return self.write_all(&piece);
-        };
-        let sent = pieces.send(piece.clone());
-        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
-        let mut left = &piece[..];
-        while !left.is_empty() {
-            match self.put(left)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => left = &left[written..],
+        let size: usize = pieces.iter().map(Bytes::len).sum();
+        match &mut self.hashing {
+            Hashing::Beside { pieces: beside, .. } => {
+                let sent = beside.send(pieces.clone());
+                sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
             }
+            Hashing::Here(hasher) => pieces.iter().for_each(|piece| hasher.update(piece)),
         }
-        self.written += piece.len() as u64;
+        self.put_all(&pieces)?;
+        self.written += size as u64;
         Ok(())
     }
 

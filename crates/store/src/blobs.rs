@@ -174,6 +174,13 @@ pub trait BlobWriter: Write + Send {
         self.write_all(&piece)
     }
 
+    /// Writes all of several pieces, one after another; as few times as that is possible.
+    fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
+        pieces
+            .into_iter()
+            .try_for_each(|piece| self.write_piece(piece))
+    }
+
     /// Makes the blob visible, if it is `expected` or nothing was.
     ///
     /// # Errors

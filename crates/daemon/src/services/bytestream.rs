@@ -1,5 +1,8 @@
 //! Blobs as streams.
 
+mod incoming;
+mod routed;
+
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -15,6 +18,9 @@ use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+
+use incoming::Requests;
+pub(crate) use routed::Routed;
 
 use super::outlet::Outlet;
 use super::uploads::{Upload, Uploads};
@@ -45,6 +51,23 @@ impl ByteStreamService {
             uploads: Arc::default(),
             patience,
         }
+    }
+
+    /// Takes a blob that is written.
+    async fn take(&self, mut stream: impl Requests + 'static) -> Result<WriteResponse, Status> {
+        let first = stream.next().await?;
+        let first = first.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
+        let resource = self.resource(ResourceName::parse_write(&first.resource_name))?;
+        let mut committed_size = committed(&resource);
+        if !resource.is_there()? {
+            committed_size = resource.digest.size().cast_signed();
+            let uploads = Arc::clone(&self.uploads);
+            // In a task of its own, which is not ended with the call: what came is to be kept.
+            let receiving =
+                tokio::spawn(async move { receive(&uploads, &resource, first, stream).await });
+            ended(receiving).await??;
+        }
+        Ok(WriteResponse { committed_size })
     }
 
     /// The blob that a resource name means.
@@ -81,7 +104,7 @@ async fn receive(
     uploads: &Uploads,
     resource: &Resource,
     first: WriteRequest,
-    mut stream: Streaming<WriteRequest>,
+    mut stream: impl Requests,
 ) -> Result<(), Status> {
     let name = first.resource_name.clone();
     let upload = match first.write_offset {
@@ -104,7 +127,7 @@ async fn receive(
         if last {
             break;
         }
-        next = match stream.message().await {
+        next = match stream.next().await {
             Ok(Some(message)) => message,
             broken => {
                 uploads.keep(name, writing.end(resource.digest).await?);
@@ -169,7 +192,7 @@ impl Writing {
     async fn add(self, piece: WriteRequest, digest: BlobDigest) -> Result<Self, Status> {
         let (thread, mut waiting) = match self {
             Self::Here(mut upload) if digest.size() <= LONG => {
-                upload.add(piece, digest)?;
+                upload.add(vec![piece], digest)?;
                 return Ok(Self::Here(upload));
             }
             Self::Here(upload) => return Ok(Self::beside(upload, vec![piece], digest)),
@@ -209,30 +232,32 @@ fn write_beside(
     digest: BlobDigest,
 ) -> JoinHandle<Result<Upload, Status>> {
     tokio::task::spawn_blocking(move || {
-        for piece in pieces {
-            upload.add(piece, digest)?;
-        }
+        upload.add(pieces, digest)?;
         Ok(upload)
     })
 }
 
 impl Upload {
     #[allow(clippy::result_large_err)]
-    fn add(&mut self, request: WriteRequest, digest: BlobDigest) -> Result<(), Status> {
-        if request.write_offset.unsigned_abs() != self.written {
-            return Err(Status::invalid_argument(format!(
-                "write_offset is {}: expected {}",
-                request.write_offset, self.written
-            )));
+    fn add(&mut self, requests: Vec<WriteRequest>, digest: BlobDigest) -> Result<(), Status> {
+        let mut pieces = Vec::with_capacity(requests.len());
+        for request in requests {
+            if request.write_offset.unsigned_abs() != self.written {
+                return Err(Status::invalid_argument(format!(
+                    "write_offset is {}: expected {}",
+                    request.write_offset, self.written
+                )));
+            }
+            self.written += request.data.len() as u64;
+            // Compression makes nothing much longer.
+            if self.written > digest.size() + digest.size() / 8 + 1024 {
+                return Err(Status::invalid_argument(format!(
+                    "more was written than {digest}"
+                )));
+            }
+            pieces.push(request.data);
         }
-        self.written += request.data.len() as u64;
-        // Compression makes nothing much longer.
-        if self.written > digest.size() + digest.size() / 8 + 1024 {
-            return Err(Status::invalid_argument(format!(
-                "more was written than {digest}"
-            )));
-        }
-        self.writer.write_piece(request.data).map_err(|error| {
+        self.writer.write_pieces(pieces).map_err(|error| {
             if error.kind() == std::io::ErrorKind::InvalidData {
                 return Status::invalid_argument(format!("{digest}: {error}"));
             }
@@ -296,20 +321,7 @@ impl ByteStream for ByteStreamService {
         &self,
         request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<WriteResponse>, Status> {
-        let mut stream = request.into_inner();
-        let first = stream.message().await?;
-        let first = first.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
-        let resource = self.resource(ResourceName::parse_write(&first.resource_name))?;
-        let mut committed_size = committed(&resource);
-        if !resource.is_there()? {
-            committed_size = resource.digest.size().cast_signed();
-            let uploads = Arc::clone(&self.uploads);
-            // In a task of its own, which is not ended with the call: what came is to be kept.
-            let receiving =
-                tokio::spawn(async move { receive(&uploads, &resource, first, stream).await });
-            ended(receiving).await??;
-        }
-        Ok(Response::new(WriteResponse { committed_size }))
+        self.take(request.into_inner()).await.map(Response::new)
     }
 
     async fn query_write_status(
