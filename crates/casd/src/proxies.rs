@@ -119,7 +119,8 @@ impl Proxies {
                 keeps_results: behind.results.is_some() && !behind.results_read_only,
             };
             let here = Arc::clone(&self.local.store);
-            let farm = RemoteExecutor::new(farm, here);
+            let backed = Arc::clone(executor.store());
+            let farm = RemoteExecutor::new(farm, here).leaving_outputs(backed);
             executor.executes_on(Arc::new(farm), self.local.slots);
         }
         let mut tenant = Tenant::outside(executor.clone(), true, self.stop.clone());

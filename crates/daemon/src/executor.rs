@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use headstart_execution::{
     ActionSpec, Answered, BindMount, BoxFuture, CancellationToken, Elsewhere, ExecutionError,
-    Executor, Outcome, Priority, Request, Sandbox, SandboxError, SocketMount, Streams,
-    SubactionRecorder, duration_of,
+    Executor, Outcome, Priority, Request, Sandbox, SandboxError, SandboxOutcome, SandboxRequest,
+    SocketMount, Streams, SubactionRecorder, duration_of,
 };
 use headstart_merkle::ActionDigest;
 use headstart_reapi::reapi;
 use headstart_store::{
-    ActionCache, BlobStore, CompletenessChecking, Directories, StoredResult, named_blobs,
+    ActionCache, BlobStore, CompletenessChecking, Directories, StoreError, StoredResult,
+    named_blobs,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -222,8 +223,7 @@ impl LocalExecutor {
         });
         let manner = Manner { socket, ..manner };
         let action = SandboxedAction::new(spec.clone(), manner, self.directories())?;
-        let request = action.request.clone();
-        let outcome = self.0.sandbox.run(request, cancel.clone()).await;
+        let outcome = self.run_sandbox(&action.request, cancel).await;
         if let Some((endpoint, _)) = endpoint {
             endpoint.close().await;
         }
@@ -241,6 +241,33 @@ impl LocalExecutor {
         Ok((result, duration))
     }
 
+    /// Runs a command; what its trees lack here is brought from the store behind this one.
+    async fn run_sandbox(
+        &self,
+        request: &SandboxRequest,
+        cancel: &CancellationToken,
+    ) -> Result<SandboxOutcome, SandboxError> {
+        let run = || self.0.sandbox.run(request.clone(), cancel.clone());
+        let lacking = match run().await {
+            Err(SandboxError::Store(error)) if self.store().is_backed() => error,
+            outcome => return outcome,
+        };
+        if !matches!(lacking, StoreError::Missing(_) | StoreError::Damaged { .. }) {
+            return Err(lacking.into());
+        }
+        let store = Arc::clone(self.store());
+        let roots = [Some(request.input_root), request.base_root];
+        let brought = tokio::task::spawn_blocking(move || {
+            let mut roots = roots.into_iter().flatten();
+            roots.try_for_each(|root| match store.bring_tree(root, true)?.first() {
+                None => Ok(()),
+                Some(nowhere) => Err(StoreError::Missing(*nowhere)),
+            })
+        });
+        brought.await.unwrap_or(Err(lacking))?;
+        run().await
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,6 +276,7 @@ impl LocalExecutor {
     pub(crate) async fn find_result(
         &self,
         action: ActionDigest,
+        priority: Priority,
     ) -> Result<Option<Outcome>, ExecutionError> {
         if let Some(outcome) = self.look_up(action)? {
             return Ok(Some(outcome));
@@ -256,7 +284,7 @@ impl LocalExecutor {
         let Some(farm) = self.0.farm.get() else {
             return Ok(None);
         };
-        let found = farm.look_up(action).await?;
+        let found = farm.look_up(action, priority).await?;
         if let Some(outcome) = &found {
             self.0.cache.put(action, &outcome.result)?;
         }
@@ -302,8 +330,11 @@ impl LocalExecutor {
     ) -> Result<Outcome, ExecutionError> {
         let spec = ActionSpec::read(request.action, self.store().as_ref())?;
         let skip_cache_lookup = request.skip_cache_lookup || spec.do_not_cache;
-        if !skip_cache_lookup && let Some(outcome) = self.find_result(request.action).await? {
-            return Ok(outcome);
+        if !skip_cache_lookup {
+            let found = self.find_result(request.action, request.priority);
+            if let Some(outcome) = found.await? {
+                return Ok(outcome);
+            }
         }
         loop {
             let spec = spec.clone();

@@ -39,8 +39,9 @@ impl Farm {
     pub(crate) async fn look_up(
         &self,
         action: ActionDigest,
+        priority: Priority,
     ) -> Result<Option<Outcome>, ExecutionError> {
-        match self.machines.look_up(action).await {
+        match self.machines.look_up(action, priority).await {
             Err(ExecutionError::Service(error)) => {
                 self.complain(&error);
                 Ok(None)

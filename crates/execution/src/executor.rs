@@ -111,13 +111,14 @@ pub trait Elsewhere: Send + Sync {
     /// Whether anything is executed there at all, or results are only known.
     fn executes(&self) -> bool;
 
-    /// The result of an action that is known there, all its outputs brought here.
+    /// The result of an action that is known there, all its outputs to be had here.
     fn look_up(
         &self,
         action: ActionDigest,
+        priority: Priority,
     ) -> BoxFuture<'_, Result<Option<Outcome>, ExecutionError>>;
 
-    /// Executes an action there, and brings its outputs here.
+    /// Executes an action there, so that its outputs are to be had here.
     ///
     /// # Errors
     /// [`ExecutionError::Service`] if it is the service that failed: the action may be executed here.

@@ -68,11 +68,39 @@ impl BlobStore for BackedBlobs {
         }
     }
 
+    fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        let mut read = self.here.read_all(digests);
+        let absent = read.iter().zip(digests);
+        let absent = absent.filter(|(read, _)| read.as_ref().is_err_and(is_absent));
+        let absent: Vec<BlobDigest> = absent.map(|(_, digest)| *digest).collect();
+        if absent.is_empty() {
+            return read;
+        }
+        if self.server.download(absent, &self.here).is_err() {
+            // Each is told by itself that the server has failed.
+            return digests.iter().map(|digest| self.read(*digest)).collect();
+        }
+        for (read, digest) in read.iter_mut().zip(digests) {
+            if read.as_ref().is_err_and(is_absent) {
+                *read = self.here.read(*digest);
+            }
+        }
+        read
+    }
+
     fn open(&self, digest: BlobDigest) -> Result<Box<dyn Read + Send>, StoreError> {
-        match self.here.open(digest) {
+        self.open_from(digest, 0)
+    }
+
+    fn open_from(
+        &self,
+        digest: BlobDigest,
+        offset: u64,
+    ) -> Result<Box<dyn Read + Send>, StoreError> {
+        match self.here.open_from(digest, offset) {
             Err(error) if is_absent(&error) => {
                 self.fetch(digest)?;
-                self.here.open(digest)
+                self.here.open_from(digest, offset)
             }
             opened => opened,
         }

@@ -10,15 +10,15 @@ use headstart_execution::{
     ActionSpec, Answered, BoxFuture, CancellationToken, Elsewhere, ExecutionError, Outcome,
     Priority, duration_of,
 };
-use headstart_merkle::{ActionDigest, BlobDigest};
+use headstart_merkle::ActionDigest;
 use headstart_reapi::longrunning::operations_client::OperationsClient;
 use headstart_reapi::longrunning::{CancelOperationRequest, Operation, operation};
 use headstart_reapi::{Message, reapi, rpc};
-use headstart_store::{BlobStore, StoredResult};
+use headstart_store::{BlobStore, StoredResult, is_complete};
 use tonic::{Code, Response, Status, Streaming};
 
 use crate::error::RemoteError;
-use crate::remote::Remote;
+use crate::remote::{Remote, blocking};
 use crate::retry::Attempts;
 use inputs::Inputs;
 
@@ -38,13 +38,16 @@ pub struct Farm {
     pub keeps_results: bool,
 }
 
-/// Executes actions on a farm; inputs come from a store and outputs go there.
+/// Executes actions on a farm; inputs come from a store and outputs go there, at once or when somebody
+/// reads them.
 ///
 /// Identical actions in flight are joined by the farm, as the API asks of it.
 #[derive(Clone)]
 pub struct RemoteExecutor {
     farm: Farm,
     store: Arc<dyn BlobStore>,
+    /// That store with the farm's storage behind it, where outputs are left there.
+    backed: Option<Arc<dyn BlobStore>>,
     inputs: Arc<Inputs>,
 }
 
@@ -61,18 +64,33 @@ impl RemoteExecutor {
         Self {
             farm,
             store,
+            backed: None,
             inputs: Arc::default(),
         }
     }
 
-    /// The known result of an action, with its outputs brought here.
-    pub async fn look_up(&self, action: ActionDigest) -> Result<Option<Outcome>, ExecutionError> {
+    /// The same, with outputs left on the farm until somebody reads them through `backed`: the store with
+    /// the farm's storage behind it. Those of what is executed ahead of need are brought all the same, as
+    /// whoever asks for it is in a sandbox here and then waits for them.
+    #[must_use]
+    pub fn leaving_outputs(self, backed: Arc<dyn BlobStore>) -> Self {
+        Self {
+            backed: Some(backed),
+            ..self
+        }
+    }
+
+    /// The known result of an action, its outputs to be had here.
+    pub async fn look_up(
+        &self,
+        action: ActionDigest,
+        priority: Priority,
+    ) -> Result<Option<Outcome>, ExecutionError> {
         let found = self.farm.results.find_result(action).await;
         let Some(result) = found.map_err(service)? else {
             return Ok(None);
         };
-        let missing = self.fetch_outputs(result.message()).await;
-        match missing.map_err(service)? {
+        match self.secure_outputs(&result, priority).await? {
             None => Ok(Some(outcome(result, Answered::Cached))),
             Some(missing) => {
                 tracing::warn!(%action, %missing, "the farm knows a result and has lost an output of it");
@@ -125,15 +143,14 @@ impl RemoteExecutor {
             let lost = match ended {
                 Ended::Lost(what) => what,
                 Ended::Done(response) => {
-                    let result = response.result.unwrap_or_default();
-                    let missing = self.fetch_outputs(&result).await.map_err(service)?;
-                    match missing {
+                    let result = response.result.unwrap_or_default().into();
+                    match self.secure_outputs(&result, priority).await? {
                         None => {
                             let answered = match response.cached_result {
                                 true => Answered::Cached,
                                 false => Answered::Executed,
                             };
-                            return Ok(outcome(result.into(), answered));
+                            return Ok(outcome(result, answered));
                         }
                         Some(missing) => {
                             skip_cache_lookup = true;
@@ -221,19 +238,28 @@ impl RemoteExecutor {
     }
 
     async fn send_inputs(&self, spec: &ActionSpec) -> Result<(), ExecutionError> {
-        let sent = self
-            .inputs
-            .send(spec, &self.farm.storage, &self.store)
-            .await;
+        // What was made there may be known there only.
+        let from = self.backed.as_ref().unwrap_or(&self.store);
+        let sent = self.inputs.send(spec, &self.farm.storage, from).await;
         sent.map_err(service)
     }
 
-    /// Brings what a result refers to into the store. Gives what the farm does not have of it.
-    async fn fetch_outputs(
+    /// Sees to it that all that a result refers to is here, or can be read from the farm's storage when it
+    /// is needed. Gives what the farm does not have of it.
+    async fn secure_outputs(
         &self,
-        result: &reapi::ActionResult,
-    ) -> Result<Option<BlobDigest>, RemoteError> {
-        outputs::fetch(result, &self.farm.storage, &self.store).await
+        result: &StoredResult,
+        priority: Priority,
+    ) -> Result<Option<String>, ExecutionError> {
+        let backed = self.backed.as_ref().filter(|_| !priority.is_speculative());
+        let Some(backed) = backed.map(Arc::clone) else {
+            let missing = outputs::fetch(result.message(), &self.farm.storage, &self.store).await;
+            return Ok(missing.map_err(service)?.map(|it| it.to_string()));
+        };
+        let result = result.clone();
+        let complete = blocking(move || Ok(is_complete(result.message(), &*backed)?));
+        let complete = complete.await.map_err(service)?;
+        Ok((!complete).then(|| "one of its outputs".to_owned()))
     }
 }
 
@@ -337,8 +363,9 @@ impl Elsewhere for RemoteExecutor {
     fn look_up(
         &self,
         action: ActionDigest,
+        priority: Priority,
     ) -> BoxFuture<'_, Result<Option<Outcome>, ExecutionError>> {
-        Box::pin(Self::look_up(self, action))
+        Box::pin(Self::look_up(self, action, priority))
     }
 
     fn run<'a>(
@@ -361,9 +388,12 @@ impl Elsewhere for RemoteExecutor {
                 return Ok(());
             }
             // Whoever finds the result needs its outputs, and whoever adapts it the action.
-            let outputs = outputs::blobs(result.message(), &*self.store)?;
+            let store = self.backed.as_ref().unwrap_or(&self.store);
+            let (message, from) = (result.clone(), Arc::clone(store));
+            let outputs = blocking(move || Ok(outputs::blobs(message.message(), &*from)?));
+            let outputs = outputs.await.map_err(service)?;
             let storage = &self.farm.storage;
-            let sent = storage.send_blobs(outputs, &self.store).await;
+            let sent = storage.send_blobs(outputs, store).await;
             sent.map_err(service)?;
             let put = self
                 .farm

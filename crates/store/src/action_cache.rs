@@ -114,7 +114,7 @@ pub fn named_blobs(result: &reapi::ActionResult) -> Vec<BlobDigest> {
 
 /// Whether all that `result` refers to is in `blobs`, or in the store behind them: what only one of
 /// both has is handed over, so that whoever is told of the result finds it.
-fn is_complete<S: BlobStore + ?Sized>(
+pub fn is_complete<S: BlobStore + ?Sized>(
     result: &reapi::ActionResult,
     blobs: &S,
 ) -> Result<bool, StoreError> {

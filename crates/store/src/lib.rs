@@ -12,7 +12,7 @@ pub mod conformance;
 mod directories;
 mod memory;
 
-pub use action_cache::{ActionCache, CompletenessChecking, StoredResult, named_blobs};
+pub use action_cache::{ActionCache, CompletenessChecking, StoredResult, is_complete, named_blobs};
 pub use assets::{Asset, AssetKind, AssetName, Assets, MemoryAssets};
 pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, decode_message, read_message};
 pub use directories::Directories;

@@ -9,6 +9,7 @@ pub(crate) mod daemon;
 mod fuzzed;
 mod hostile;
 mod killed;
+mod left;
 mod limits;
 mod localcas;
 mod nested;

@@ -1,6 +1,6 @@
 //! Results of actions. What is found counts as a subaction, like what is executed.
 
-use headstart_execution::{Answered, Outcome, Subaction, duration_of};
+use headstart_execution::{Answered, Outcome, Priority, Subaction, duration_of};
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
 use headstart_reapi::reapi::action_cache_server::ActionCache;
@@ -40,7 +40,7 @@ impl ActionCache for ActionCacheService {
         let tenant = self.0.find(&request.instance_name)?;
         let action: ActionDigest = digest(request.action_digest.as_ref(), "action_digest")?;
         let executor = tenant.executor();
-        let found = executor.find_result(action).await;
+        let found = executor.find_result(action, Priority::REAL).await;
         let found = found.map_err(|error| status::of_execution(&error))?;
         let Some(Outcome { result, .. }) = found else {
             tenant.missed(action);

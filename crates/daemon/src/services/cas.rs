@@ -8,7 +8,7 @@ use headstart_reapi::reapi;
 use headstart_reapi::reapi::chunking_function::Value as Function;
 use headstart_reapi::reapi::content_addressable_storage_server::ContentAddressableStorage;
 use headstart_reapi::rpc;
-use headstart_store::BlobStore;
+use headstart_store::{BlobStore, StoreError};
 use rayon::prelude::*;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
@@ -82,22 +82,32 @@ fn update(
     }
 }
 
+/// Reads all blobs that are wanted, and says of each what came of it.
 fn read(
     store: &dyn BlobStore,
-    wanted: reapi::Digest,
-) -> reapi::batch_read_blobs_response::Response {
-    let content = digest(Some(&wanted), "digest")
-        .and_then(|digest| store.read(digest).map_err(|error| status::of_store(&error)));
-    let (data, status) = match content {
-        Ok(data) => (data, rpc::Status::default()),
-        Err(error) => (bytes::Bytes::new(), status::message(&error)),
-    };
-    reapi::batch_read_blobs_response::Response {
-        digest: Some(wanted),
-        data,
-        status: Some(status),
-        ..Default::default()
-    }
+    wanted: Vec<reapi::Digest>,
+) -> Vec<reapi::batch_read_blobs_response::Response> {
+    let digests = wanted.iter().map(|wanted| digest(Some(wanted), "digest"));
+    let digests: Vec<Result<BlobDigest, Status>> = digests.collect();
+    let valid: Vec<BlobDigest> = digests.iter().flatten().copied().collect();
+    let mut read = store.read_all(&valid).into_iter();
+    let responses = wanted.into_iter().zip(digests).map(|(wanted, digest)| {
+        let content = digest.and_then(|digest| {
+            let read = read.next().unwrap_or(Err(StoreError::Missing(digest)));
+            read.map_err(|error| status::of_store(&error))
+        });
+        let (data, status) = match content {
+            Ok(data) => (data, rpc::Status::default()),
+            Err(error) => (bytes::Bytes::new(), status::message(&error)),
+        };
+        reapi::batch_read_blobs_response::Response {
+            digest: Some(wanted),
+            data,
+            status: Some(status),
+            ..Default::default()
+        }
+    });
+    responses.collect()
 }
 
 /// Checks that a batch is not larger than was announced.
@@ -176,11 +186,7 @@ impl ContentAddressableStorage for CasService {
                 .fold(0, u64::saturating_add),
         )?;
         let store = Arc::clone(tenant.executor().store());
-        let responses = blocking(move || {
-            let wanted = request.digests.into_par_iter();
-            wanted.map(|wanted| read(&*store, wanted)).collect()
-        });
-        let responses = responses.await?;
+        let responses = blocking(move || read(&*store, request.digests)).await?;
         Ok(Response::new(reapi::BatchReadBlobsResponse { responses }))
     }
 
