@@ -198,8 +198,10 @@ pub(crate) struct BuildArguments {
     #[arg(value_name = "ELEMENT")]
     pub(crate) elements: Vec<String>,
     /// Dependencies of the targets to build even if nothing needs them
-    #[arg(short, long, value_enum, default_value_t = BuildDeps::None)]
-    pub(crate) deps: BuildDeps,
+    ///
+    /// [default: what buildstream.conf says, or run]
+    #[arg(short, long, value_enum)]
+    pub(crate) deps: Option<BuildDeps>,
     /// Build again what failed before
     #[arg(short, long)]
     pub(crate) retry_failed: bool,
@@ -303,13 +305,10 @@ pub(crate) struct ShowArguments {
     pub(crate) order: Order,
     /// What to print of each element: text with %{name}, %{kind}, %{config}, %{key}, %{full-key}, %{state}, %{vars},
     /// %{env}, %{public}, %{workspaced}, %{deps}, %{build-deps}, %{runtime-deps}, %{description},
-    /// %{artifact-cas-digest}, %{source-info}; a width may be given as in %{state: >12}
-    #[arg(
-        short,
-        long,
-        default_value = "%{state: >12} %{key} %{name} %{workspace-dirs}"
-    )]
-    pub(crate) format: String,
+    /// %{artifact-cas-digest}, %{source-info}; a width may be given as in %{state: >12} [default: what buildstream.conf
+    /// says, or %{state: >12} %{key} %{name} %{workspace-dirs}]
+    #[arg(short, long)]
+    pub(crate) format: Option<String>,
 }
 
 /// The order in which `show` shows elements.

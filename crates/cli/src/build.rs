@@ -35,10 +35,11 @@ pub(crate) fn run(main: &MainOptions, arguments: &BuildArguments) -> Result<(), 
     let asks = main.on_error.is_none() && !main.no_interactive && ask::is_possible();
     let mut request = BuildRequest {
         scope: match arguments.deps {
-            BuildDeps::None => BuildScope::None,
-            BuildDeps::Build => BuildScope::Build,
-            BuildDeps::Run => BuildScope::Run,
-            BuildDeps::All => BuildScope::All,
+            None => config.build_scope,
+            Some(BuildDeps::None) => BuildScope::None,
+            Some(BuildDeps::Build) => BuildScope::Build,
+            Some(BuildDeps::Run) => BuildScope::Run,
+            Some(BuildDeps::All) => BuildScope::All,
         },
         mode: arguments
             .speculation

@@ -1,6 +1,7 @@
 //! What people see when something fails: one place where errors become text and exit codes.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use headstart_project::LoadError;
@@ -187,6 +188,7 @@ impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Self {
         match &error {
             SessionError::Load(error) => error.into(),
+            SessionError::Yaml(error) => error.clone().into(),
             SessionError::NoProject(_) => {
                 Self::new(error.to_string()).in_domain("LOAD", Some("MISSING_PROJECT_CONF"))
             }
@@ -226,10 +228,15 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
             ConfigError::Content(error) => error.into(),
-            ConfigError::Read { .. } => {
-                Self::new(error.to_string()).in_domain("LOAD", Some("MISSING_FILE"))
+            ConfigError::Read { ref source, .. } => {
+                let reason = match source.kind() {
+                    ErrorKind::IsADirectory => "LOADING_DIRECTORY",
+                    // It is no text.
+                    ErrorKind::InvalidData => "INVALID_YAML",
+                    _ => "MISSING_FILE",
+                };
+                Self::new(error.to_string()).in_domain("LOAD", Some(reason))
             }
-            error => Self::new(error.to_string()),
         }
     }
 }

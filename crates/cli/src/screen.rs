@@ -40,11 +40,11 @@ struct Moving {
 
 impl Screen {
     /// One that shows as much of failures as the configuration says.
-    pub(crate) fn new(logging: LoggingConfig) -> Self {
+    pub(crate) fn new(logging: &LoggingConfig) -> Self {
         let moving = std::io::stderr().is_terminal().then(Mutex::default);
         Self {
             begun: Instant::now(),
-            logging,
+            logging: logging.clone(),
             moving,
             held: Mutex::new(None),
         }

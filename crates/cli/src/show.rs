@@ -13,8 +13,8 @@ use crate::error::Failure;
 use crate::open;
 use crate::selection::{Deps, Selection};
 
-/// Digits of a key that `%{key}` shows.
-const KEY_LENGTH: usize = 8;
+/// What is printed of an element unless somebody has said it.
+const FORMAT: &str = "%{state: >12} %{key} %{name} %{workspace-dirs}";
 
 /// Elements whose lines are made before the first of them is printed.
 const PART: usize = 4096;
@@ -37,9 +37,11 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     if arguments.order == Order::Alpha {
         elements.sort_by_key(|id| loaded.graph[*id].full_name.clone());
     }
+    let configured = session.logging().element_format.as_deref();
+    let format = arguments.format.as_deref().or(configured).unwrap_or(FORMAT);
     let wants = |symbols: &[&str]| {
         let mut symbols = symbols.iter();
-        symbols.any(|symbol| arguments.format.contains(&format!("%{{{symbol}")))
+        symbols.any(|symbol| format.contains(&format!("%{{{symbol}")))
     };
     // Keys of a strict build are known without a look into the cache.
     let standings = match wants(&["state", "artifact-cas-digest"])
@@ -53,7 +55,7 @@ pub(crate) fn run(main: &MainOptions, arguments: &ShowArguments) -> Result<(), F
     };
     let shown = |&id: &ElementId| {
         let shown = Shown::new(&session, &loaded, standings.as_ref(), id);
-        shown.formatted(&arguments.format)
+        shown.formatted(format)
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     'all: for part in elements.chunks(PART) {
@@ -136,7 +138,10 @@ impl<'a> Shown<'a> {
         };
         Ok(match symbol {
             "name" => element.full_name.to_string(),
-            "key" => self.key().chars().take(KEY_LENGTH).collect(),
+            "key" => {
+                let length = self.session.logging().key_length;
+                self.key().chars().take(length).collect()
+            }
             "full-key" => self.key(),
             "state" => self.state()?.to_owned(),
             "kind" => element.kind.to_string(),

@@ -3,6 +3,8 @@
 //! All keys of BuildStream's are accepted, because the file is shared with it.
 
 mod caches;
+mod defaults;
+mod directories;
 mod farm;
 mod logging;
 mod own;
@@ -10,7 +12,6 @@ mod servers;
 mod speculation;
 mod storage;
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,10 @@ use headstart_assemble::KeepSandbox;
 use headstart_pipeline::OnError;
 use headstart_project::{AddressPolicies, AddressPolicy};
 
+use crate::build::BuildScope;
+
 pub use caches::Caches;
+use directories::{base, default_file, directory, expand};
 pub use farm::FarmConfig;
 pub use logging::LoggingConfig;
 use own::OwnConfig;
@@ -60,6 +64,8 @@ pub struct UserConfig {
     pub max_jobs: Option<u32>,
     /// Whether to build again what failed before.
     pub retry_failed: bool,
+    /// Which dependencies of the targets are built too, unless the command line says it.
+    pub build_scope: BuildScope,
     /// When what a sandbox holds at the end of a build is kept with its artifact.
     pub keep_sandboxes: KeepSandbox,
     /// Whether that is brought here with artifacts from servers.
@@ -98,9 +104,6 @@ pub enum ConfigError {
     /// What it says can't be used.
     #[error(transparent)]
     Content(#[from] YamlError),
-    /// There is no place for the cache.
-    #[error("no cache directory: set HOME or XDG_CACHE_HOME, or give --cache-dir")]
-    NoHome,
 }
 
 /// All keys of `buildstream.conf`.
@@ -119,6 +122,14 @@ const KEYS: &[&str] = &[
     "sourcedir",
     "track",
     "workspacedir",
+];
+
+const SCHEDULER_KEYS: &[&str] = &[
+    "on-error",
+    "fetchers",
+    "builders",
+    "pushers",
+    "network-retries",
 ];
 
 /// What `buildstream.conf` can say of a project.
@@ -159,79 +170,88 @@ impl UserConfig {
             None => default_file(),
         };
         let Some(path) = path else {
-            return Self::from_mapping(&Mapping::default());
+            return Ok(Self::from_mapping(&Mapping::default())?);
         };
         let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read {
             path: path.clone(),
             source,
         })?;
         let mapping = headstart_yaml::parse(&path.display().to_string(), &text)?;
-        Self::from_mapping(&mapping)
+        Ok(Self::from_mapping(&mapping)?)
     }
 
-    fn from_mapping(mapping: &Mapping) -> Result<Self, ConfigError> {
-        mapping.expect_keys(KEYS)?;
-        let cache_dir = match mapping.string("cachedir")? {
-            Some(path) => expand(path),
-            None => base("XDG_CACHE_HOME", ".cache")
-                .ok_or(ConfigError::NoHome)?
-                .join("buildstream"),
-        };
-        let below = |key: &str, name: &str| {
-            Ok::<_, YamlError>(
-                mapping
-                    .string(key)?
-                    .map_or_else(|| cache_dir.join(name), expand),
-            )
-        };
-        let (source_dir, log_dir) = (below("sourcedir", "sources")?, below("logdir", "logs")?);
-        let empty = Mapping::default();
-        let scheduler = mapping.mapping("scheduler")?.unwrap_or(&empty);
-        let build = mapping.mapping("build")?.unwrap_or(&empty);
-        let cache = mapping.mapping("cache")?.unwrap_or(&empty);
+    /// Has the farm that the user wants for a project in place of that for all, if there is one.
+    pub(crate) fn with_farm_of(mut self, project: &str) -> Result<Self, YamlError> {
+        let none = Mapping::default();
+        let project = self.projects.mapping(project)?.unwrap_or(&none);
+        if let Some(section) = project.mapping("remote-execution")? {
+            self.farm = FarmConfig::read(section, self.storage_service.as_ref())?;
+        }
+        Ok(self)
+    }
+
+    fn from_mapping(user: &Mapping) -> Result<Self, YamlError> {
+        let all = defaults::below(user)?;
+        all.expect_keys(KEYS)?;
+        let section = |key: &str| all.mapping(key)?.ok_or_else(|| all.missing(key));
+        let (scheduler, build, cache) =
+            (section("scheduler")?, section("build")?, section("cache")?);
+        scheduler.expect_keys(SCHEDULER_KEYS)?;
+        build.expect_keys(&["max-jobs", "retry-failed", "dependencies"])?;
+        let storage_service = storage_service(cache)?;
+        let farm = all.mapping("remote-execution")?;
+        let farm = farm.map(|farm| FarmConfig::read(farm, storage_service.as_ref()));
         Ok(Self {
-            source_dir,
-            log_dir,
+            cache_dir: directory(&all, "cachedir")?,
+            source_dir: directory(&all, "sourcedir")?,
+            log_dir: directory(&all, "logdir")?,
+            workspace_dir: directory(&all, "workspacedir")?,
             storage: StorageConfig::read(cache)?,
-            storage_service: storage_service(cache)?,
-            workspace_dir: mapping.string("workspacedir")?.map_or(".".into(), expand),
-            fetchers: count(scheduler, "fetchers", 10)?,
-            builders: count(scheduler, "builders", 4)?,
-            pushers: count(scheduler, "pushers", 4)?,
-            on_error: scheduler
-                .scalar("on-error")?
-                .map_or(Ok(OnError::Quit), on_error)?,
-            max_jobs: match count(build, "max-jobs", 0)? {
+            storage_service,
+            fetchers: count(scheduler, "fetchers")?,
+            builders: count(scheduler, "builders")?,
+            pushers: count(scheduler, "pushers")?,
+            on_error: on_error(scheduler.required_scalar("on-error")?)?,
+            max_jobs: match count(build, "max-jobs")? {
                 0 => None,
                 jobs => u32::try_from(jobs).ok(),
             },
-            retry_failed: build.boolean("retry-failed")?.unwrap_or(false),
-            keep_sandboxes: cache
-                .scalar("cache-buildtrees")?
-                .map_or(Ok(KeepSandbox::Auto), keep_sandbox)?,
-            pull_build_trees: cache.boolean("pull-buildtrees")?.unwrap_or(false),
-            network_retries: count(scheduler, "network-retries", 2)?,
-            logging: LoggingConfig::read(mapping.mapping("logging")?.unwrap_or(&empty))?,
+            retry_failed: boolean(build, "retry-failed")?,
+            build_scope: build_scope(build.required_scalar("dependencies")?)?,
+            keep_sandboxes: keep_sandbox(cache.required_scalar("cache-buildtrees")?)?,
+            pull_build_trees: boolean(cache, "pull-buildtrees")?,
+            network_retries: count(scheduler, "network-retries")?,
+            logging: LoggingConfig::read(section("logging")?)?,
             addresses: AddressPolicies {
-                fetch: address_policy(mapping, "fetch")?,
-                track: address_policy(mapping, "track")?,
+                fetch: address_policy(section("fetch")?)?,
+                track: address_policy(section("track")?)?,
             },
-            artifacts: Caches::read(mapping, "artifacts")?,
-            source_caches: Caches::read(mapping, "source-caches")?,
-            farm: FarmConfig::read(mapping)?,
-            projects: projects(mapping)?,
+            artifacts: Caches::read(&all, "artifacts")?,
+            source_caches: Caches::read(&all, "source-caches")?,
+            farm: farm.transpose()?.flatten(),
+            projects: projects(&all)?,
             speculation: SpeculationConfig::default(),
             python: None,
-            cache_dir,
         })
     }
 }
 
-fn count(mapping: &Mapping, key: &str, default: usize) -> Result<usize, YamlError> {
-    let Some(scalar) = mapping.scalar(key)? else {
-        return Ok(default);
-    };
+fn count(mapping: &Mapping, key: &str) -> Result<usize, YamlError> {
+    let scalar = mapping.required_scalar(key)?;
     usize::try_from(scalar.as_integer()?).map_err(|_| scalar.unlike("a number of zero or more"))
+}
+
+fn boolean(mapping: &Mapping, key: &str) -> Result<bool, YamlError> {
+    mapping.required_scalar(key)?.as_bool()
+}
+
+fn build_scope(scalar: &Scalar) -> Result<BuildScope, YamlError> {
+    match &*scalar.value {
+        "none" => Ok(BuildScope::None),
+        "run" => Ok(BuildScope::Run),
+        "all" => Ok(BuildScope::All),
+        _ => Err(scalar.unlike("'none', 'run' or 'all'")),
+    }
 }
 
 fn on_error(scalar: &Scalar) -> Result<OnError, YamlError> {
@@ -253,15 +273,9 @@ fn keep_sandbox(scalar: &Scalar) -> Result<KeepSandbox, YamlError> {
 }
 
 /// The `source` of `fetch` or `track`.
-fn address_policy(mapping: &Mapping, key: &str) -> Result<AddressPolicy, YamlError> {
-    let node = mapping.mapping(key)?;
-    let Some(policy) = node
-        .map(|node| node.scalar("source"))
-        .transpose()?
-        .flatten()
-    else {
-        return Ok(AddressPolicy::All);
-    };
+fn address_policy(section: &Mapping) -> Result<AddressPolicy, YamlError> {
+    section.expect_keys(&["source"])?;
+    let policy = section.required_scalar("source")?;
     match &*policy.value {
         "all" => Ok(AddressPolicy::All),
         "aliases" => Ok(AddressPolicy::Aliases),
@@ -283,65 +297,48 @@ fn projects(mapping: &Mapping) -> Result<Mapping, YamlError> {
     Ok(projects.clone())
 }
 
-fn default_file() -> Option<PathBuf> {
-    let folder = base("XDG_CONFIG_HOME", ".config")?;
-    ["buildstream2.conf", "buildstream.conf"]
-        .into_iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
-}
-
-/// A folder of the XDG base directory specification.
-fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let given = env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    given.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)))
-}
-
-/// A path as BuildStream expands it: `~`, `$HOME` and the XDG folders at its beginning.
-fn expand(path: &str) -> PathBuf {
-    let bases = [
-        ("~/", base("HOME", "")),
-        ("${XDG_CACHE_HOME}/", base("XDG_CACHE_HOME", ".cache")),
-        ("$XDG_CACHE_HOME/", base("XDG_CACHE_HOME", ".cache")),
-        ("${HOME}/", base("HOME", "")),
-        ("$HOME/", base("HOME", "")),
-    ];
-    for (prefix, base) in bases {
-        if let (Some(rest), Some(base)) = (path.strip_prefix(prefix), base) {
-            return base.join(rest);
-        }
-    }
-    PathBuf::from(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<UserConfig, ConfigError> {
+    fn load(text: &str) -> Result<UserConfig, YamlError> {
         UserConfig::from_mapping(&headstart_yaml::parse("buildstream.conf", text).unwrap())
     }
 
     #[test]
-    fn values_are_read_and_folders_follow_the_cache_directory() {
+    fn values_are_read_and_the_rest_is_as_in_buildstream() {
         let config = load(
             "cachedir: /c\nscheduler: {builders: 2, on-error: continue}\nbuild: {max-jobs: 3}\n\
              workspacedir: /w\nfetch: {source: mirrors}\nprojects: {demo: {options: {recc: 'false'}}}\n",
         )
         .unwrap();
-        assert_eq!(config.source_dir, Path::new("/c/sources"));
+        assert_eq!(config.cache_dir, Path::new("/c"));
+        assert!(config.source_dir.ends_with(".cache/buildstream/sources"));
         assert_eq!(
             (config.builders, config.fetchers, config.max_jobs),
             (2, 10, Some(3))
         );
         assert_eq!(config.on_error, OnError::Continue);
         assert_eq!(config.addresses.fetch, AddressPolicy::Mirrors);
-        assert_eq!(config.addresses.track, AddressPolicy::All);
+        assert_eq!(config.addresses.track, AddressPolicy::Aliases);
+        assert_eq!(config.build_scope, BuildScope::Run);
         let demo = config.projects.mapping("demo").unwrap().unwrap();
         let options = demo.mapping("options").unwrap().unwrap();
         assert_eq!(options.string("recc").unwrap(), Some("false"));
+    }
+
+    #[test]
+    fn a_project_may_have_a_farm_of_its_own() {
+        let text = "remote-execution: {execution-service: {url: 'http://all'}, storage-service: {url: 'http://s'}}\n\
+                    projects: {demo: {remote-execution: {execution-service: {url: 'http://demo'}, \
+                    storage-service: {url: 'http://s'}}}, broken: {remote-execution: {}}}\n";
+        let farm_of = |project: &str| {
+            let config = load(text).unwrap().with_farm_of(project)?;
+            Ok::<_, YamlError>(config.farm.unwrap().execution.url)
+        };
+        assert_eq!(farm_of("demo").unwrap(), "http://demo");
+        assert_eq!(farm_of("other").unwrap(), "http://all");
+        assert!(farm_of("broken").is_err());
     }
 
     #[test]

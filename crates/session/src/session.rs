@@ -140,6 +140,7 @@ impl Session {
             Some(strict) => strict,
             None => config.is_strict(projects.top().name())?,
         };
+        let config = config.with_farm_of(projects.top().name())?;
         let lineages = LineageCache::new(&config.cache_dir);
         let artifacts = ArtifactCache::new(&config.cache_dir, Arc::clone(&directories));
         Ok(Self {
@@ -228,9 +229,9 @@ impl Session {
         Ok(Loaded { graph, keys })
     }
 
-    /// What is shown of failures.
-    pub fn logging(&self) -> LoggingConfig {
-        self.config.logging
+    /// What is shown of elements and of failures.
+    pub fn logging(&self) -> &LoggingConfig {
+        &self.config.logging
     }
 
     /// The top-level project.

@@ -22,9 +22,15 @@ impl Scalar {
         }
     }
 
-    /// The value as an integer in decimal digits.
+    /// The value as an integer in decimal digits, between which there may be single underscores.
     pub fn as_integer(&self) -> Result<i64, Error> {
-        self.value.parse().map_err(|_| self.unlike("an integer"))
+        let digits = self.value.trim_start_matches(['+', '-']);
+        let well_divided = digits.split('_').all(|part| !part.is_empty());
+        let number = match digits.contains('_') && well_divided {
+            true => self.value.replace('_', "").parse(),
+            false => self.value.parse(),
+        };
+        number.map_err(|_| self.unlike("an integer"))
     }
 
     /// The error that the value is not what was expected.

@@ -6,6 +6,7 @@
 mod artifacts;
 mod asking;
 mod collected;
+mod configured;
 mod damage;
 mod economy;
 mod endings;

@@ -28,25 +28,21 @@ const SERVICES: &[&str] = &[
 impl FarmConfig {
     /// What a user's configuration says. Without an execution service nothing is executed elsewhere;
     /// storage may be that of `cache`.
-    pub(super) fn read(mapping: &Mapping) -> Result<Option<Self>, YamlError> {
-        let Some(section) = mapping.mapping("remote-execution")? else {
-            return Ok(None);
-        };
+    pub(super) fn read(
+        section: &Mapping,
+        of_cache: Option<&RemoteSettings>,
+    ) -> Result<Option<Self>, YamlError> {
         section.expect_keys(SERVICES)?;
         let read = |key: &str, used| -> Result<Option<ServerSpec>, YamlError> {
             let node = section.mapping(key)?;
             node.map(|node| ServerSpec::read(node, used)).transpose()
         };
         let execution = read("execution-service", ServerUse::Service)?;
-        let results = read("action-cache-service", ServerUse::Results)?;
-        let mut storage = read("storage-service", ServerUse::Service)?;
-        if storage.is_none()
-            && let Some(cache) = mapping.mapping("cache")?
-            && let Some(node) = cache.mapping("storage-service")?
-        {
-            storage = Some(ServerSpec::read(node, ServerUse::Service)?);
-        }
+        let storage = read("storage-service", ServerUse::Service)?;
+        let storage = storage.map(|spec| settings(&spec, None)).transpose()?;
+        let storage = storage.or_else(|| of_cache.cloned());
         let storage = storage.ok_or_else(|| section.missing("storage-service"))?;
+        let results = read("action-cache-service", ServerUse::Results)?;
         let Some(execution) = execution else {
             return match results {
                 // That alone is of no use as long as elements are built here.
@@ -60,7 +56,7 @@ impl FarmConfig {
         Ok(Some(Self {
             results: results.unwrap_or_else(|| execution.clone()),
             execution,
-            storage: settings(&storage, None)?,
+            storage,
             keeps_results,
         }))
     }
@@ -69,9 +65,14 @@ impl FarmConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::servers::storage_service;
 
     fn read(text: &str) -> Result<Option<FarmConfig>, YamlError> {
-        FarmConfig::read(&headstart_yaml::parse("buildstream.conf", text).unwrap())
+        let config = headstart_yaml::parse("buildstream.conf", text)?;
+        let cache = storage_service(config.mapping("cache")?.unwrap_or(&Mapping::default()))?;
+        let section = config.mapping("remote-execution")?;
+        let farm = section.map(|section| FarmConfig::read(section, cache.as_ref()));
+        Ok(farm.transpose()?.flatten())
     }
 
     #[test]

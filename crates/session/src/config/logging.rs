@@ -1,33 +1,46 @@
-//! `logging` of `buildstream.conf`: what is shown of failures.
+//! `logging` of `buildstream.conf`: what is shown of elements and of failures.
 
 use headstart_yaml::{Error as YamlError, Mapping};
 
-use super::count;
+use super::{boolean, count};
 
-/// What is shown of failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is shown of elements and of failures.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggingConfig {
+    /// How many digits of keys are shown.
+    pub key_length: usize,
+    /// What `show` prints of an element, if the user has said it.
+    pub element_format: Option<String>,
     /// How many of the last lines of the log of a failed build are shown.
     pub error_lines: usize,
     /// How many lines of an error are shown; 0 for all.
     pub message_lines: usize,
 }
 
-impl Default for LoggingConfig {
-    fn default() -> Self {
-        Self {
-            error_lines: 20,
-            message_lines: 20,
-        }
-    }
-}
+const KEYS: &[&str] = &[
+    "key-length",
+    "verbose",
+    "error-lines",
+    "message-lines",
+    "debug",
+    "element-format",
+    "message-format",
+    "throttle-ui-updates",
+];
 
 impl LoggingConfig {
     pub(super) fn read(logging: &Mapping) -> Result<Self, YamlError> {
-        let default = Self::default();
+        logging.expect_keys(KEYS)?;
+        // What only BuildStream does something with is wrong for both.
+        for key in ["verbose", "debug", "throttle-ui-updates"] {
+            boolean(logging, key)?;
+        }
+        logging.string("message-format")?;
         Ok(Self {
-            error_lines: count(logging, "error-lines", default.error_lines)?,
-            message_lines: count(logging, "message-lines", default.message_lines)?,
+            key_length: count(logging, "key-length")?,
+            element_format: logging.string("element-format")?.map(str::to_owned),
+            error_lines: count(logging, "error-lines")?,
+            message_lines: count(logging, "message-lines")?,
         })
     }
 }

@@ -151,7 +151,7 @@ pub(super) fn storage_service(cache: &Mapping) -> Result<Option<RemoteSettings>,
     let Some(node) = cache.mapping("storage-service")? else {
         return Ok(None);
     };
-    settings(&ServerSpec::read(node, ServerUse::Service)?, None).map(Some)
+    settings(&ServerSpec::read(node, ServerUse::Cache)?, None).map(Some)
 }
 
 /// How a server is reached. Paths of files are relative to `base`.

@@ -35,42 +35,25 @@ const KEYS: &[&str] = &[
     "cache-buildtrees",
 ];
 
-impl Default for StorageConfig {
-    /// BuildStream's.
-    fn default() -> Self {
-        Self {
-            quota: None,
-            reserved: Amount::Percent(5.0),
-            low_watermark: 800,
-        }
-    }
-}
-
 impl StorageConfig {
     /// What the section `cache` of a user's configuration says.
     pub(super) fn read(cache: &Mapping) -> Result<Self, YamlError> {
         cache.expect_keys(KEYS)?;
-        let default = Self::default();
         let wrong = |scalar: &Scalar| {
             scalar.unlike("a size like 800M, 10G or 1T, or a share of the disk like 5%")
         };
+        let amount = |scalar: &Scalar| Amount::parse(&scalar.value).ok_or_else(|| wrong(scalar));
+        let quota = cache.required_scalar("quota")?;
+        let watermark = cache.required_scalar("low-watermark")?;
         Ok(Self {
-            quota: match cache.scalar("quota")? {
-                Some(scalar) if &*scalar.value != "infinity" => {
-                    Some(Amount::parse(&scalar.value).ok_or_else(|| wrong(scalar))?)
-                }
-                _ => None,
+            quota: match &*quota.value {
+                "infinity" => None,
+                _ => Some(amount(quota)?),
             },
-            reserved: match cache.scalar("reserved-disk-space")? {
-                Some(scalar) => Amount::parse(&scalar.value).ok_or_else(|| wrong(scalar))?,
-                None => default.reserved,
-            },
-            low_watermark: match cache.scalar("low-watermark")? {
-                Some(scalar) => percentage(&scalar.value)
-                    .map(|percent| (percent * 10.0) as u64)
-                    .ok_or_else(|| scalar.unlike("a share of the quota like 80%"))?,
-                None => default.low_watermark,
-            },
+            reserved: amount(cache.required_scalar("reserved-disk-space")?)?,
+            low_watermark: percentage(&watermark.value)
+                .map(|percent| (percent * 10.0) as u64)
+                .ok_or_else(|| watermark.unlike("a share of the quota like 80%"))?,
         })
     }
 
@@ -106,13 +89,17 @@ impl Amount {
             "T" => 4,
             _ => return None,
         };
-        let number: u64 = digits.parse().ok()?;
-        number.checked_mul(1024_u64.pow(power)).map(Self::Bytes)
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        // More than can be counted is more than there is.
+        let number = digits.parse().unwrap_or(u64::MAX);
+        Some(Self::Bytes(number.saturating_mul(1024_u64.pow(power))))
     }
 }
 
 fn percentage(text: &str) -> Option<f64> {
-    let percent: f64 = text.strip_suffix('%')?.parse().ok()?;
+    let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
     (0.0..=100.0).contains(&percent).then_some(percent)
 }
 
@@ -121,12 +108,23 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<StorageConfig, YamlError> {
-        StorageConfig::read(&headstart_yaml::parse("buildstream.conf", text).unwrap())
+        let mut cache = Mapping::default();
+        cache.insert(
+            "cache",
+            headstart_yaml::parse("buildstream.conf", text).unwrap(),
+        );
+        let all = crate::config::defaults::below(&cache)?;
+        StorageConfig::read(all.mapping("cache")?.unwrap())
     }
 
     #[test]
     fn amounts_are_buildstreams() {
-        assert_eq!(read("{}").unwrap(), StorageConfig::default());
+        let default = StorageConfig {
+            quota: None,
+            reserved: Amount::Percent(5.0),
+            low_watermark: 800,
+        };
+        assert_eq!(read("{}").unwrap(), default);
         let read_all = read("quota: 2K\nreserved-disk-space: 2.5%\nlow-watermark: 50%\n").unwrap();
         let expected = StorageConfig {
             quota: Some(Amount::Bytes(2048)),
@@ -136,6 +134,8 @@ mod tests {
         assert_eq!(read_all, expected);
         assert_eq!(read("quota: infinity\n").unwrap().quota, None);
         assert_eq!(read("quota: 7\n").unwrap().quota, Some(Amount::Bytes(7)));
+        let most = read("quota: 99999999999T\n").unwrap().quota;
+        assert_eq!(most, Some(Amount::Bytes(u64::MAX)));
         let limits = read_all.limits(Path::new("/"));
         assert_eq!((limits.high, limits.low), (Some(2048), 500));
         assert!(limits.reserved > 0 && limits.protect_session);
@@ -146,6 +146,7 @@ mod tests {
         for (text, expected) in [
             ("quota: much\n", "buildstream.conf:1:8"),
             ("quota: 120%\n", "10G"),
+            ("quota: -1\n", "10G"),
             ("quota: 1KK\n", "10G"),
             ("reserved-disk-space: infinity\n", "5%"),
             ("low-watermark: 3G\n", "80%"),

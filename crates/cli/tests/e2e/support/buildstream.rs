@@ -47,6 +47,11 @@ impl BuildStream {
         fs::write(&self.config, before + text).unwrap();
     }
 
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
     }
