@@ -5,7 +5,7 @@ use std::path::Path;
 
 use headstart_merkle::BlobDigest;
 
-use crate::support::{CHAIN, Calls, Place, Report, said};
+use crate::support::{CHAIN, Calls, Compiler, Place, Report, said};
 
 /// Changes a byte of a file, of whatever else it is a link to not.
 fn flip(path: &Path) {
@@ -49,7 +49,7 @@ fn a_damaged_file_of_an_artifact_is_never_built_with() {
 fn a_damaged_executable_is_never_run() {
     let place = Place::new(CHAIN);
     place.build("app.bst", "none");
-    let compiler = place.project().join("files/toolchain/usr/bin/ar");
+    let compiler = Compiler::root().join("usr/bin/ar");
     let compiler = BlobDigest::of(&fs::read(compiler).unwrap());
     flip(&place.object(&compiler.hex()));
     // The copy that is executable was made from it before.

@@ -13,7 +13,7 @@ mod upstream;
 mod warm;
 
 pub(crate) use buildstream::{BuildStream, python};
-pub(crate) use compiler::copy_links;
+pub(crate) use compiler::{Compiler, copy_links};
 pub(crate) use http::{Answer, Request, serve};
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED, VERSIONED};

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
+use headstart_merkle::BlobDigest;
+
 use super::place::{finish, headstart};
 
 /// The demo project, whose compiler and wiring of recc these tests use.
@@ -67,17 +69,11 @@ impl Compiler {
         fs::create_dir_all(&files).unwrap();
         fs::create_dir_all(self.project.join("elements")).unwrap();
         fs::create_dir_all(self.project.join("include")).unwrap();
-        for file in [
-            "elements/toolchain.bst",
-            "elements/recc.bst",
-            "include/recc.yml",
-            "include/gcc.yml",
-        ] {
+        for file in ["elements/recc.bst", "include/recc.yml", "include/gcc.yml"] {
             fs::copy(Path::new(DEMO).join(file), self.project.join(file)).unwrap();
         }
         fs::write(self.project.join("project.conf"), PROJECT).unwrap();
-        let mut script = Command::new(Path::new(DEMO).join("toolchain"));
-        finish(script.arg(files.join("toolchain")));
+        self.make_toolchain(folder);
         copy_links(&Path::new(DEMO).join("files/recc"), &files.join("recc"));
         let recc = files.join("recc/usr/bin/recc");
         fs::create_dir_all(recc.parent().unwrap()).unwrap();
@@ -95,6 +91,32 @@ impl Compiler {
             "none",
             "toolchain.bst",
         ]));
+    }
+
+    /// The same element as in the demo, of the same files, but in a tar: a key of files in a folder is made by
+    /// reading them all, which would be most of what BuildStream does in these tests.
+    fn make_toolchain(&self, folder: &Path) {
+        let root = folder.join("toolchain");
+        finish(Command::new(Path::new(DEMO).join("toolchain")).arg(&root));
+        let packed = folder.join("toolchain.tar");
+        let mut tar = Command::new("tar");
+        tar.arg("--create").arg("--file").arg(&packed);
+        finish(tar.arg("--directory").arg(&root).arg("."));
+        let element = fs::read_to_string(Path::new(DEMO).join("elements/toolchain.bst")).unwrap();
+        let local = "- kind: local\n  path: files/toolchain\n";
+        assert!(element.contains(local), "{element}");
+        let tar = format!(
+            "- kind: tar\n  url: 'file://{}'\n  ref: {}\n  base-dir: ''\n",
+            packed.display(),
+            BlobDigest::of(&fs::read(&packed).unwrap()).hex()
+        );
+        let path = self.project.join("elements/toolchain.bst");
+        fs::write(path, element.replace(local, &tar)).unwrap();
+    }
+
+    /// The files of `toolchain.bst`.
+    pub(crate) fn root() -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiler/toolchain")
     }
 }
 
