@@ -31,7 +31,7 @@ kind: stack
 /// Not among them is what only one of the two programs refuses: numbers below zero, which BuildStream takes
 /// for amounts of tasks and lines too, digits of other scripts, and what it looks at only when a server is
 /// used: `connection-config`, the form of addresses, and what is said of servers for projects that are not
-/// loaded.
+/// loaded. Lists in place of the formats in `logging`, which have no default here, are refused as wrong values.
 const CONFIGURATIONS: &str = include_str!("configurations.txt");
 
 /// What our program refuses a configuration by, as `configs.py` tells it of BuildStream.
