@@ -28,7 +28,9 @@ const REST: Duration = Duration::from_secs(30);
 /// How long one message may be, in bytes: a full batch with its digests.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 /// What a message may hold if the server does not say, in bytes: gRPC's own limit.
-const DEFAULT_BATCH: u64 = 4 * 1024 * 1024;
+///
+/// `buildbox-casd` leaves that much of a message's 4 MiB to what is not contents.
+const DEFAULT_BATCH: u64 = 4 * 1024 * 1024 - 64 * 1024;
 
 /// A server. Clones share a connection.
 #[derive(Clone)]

@@ -172,9 +172,15 @@ fn sources_come_from_mirrors_that_are_plugins() {
         shown.contains("near.bst") && !shown.contains("fetch needed"),
         "{shown}"
     );
-    // Newer versions are looked for at the alias itself first, and then at mirrors.
+    // Newer versions are looked for at the alias itself, and at mirrors only if the user says so.
     place.edit("elements/near.bst", HELLO, "''");
-    run(&place, &["source", "track", "near.bst"]);
+    let track = ["source", "track", "near.bst"];
+    let text = refused(&place, &track);
+    assert!(text.contains("file:///nowhere/hello"), "{text}");
+    assert!(!bst.output(&track).status.success());
+    let config = place.home().join(".config/buildstream.conf");
+    fs::write(config, "track: {source: all}\n").unwrap();
+    run(&place, &track);
     assert_eq!(
         fs::read_to_string(place.project().join("elements/near.bst"))
             .unwrap()
