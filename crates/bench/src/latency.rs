@@ -1,7 +1,8 @@
 //! How soon actions are executed ahead of need once that is possible.
 //!
 //! A primer is told of a recorded element as in a build: what is stored first, then today's sources,
-//! then one artifact after another, the one that changed being the last that all actions wait for.
+//! then that an element is being built, then one artifact after another, that element's being the last that
+//! all actions wait for.
 //! Executions are waited for, as many at a time as there are slots, and do nothing.
 
 use std::cmp::Reverse;
@@ -51,7 +52,10 @@ fn measure(
 ) -> Result<(), Failure> {
     for interval in [INTERVAL, Duration::ZERO] {
         for slots in SLOTS {
-            let events = recorded.opening(message)?;
+            let mut events = recorded.opening(message)?;
+            // All else is known by then.
+            let last = events.len() - 1;
+            events.splice(last..last, recorded.builds()?);
             let place = scratch.join(format!("{}-{slots}", interval.as_millis()));
             let primed = prime(events, interval, slots, Arc::clone(blobs), &place)?;
             print(slots, interval, &primed);

@@ -117,6 +117,18 @@ impl Recorded {
         }
         Ok(events)
     }
+
+    /// The start of the builds of all dependencies that change.
+    pub(crate) fn builds(&self) -> Result<Vec<Event>, Failure> {
+        let dependencies = list(&self.index["deps"])?.iter();
+        let changed = dependencies.filter(|one| one["before"] != one["after"]);
+        let started = changed.map(|one| {
+            Ok(Event::ElementStarted {
+                element: element(one)?,
+            })
+        });
+        started.collect()
+    }
 }
 
 fn write_adapted(folder: &Path, build: &Generation, primer: &Primer) -> Result<(), Failure> {

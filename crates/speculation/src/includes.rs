@@ -3,7 +3,10 @@
 //! Conditions are not judged: what stands in a branch that is not compiled is listed too. Source of
 //! the syntax: C17, 6.10.2, and the GNU preprocessor's manual for `import` and `include_next`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
 /// The directives of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,60 +40,144 @@ pub(crate) fn may_include(name: &str) -> bool {
 
 /// Reads the directives of a file. What is no text has none.
 pub(crate) fn includes(content: &[u8]) -> Includes {
-    let text = String::from_utf8_lossy(content)
-        .replace("\\\r\n", "")
-        .replace("\\\n", "");
+    let joined = joined(content);
+    let mut text = Text {
+        bytes: &joined,
+        at: 0,
+        line: 0,
+    };
     let mut found = Includes::default();
-    let mut in_comment = false;
-    for line in text.lines() {
-        let line = without_comments(line, &mut in_comment);
-        let Some(directive) = line.trim_start().strip_prefix('#') else {
-            continue;
-        };
-        let directive = directive.trim_start();
-        let word = directive.find(|c: char| !c.is_ascii_alphabetic() && c != '_');
-        let (word, name) = directive.split_at(word.unwrap_or(directive.len()));
-        match word {
-            "include" | "import" => match named(name.trim_start()) {
-                Some(include) => _ = found.named.insert(include),
-                None => found.computed = true,
-            },
-            "include_next" => found.computed = true,
-            _ => {}
+    while let Some(next) = memchr3(b'#', b'/', b'"', text.rest()) {
+        text.at += next;
+        match text.bytes[text.at] {
+            b'#' if text.begins_line() => text.directive(&mut found),
+            b'/' => text.comment(),
+            b'"' => text.string(),
+            _ => text.at += 1,
         }
     }
     found
 }
 
-fn named(text: &str) -> Option<Include> {
-    let (quoted, end) = match text.chars().next()? {
-        '"' => (true, '"'),
-        '<' => (false, '>'),
-        _ => return None,
-    };
-    let (name, _) = text[1..].split_once(end)?;
-    let name = name.to_owned();
-    Some(Include { quoted, name })
+/// Lines that go on in the next one, made one.
+fn joined(content: &[u8]) -> Cow<'_, [u8]> {
+    let mut joined = Vec::new();
+    let mut copied = 0;
+    for at in memchr_iter(b'\\', content) {
+        let end = match content[at + 1..] {
+            [b'\n', ..] => at + 2,
+            [b'\r', b'\n', ..] => at + 3,
+            _ => continue,
+        };
+        joined.extend_from_slice(&content[copied..at]);
+        copied = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(content);
+    }
+    joined.extend_from_slice(&content[copied..]);
+    Cow::Owned(joined)
 }
 
-/// The line without block comments, of which one may have begun on an earlier line.
-fn without_comments(line: &str, in_comment: &mut bool) -> String {
-    let mut left = String::new();
-    let mut rest = line;
-    loop {
-        let mark = if *in_comment { "*/" } else { "/*" };
-        match rest.split_once(mark) {
-            Some((before, after)) => {
-                if !*in_comment {
-                    left.push_str(before);
-                }
-                *in_comment = !*in_comment;
-                rest = after;
-            }
-            None if *in_comment => return left,
-            None => return left + rest,
+/// A text that is read from its beginning to its end.
+struct Text<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// A place up to which there are only comments and blanks in its line.
+    line: usize,
+}
+
+impl Text<'_> {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Whether there are only comments and blanks in front in this line.
+    fn begins_line(&self) -> bool {
+        let before = &self.bytes[self.line..self.at];
+        let last = before.iter().rfind(|byte| !is_blank(**byte));
+        last.is_none_or(|byte| *byte == b'\n')
+    }
+
+    /// Goes past the comment here, if it is one.
+    fn comment(&mut self) {
+        let begins_line = self.begins_line();
+        let end = match self.rest() {
+            [b'/', b'*', inside @ ..] => memmem::find(inside, b"*/").map(|end| end + 4),
+            [b'/', b'/', line @ ..] => memchr(b'\n', line).map(|end| end + 2),
+            _ => Some(1),
+        };
+        let is_block = self.rest().get(1) == Some(&b'*');
+        self.at = end.map_or(self.bytes.len(), |end| self.at + end);
+        if begins_line && is_block {
+            self.line = self.at;
         }
     }
+
+    /// Goes past the string here, which ends with its line at the latest.
+    fn string(&mut self) {
+        self.at += 1;
+        while let Some(next) = memchr3(b'"', b'\\', b'\n', self.rest()) {
+            self.at += next;
+            match self.bytes[self.at] {
+                b'"' => {
+                    self.at += 1;
+                    return;
+                }
+                b'\\' => self.at = self.bytes.len().min(self.at + 2),
+                _ => return,
+            }
+        }
+        self.at = self.bytes.len();
+    }
+
+    /// Goes past blanks and block comments.
+    fn blanks(&mut self) {
+        loop {
+            match self.rest() {
+                [byte, ..] if is_blank(*byte) => self.at += 1,
+                [b'/', b'*', ..] => self.comment(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Reads the directive that begins here, as far as its name goes.
+    fn directive(&mut self, found: &mut Includes) {
+        self.at += 1;
+        self.blanks();
+        let rest = self.rest();
+        let end = |byte: &u8| !byte.is_ascii_alphabetic() && *byte != b'_';
+        let word = &rest[..rest.iter().position(end).unwrap_or(rest.len())];
+        let is_plain = matches!(word, b"include" | b"import");
+        found.computed |= word == b"include_next";
+        self.at += word.len();
+        if is_plain {
+            self.blanks();
+            match self.name() {
+                Some(include) => _ = found.named.insert(include),
+                None => found.computed = true,
+            }
+        }
+    }
+
+    /// Reads the name of a file in quotes or brackets.
+    fn name(&mut self) -> Option<Include> {
+        let (quoted, end) = match self.rest().first()? {
+            b'"' => (true, b'"'),
+            b'<' => (false, b'>'),
+            _ => return None,
+        };
+        let name = &self.rest()[1..];
+        let length = memchr2(end, b'\n', name).filter(|at| name[*at] == end)?;
+        let name = String::from_utf8_lossy(&name[..length]).into_owned();
+        self.at += length + 2;
+        Some(Include { quoted, name })
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
 }
 
 #[cfg(test)]
@@ -131,6 +218,28 @@ mod tests {
         check("#include_next <a.h>\n", &[], true);
         check("#include <a.h\n", &[], true);
         check("#includes <a.h>\n\u{0}\u{ff}", &[], false);
+        check("#include", &[], true);
+        check("#", &[], false);
+        check(
+            "#include <a.h>/*\n#include <b.h>\n*/\n#include <c.h>",
+            &["<a.h>", "<c.h>"],
+            false,
+        );
+    }
+
+    #[test]
+    fn what_looks_like_a_comment_in_a_string_or_another_comment_is_none() {
+        let names = |text: &str| includes(text.as_bytes()).named.len();
+        assert_eq!(names("char *all = \"/*\";\n#include <a.h>"), 1);
+        assert_eq!(names("char *one = \"\\\"/*\";\n#include <a.h>"), 1);
+        assert_eq!(names("// as /*\n#include <a.h>"), 1);
+        assert_eq!(names("x = '\"'; /*\n*/\n#include <a.h>"), 1);
+        assert_eq!(names("/* // */ #include <a.h>"), 1);
+        assert_eq!(names("int i; /* */ #include <a.h>"), 0);
+        assert_eq!(names("/* never closed\n#include <a.h>"), 0);
+        assert_eq!(names("\"never closed\n#include <a.h>"), 1);
+        assert_eq!(names("\"\\"), 0);
+        assert_eq!(names("a / b\n#include <a.h>\n/"), 1);
     }
 
     #[test]

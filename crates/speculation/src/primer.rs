@@ -12,6 +12,7 @@
 //! action of one who wants it is not marked.
 
 mod adapt;
+mod ahead;
 mod asked;
 mod audit;
 mod batch;
@@ -52,6 +53,7 @@ use crate::mode::Mode;
 use crate::note::Note;
 use crate::odds::Odds;
 use crate::storage::Storage;
+use ahead::Coming;
 use batch::Batch;
 pub use budget::Limits;
 use intake::{Index, Intake};
@@ -97,6 +99,8 @@ pub struct Primer {
     notes: Vec<Note>,
     /// Jobs that were adapted to something that may not have been written yet.
     unwritten: Vec<JobId>,
+    /// Artifacts that are being built.
+    coming: VecDeque<Coming>,
     scanner: Scanner,
     shadows: Shadows,
     slices: Slices,
@@ -143,6 +147,7 @@ impl Primer {
             unforeseen: VecDeque::new(),
             notes: Vec::new(),
             unwritten: Vec::new(),
+            coming: VecDeque::new(),
             scanner: Scanner::default(),
             shadows: Shadows::default(),
             slices: Slices::default(),
@@ -161,13 +166,14 @@ impl Primer {
         Self { slices, ..self }
     }
 
-    /// Whether something that is known has not been looked at yet.
+    /// Whether there is something left to do: to look at what is known, or to read ahead.
     pub fn is_behind(&self) -> bool {
         !self.marked.is_empty()
             || !self.intakes.is_empty()
             || !self.unforeseen.is_empty()
             || self.shadows.are_behind()
             || self.shapes.are_to_be_freed()
+            || !self.coming.is_empty()
     }
 
     /// Takes note of `event`, which happened at `now` (since any fixed time), and says what to do.

@@ -86,7 +86,7 @@ impl Primer {
                     self.shapes.free_some();
                     true
                 }
-                None => false,
+                None => self.read_ahead(store),
             };
             self.mark_what_changed();
             if !done || self.slices.spend().is_break() {

@@ -50,6 +50,7 @@ impl Primer {
     /// in which it will be asked for.
     pub(super) fn started(&mut self, element: &ElementId) {
         let element = self.knowledge.number(element);
+        self.expect_artifact(element);
         let known = self.elements.entry(element).or_default();
         known.started = true;
         for id in &known.jobs {

@@ -17,7 +17,7 @@ const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
 /// How many files and directives each generation of what was scanned may have; one takes about 100
 /// bytes. More than one compile reads.
-const GENERATION: usize = 64 * 1024;
+pub(super) const GENERATION: usize = 64 * 1024;
 
 /// What files include, by their content. Of those that nobody asked for of late it is forgotten, as
 /// [`headstart_store::Directories`] does.
@@ -58,19 +58,23 @@ impl Scanner {
         self.younger.insert(content, scanned);
     }
 
-    fn knows(&self, content: BlobDigest) -> bool {
+    pub(super) fn knows(&self, content: BlobDigest) -> bool {
         self.younger.contains_key(&content) || self.older.contains_key(&content)
     }
 
     /// Reads together what `changes` of files that were in `here` have to be scanned for.
     pub(crate) fn read(&mut self, changes: &[Change], here: &Directory, store: &dyn Storage) {
         let pairs = changes.iter().filter_map(|change| change_of(change, here));
-        let mut unknown: Vec<BlobDigest> = pairs.flat_map(|(old, new)| [old, new]).collect();
-        unknown.retain(|content| content.size() <= MAX_SIZE && !self.knows(*content));
-        unknown.sort_unstable();
-        unknown.dedup();
-        let read = store.blobs().read_all(&unknown);
-        for (content, bytes) in unknown.into_iter().zip(read) {
+        self.read_all(pairs.flat_map(|(old, new)| [old, new]).collect(), store);
+    }
+
+    /// Reads files together, and scans them.
+    pub(crate) fn read_all(&mut self, mut contents: Vec<BlobDigest>, store: &dyn Storage) {
+        contents.retain(|content| content.size() <= MAX_SIZE && !self.knows(*content));
+        contents.sort_unstable();
+        contents.dedup();
+        let read = store.blobs().read_all(&contents);
+        for (content, bytes) in contents.into_iter().zip(read) {
             let scanned = bytes.ok().map(|bytes| Arc::new(includes(&bytes)));
             self.insert(content, scanned);
         }

@@ -81,6 +81,13 @@ impl Shadows {
         }
     }
 
+    /// What a tree was for those plans that somebody needs.
+    pub(super) fn were(&self, key: Key) -> impl Iterator<Item = DirectoryDigest> {
+        let plans = self.plans.get(&key).into_iter().flatten();
+        let needed = plans.filter(|(plan, _)| self.needed.contains(plan));
+        needed.map(|(_, was)| *was)
+    }
+
     /// Whether something has not been compared yet.
     pub(super) fn are_behind(&self) -> bool {
         !self.pending.is_empty()

@@ -81,6 +81,16 @@ pub(crate) struct Changed {
     pub(crate) new: Option<Node>,
 }
 
+/// Files of recorded inputs that wait for something.
+pub(crate) enum Waiting<'a> {
+    /// Those at these places of a Directory.
+    Files(DirectoryDigest, &'a [u32]),
+    /// All below a Directory.
+    Tree(DirectoryDigest),
+    /// Which they are has not been looked into, or does not matter any more.
+    Unknown,
+}
+
 /// What it takes to bring shapes up to date.
 pub(crate) struct Means<'a> {
     pub(crate) knowledge: &'a mut Knowledge,
@@ -161,6 +171,20 @@ impl Shapes {
             }
             self.mark(id);
         }
+    }
+
+    /// What waits for `key`: the first group that does, the second, and so on.
+    pub(crate) fn waiting(&self, key: Key, number: usize) -> Option<Waiting<'_>> {
+        let (id, group) = *self.watchers.get(&key)?.get(number)?;
+        let shape = self.get(id);
+        let group = shape.and_then(|shape| Some((shape, shape.groups.get(group as usize)?)));
+        Some(match group {
+            Some((shape, group)) if shape.look == Look::Open => {
+                Waiting::Files(shape.base, &group.files)
+            }
+            Some((shape, _)) if shape.groups.len() == 1 => Waiting::Tree(shape.base),
+            _ => Waiting::Unknown,
+        })
     }
 
     /// What `key` stands for may be about to change: those who depend on it are in doubt.

@@ -1,5 +1,6 @@
 mod accounting;
 mod adapting;
+mod ahead;
 mod economy;
 mod exactness;
 mod explanations;
