@@ -123,26 +123,17 @@ fn compare(
     differences: &mut Vec<Difference>,
     pending: &mut Vec<(TreePath, DirectoryDigest, DirectoryDigest)>,
 ) {
-    for (name, old) in &before.entries {
-        match (old, after.entries.get(name)) {
-            (Node::Directory(old), Some(Node::Directory(new))) => {
+    for (name, old, new) in before.entries.beside(&after.entries) {
+        match (old, new) {
+            (Some(Node::Directory(old)), Some(Node::Directory(new))) => {
                 pending.push((at.child(name), *old, *new));
             }
-            (old, Some(new)) if old == new => {}
+            (old, new) if old == new => {}
             (old, new) => differences.push(Difference {
                 path: at.child(name),
-                before: Some(old.clone()),
+                before: old.cloned(),
                 after: new.cloned(),
             }),
-        }
-    }
-    for (name, new) in &after.entries {
-        if !before.entries.contains_key(name) {
-            differences.push(Difference {
-                path: at.child(name),
-                before: None,
-                after: Some(new.clone()),
-            });
         }
     }
 }

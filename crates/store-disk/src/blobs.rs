@@ -24,6 +24,13 @@ const OBJECT_MODE: u32 = 0o644;
 /// The mode of executable copies.
 const EXECUTABLE_MODE: u32 = 0o755;
 
+/// How many small objects are read or written by the caller itself: to have others do it and be woken
+/// when they are done takes longer.
+const FEW: usize = 48;
+
+/// How many bytes these may be together.
+const SMALL: u64 = 256 * 1024;
+
 /// How many objects a thread reads at least: for fewer it is not worth waking one.
 const READ_TOGETHER: usize = 8;
 
@@ -312,6 +319,9 @@ impl BlobStore for DiskBlobs {
     }
 
     fn read_all(&self, digests: &[BlobDigest]) -> Vec<Result<Bytes, StoreError>> {
+        if are_few_and_small(digests) {
+            return digests.iter().map(|digest| self.read(*digest)).collect();
+        }
         let digests = digests.par_iter().with_min_len(READ_TOGETHER);
         digests.map(|digest| self.read(*digest)).collect()
     }
@@ -358,9 +368,11 @@ impl BlobStore for DiskBlobs {
     }
 
     fn write_all(&self, blobs: Vec<(BlobDigest, Bytes)>) -> Result<(), StoreError> {
-        blobs
-            .into_par_iter()
-            .try_for_each(|(digest, content)| self.write_known(digest, &content))
+        let write = |(digest, content): (BlobDigest, Bytes)| self.write_known(digest, &content);
+        match blobs.len() {
+            ..FEW => blobs.into_iter().try_for_each(write),
+            _ => blobs.into_par_iter().try_for_each(write),
+        }
     }
 
     fn write_as(&self, expected: BlobDigest, content: Bytes) -> Result<(), StoreError> {
@@ -454,6 +466,12 @@ impl DiskBlobs {
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         checked.insert((digest, executable));
     }
+}
+
+/// Whether reading these takes so little time that nobody else need help.
+fn are_few_and_small(digests: &[BlobDigest]) -> bool {
+    let bytes = digests.iter().map(|digest| digest.size());
+    digests.len() < FEW && bytes.sum::<u64>() < SMALL
 }
 
 /// An object that is checked while it is read for the first time: its last bytes come only if all were

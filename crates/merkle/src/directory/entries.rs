@@ -68,6 +68,25 @@ impl Entries {
         self.0.iter().map(|(name, node)| (name, node))
     }
 
+    /// The nodes of this list and of another by their names, in order; in linear time.
+    pub fn beside<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a Name, Option<&'a Node>, Option<&'a Node>)> {
+        let (mut ours, mut theirs) = (self.0.as_slice(), other.0.as_slice());
+        std::iter::from_fn(move || {
+            let order = match (ours.first(), theirs.first()) {
+                (Some((one, _)), Some((other, _))) => one.cmp(other),
+                (Some(_), None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            let one = order.is_le().then(|| take_first(&mut ours)).flatten();
+            let other = order.is_ge().then(|| take_first(&mut theirs)).flatten();
+            let (name, _) = one.or(other)?;
+            Some((name, one.map(|(_, node)| node), other.map(|(_, node)| node)))
+        })
+    }
+
     /// The names, in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Name> + ExactSizeIterator {
         self.0.iter().map(|(name, _)| name)
@@ -93,6 +112,12 @@ impl Entries {
         let compare = |(other, _): &(Name, Node)| -> Ordering { other.as_str().cmp(name) };
         self.0.binary_search_by(compare)
     }
+}
+
+fn take_first<'a>(list: &mut &'a [(Name, Node)]) -> Option<&'a (Name, Node)> {
+    let (first, rest) = list.split_first()?;
+    *list = rest;
+    Some(first)
 }
 
 /// Of several nodes with the same name the last counts.
@@ -168,5 +193,24 @@ mod tests {
         assert_eq!(inserted.remove("b"), Some(entry("b", "1").1));
         assert!(!inserted.contains_key("b") && inserted.len() == 2);
         assert_eq!(inserted.remove("b"), None);
+    }
+
+    #[test]
+    fn two_lists_are_walked_side_by_side() {
+        let one = Entries::from([entry("a", "1"), entry("b", "2"), entry("d", "3")]);
+        let other = Entries::from([entry("b", "4"), entry("c", "5"), entry("e", "6")]);
+        let walk = |one: &Entries, other: &Entries| -> Vec<(String, Option<Node>, Option<Node>)> {
+            let pairs = one.beside(other);
+            let owned =
+                pairs.map(|(name, one, other)| (name.to_string(), one.cloned(), other.cloned()));
+            owned.collect()
+        };
+        let expected = ["a", "b", "c", "d", "e"].map(|name| {
+            let (one, other) = (one.get(name).cloned(), other.get(name).cloned());
+            (name.to_owned(), one, other)
+        });
+        assert_eq!(walk(&one, &other), expected);
+        assert_eq!(walk(&one, &Entries::default()).len(), 3);
+        assert_eq!(walk(&Entries::default(), &Entries::default()), []);
     }
 }

@@ -16,7 +16,7 @@ use crate::includes::may_include;
 use crate::storage::Storage;
 
 /// How many directories are read at a time, or pairs of them.
-const READ_TOGETHER: usize = 16;
+const READ_TOGETHER: usize = 32;
 
 /// A tree as it was and as it is.
 pub(crate) type Pair = (DirectoryDigest, DirectoryDigest);
@@ -147,23 +147,18 @@ impl Comparing {
 
     fn compare(&mut self, at: &TreePath, was: &Directory, is: &Directory) {
         let mut versions = Versions::default();
-        for (name, node) in &was.entries {
-            if let Node::Directory(old) = node
-                && !is.entries.contains_key(name)
-            {
-                versions.gone(name, *old);
-            }
-        }
-        for (name, node) in &is.entries {
-            match (was.entries.get(name), node) {
-                (Some(Node::Directory(old)), Node::Directory(new)) if old != new => {
-                    let step = Step::Compare(at.child(name), *old, *new);
-                    self.pending.push(step);
+        for (name, was, is) in was.entries.beside(&is.entries) {
+            match (was, is) {
+                (Some(Node::Directory(old)), Some(Node::Directory(new))) if old == new => {}
+                (Some(Node::Directory(old)), Some(Node::Directory(new))) => {
+                    self.pending.push(Step::Compare(at.child(name), *old, *new));
                 }
-                (Some(Node::Directory(_)), Node::Directory(_)) => {}
-                (None, Node::Directory(new)) => versions.added(name, *new),
-                (_, Node::Directory(new)) => self.pending.push(Step::Collect(*new, Why::Added)),
-                (None | Some(Node::Directory(_)), _) if may_include(name.as_str()) => {
+                (Some(Node::Directory(old)), None) => versions.gone(name, *old),
+                (None, Some(Node::Directory(new))) => versions.added(name, *new),
+                (_, Some(Node::Directory(new))) => {
+                    self.pending.push(Step::Collect(*new, Why::Added));
+                }
+                (None | Some(Node::Directory(_)), Some(_)) if may_include(name.as_str()) => {
                     self.comparison.added.insert(name.clone());
                 }
                 _ => {}
