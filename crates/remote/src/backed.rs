@@ -76,13 +76,14 @@ impl BlobStore for BackedBlobs {
         if absent.is_empty() {
             return read;
         }
-        if self.server.download(absent, &self.here).is_err() {
-            // Each is told by itself that the server has failed.
-            return digests.iter().map(|digest| self.read(*digest)).collect();
-        }
+        let failed = self.server.download(absent, &self.here).is_err();
         for (read, digest) in read.iter_mut().zip(digests) {
             if read.as_ref().is_err_and(is_absent) {
-                *read = self.here.read(*digest);
+                *read = match failed {
+                    // Each is told by itself why.
+                    true => self.read(*digest),
+                    false => self.here.read(*digest),
+                };
             }
         }
         read
@@ -177,6 +178,10 @@ impl Write for Writing {
 }
 
 impl BlobWriter for Writing {
+    fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
+        self.writer.write_pieces(pieces)
+    }
+
     fn finish(self: Box<Self>, expected: Option<BlobDigest>) -> Result<BlobDigest, StoreError> {
         let digest = self.writer.finish(expected)?;
         if let Some(server) = self.server {

@@ -121,10 +121,6 @@ impl Write for DiskWriter {
 }
 
 impl BlobWriter for DiskWriter {
-    fn write_piece(&mut self, piece: Bytes) -> io::Result<()> {
-        self.write_pieces(vec![piece])
-    }
-
     fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
         if self.written >= LONG
             && let Hashing::Here(hasher) = &self.hashing

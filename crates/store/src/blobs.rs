@@ -171,14 +171,12 @@ pub trait BlobStore: Send + Sync {
 pub trait BlobWriter: Write + Send {
     /// Writes all of a piece, without copying it where that can be avoided.
     fn write_piece(&mut self, piece: Bytes) -> io::Result<()> {
-        self.write_all(&piece)
+        self.write_pieces(vec![piece])
     }
 
     /// Writes all of several pieces, one after another; as few times as that is possible.
     fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
-        pieces
-            .into_iter()
-            .try_for_each(|piece| self.write_piece(piece))
+        pieces.iter().try_for_each(|piece| self.write_all(piece))
     }
 
     /// Makes the blob visible, if it is `expected` or nothing was.
