@@ -161,7 +161,7 @@ pub(crate) fn routes(instances: &Instances, clients: Clients, patience: Patience
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let bytes = ByteStreamService::new(instances.clone(), patience);
-    let bytes = RoutedByteStream::new(bytes, MAX_MESSAGE);
+    let bytes = RoutedByteStream::new(bytes);
     let results = ActionCacheServer::new(ActionCacheService::new(instances.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     let local = LocalCasService::new(instances.clone(), clients);

@@ -5,13 +5,12 @@
 //! the one before ended; so the first bytes are on their way to the disk while the last are on theirs.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 
 use bytes::{Buf, Bytes};
 use headstart_reapi::Message;
 use headstart_reapi::bytestream::WriteRequest;
-use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tonic::{Status, Streaming};
 
@@ -66,8 +65,7 @@ impl Incoming {
     /// Waits for more; says whether there is any.
     async fn more(&mut self) -> Result<bool, Status> {
         loop {
-            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
-            let Some(frame) = frame else {
+            let Some(frame) = self.body.frame().await else {
                 return Ok(false);
             };
             match frame?.into_data() {
@@ -307,23 +305,18 @@ fn decoded(bytes: Bytes) -> Result<WriteRequest, Status> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
 
     use super::*;
 
     /// A body that comes in pieces.
-    struct Pieces(VecDeque<Bytes>);
-
-    impl http_body::Body for Pieces {
-        type Data = Bytes;
-        type Error = Status;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
-            Poll::Ready(self.0.pop_front().map(|it| Ok(http_body::Frame::data(it))))
-        }
+    fn body(pieces: impl IntoIterator<Item = Bytes>) -> Body {
+        let frames = pieces
+            .into_iter()
+            .map(|it| Ok::<_, Status>(Frame::data(it)));
+        let frames: Vec<_> = frames.collect();
+        Body::new(StreamBody::new(tokio_stream::iter(frames)))
     }
 
     fn message(encoded: &[u8]) -> Vec<u8> {
@@ -335,8 +328,8 @@ mod tests {
 
     /// All that is read of a body in pieces of this size.
     async fn read(bytes: &[u8], size: usize) -> Result<Vec<WriteRequest>, Status> {
-        let pieces = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
-        let mut incoming = Incoming::new(Body::new(Pieces(pieces)));
+        let pieces = bytes.chunks(size).map(Bytes::copy_from_slice);
+        let mut incoming = Incoming::new(body(pieces));
         let mut requests = Vec::new();
         while let Some(request) = incoming.next().await? {
             requests.push(request);
@@ -395,8 +388,7 @@ mod tests {
         let request = &requests()[0];
         let bytes = Bytes::from(message(&request.encode_to_vec()));
         let place = bytes.as_ptr_range();
-        let body = Pieces([bytes.clone()].into());
-        let part = Incoming::new(Body::new(body))
+        let part = Incoming::new(body([bytes.clone()]))
             .next()
             .await
             .unwrap()

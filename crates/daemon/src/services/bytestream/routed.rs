@@ -1,16 +1,15 @@
 //! The service as a server routes calls to it: writing by way of [`Incoming`], the rest as generated.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use headstart_execution::BoxFuture;
 use headstart_reapi::Message;
 use headstart_reapi::bytestream::WriteResponse;
 use headstart_reapi::bytestream::byte_stream_server::{ByteStreamServer, SERVICE_NAME};
-use http_body::Frame;
+use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -19,6 +18,7 @@ use tonic::{Code, Status};
 
 use super::ByteStreamService;
 use super::incoming::Incoming;
+use crate::services::MAX_MESSAGE;
 
 /// What writing is called by.
 const WRITE: &str = "/google.bytestream.ByteStream/Write";
@@ -31,12 +31,12 @@ pub(crate) struct Routed {
 }
 
 impl Routed {
-    pub(crate) fn new(service: ByteStreamService, max_message: usize) -> Self {
+    pub(crate) fn new(service: ByteStreamService) -> Self {
         let service = Arc::new(service);
         let generated = ByteStreamServer::from_arc(Arc::clone(&service));
         Self {
             service,
-            generated: generated.max_decoding_message_size(max_message),
+            generated: generated.max_decoding_message_size(MAX_MESSAGE),
         }
     }
 }
@@ -72,37 +72,11 @@ fn answer(response: WriteResponse) -> Response<Body> {
     message.put_u8(0);
     message.put_u32(u32::try_from(response.encoded_len()).unwrap_or(0));
     message.extend_from_slice(&response.encode_to_vec());
-    let body = Answer {
-        message: Some(message.freeze()),
-        ended: false,
-    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::Ok as i32));
+    let body = Full::new(message.freeze()).with_trailers(std::future::ready(Some(Ok(trailers))));
     let mut response = Response::new(Body::new(body));
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
-}
-
-struct Answer {
-    message: Option<Bytes>,
-    ended: bool,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(message) = self.message.take() {
-            return Poll::Ready(Some(Ok(Frame::data(message))));
-        }
-        if std::mem::replace(&mut self.ended, true) {
-            return Poll::Ready(None);
-        }
-        let mut trailers = HeaderMap::new();
-        trailers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::Ok as i32));
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
 }
