@@ -9,6 +9,8 @@ mod workplace;
 
 use std::path::PathBuf;
 
+use headstart_session::xdg_folder;
+
 use crate::arguments::DemoArguments;
 use crate::build::write_json;
 use crate::error::Failure;
@@ -86,10 +88,7 @@ fn say(text: &str) {
 }
 
 fn default_folder() -> Result<PathBuf, Failure> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache = xdg_folder("XDG_CACHE_HOME", ".cache");
     let cache = cache.ok_or_else(|| Failure::new("HOME is not set: give --work-dir"))?;
     Ok(cache.join("headstart/demo"))
 }

@@ -27,7 +27,8 @@ use headstart_project::{AddressPolicies, AddressPolicy};
 use crate::build::BuildScope;
 
 pub use caches::Caches;
-use directories::{base, default_file, directory, expand};
+pub use directories::xdg_folder;
+use directories::{default_file, directory, expand};
 pub use farm::FarmConfig;
 pub use logging::LoggingConfig;
 use own::OwnConfig;

@@ -52,7 +52,7 @@ pub use build::{Ask, BuildRequest, BuildScope, FailedElement, Notice, Watcher};
 pub use checkout::{CheckoutError, CheckoutTarget, Compression};
 pub use config::{
     Amount, Caches, ConfigError, FarmConfig, InvalidServer, LoggingConfig, Server, Servers,
-    SpeculationConfig, StorageConfig, UserConfig,
+    SpeculationConfig, StorageConfig, UserConfig, xdg_folder,
 };
 pub use error::SessionError;
 pub use explain::{

@@ -19,7 +19,7 @@ pub(super) fn directory(mapping: &Mapping, key: &str) -> Result<PathBuf, YamlErr
 
 /// The file that is read if the command line names none.
 pub(super) fn default_file() -> Option<PathBuf> {
-    let folder = base("XDG_CONFIG_HOME", ".config")?;
+    let folder = xdg_folder("XDG_CONFIG_HOME", ".config")?;
     ["buildstream2.conf", "buildstream.conf"]
         .into_iter()
         .map(|name| folder.join(name))
@@ -27,28 +27,26 @@ pub(super) fn default_file() -> Option<PathBuf> {
 }
 
 /// A folder of the XDG base directory specification.
-pub(super) fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
+pub fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let given = env::var_os(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute());
     given.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)))
 }
 
-/// A path of a file for a server: `~`, `$HOME` and the XDG folders at its beginning are replaced.
+/// A path of a file for a server: `~`, `$HOME` or `$XDG_CACHE_HOME` at its beginning is replaced.
 pub(super) fn expand(path: &str) -> PathBuf {
-    let bases = [
-        ("~/", base("HOME", "")),
-        ("${XDG_CACHE_HOME}/", base("XDG_CACHE_HOME", ".cache")),
-        ("$XDG_CACHE_HOME/", base("XDG_CACHE_HOME", ".cache")),
-        ("${HOME}/", base("HOME", "")),
-        ("$HOME/", base("HOME", "")),
+    let folders = [
+        "~",
+        "$HOME",
+        "${HOME}",
+        "$XDG_CACHE_HOME",
+        "${XDG_CACHE_HOME}",
     ];
-    for (prefix, base) in bases {
-        if let (Some(rest), Some(base)) = (path.strip_prefix(prefix), base) {
-            return base.join(rest);
-        }
+    match path.split_once('/') {
+        Some((first, rest)) if folders.contains(&first) => Path::new(&replaced(first)).join(rest),
+        _ => path.into(),
     }
-    PathBuf::from(path)
 }
 
 /// A text with `~` at its beginning and `$NAME` and `${NAME}` anywhere replaced; what is not set is left.
@@ -92,7 +90,10 @@ fn value(name: &str) -> Option<String> {
         "XDG_DATA_HOME" => ".local/share",
         _ => return env::var(name).ok(),
     };
-    base(name, below_home)?.into_os_string().into_string().ok()
+    xdg_folder(name, below_home)?
+        .into_os_string()
+        .into_string()
+        .ok()
 }
 
 /// A path without `.` and `..`, whatever is there.
@@ -121,6 +122,11 @@ mod tests {
     #[test]
     fn variables_are_replaced_wherever_they_are() {
         let home = env::var("HOME").unwrap();
+        assert_eq!(expand("~/x"), Path::new(&home).join("x"));
+        assert_eq!(expand("${HOME}/x"), Path::new(&home).join("x"));
+        for unchanged in ["/$HOME/x", "~user/x", "$HEADSTART_NOT_SET/x", "x", "~"] {
+            assert_eq!(expand(unchanged), Path::new(unchanged));
+        }
         for (written, expected) in [
             ("~", home.clone()),
             ("~/x/../y/.", format!("{home}/y")),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use headstart_yaml::{Error as YamlError, Mapping};
 
 use super::speculation::SpeculationConfig;
-use super::{ConfigError, base};
+use super::{ConfigError, xdg_folder};
 
 /// What `headstart.conf` says.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct OwnConfig {
 impl OwnConfig {
     /// What the user's file says, or the defaults.
     pub(super) fn load() -> Result<Self, ConfigError> {
-        match base("XDG_CONFIG_HOME", ".config") {
+        match xdg_folder("XDG_CONFIG_HOME", ".config") {
             Some(folder) => Self::from_file(&folder.join("headstart.conf")),
             None => Ok(Self::default()),
         }
