@@ -26,11 +26,9 @@ impl Scalar {
     pub fn as_integer(&self) -> Result<i64, Error> {
         let digits = self.value.trim_start_matches(['+', '-']);
         let well_divided = digits.split('_').all(|part| !part.is_empty());
-        let number = match digits.contains('_') && well_divided {
-            true => self.value.replace('_', "").parse(),
-            false => self.value.parse(),
-        };
-        number.map_err(|_| self.unlike("an integer"))
+        let number = self.value.replace('_', "").parse();
+        let number = number.ok().filter(|_| well_divided);
+        number.ok_or_else(|| self.unlike("an integer"))
     }
 
     /// The error that the value is not what was expected.
