@@ -4,6 +4,8 @@
 //! than they did, and where there are new ones. What there was before is known already, so it is read
 //! while there is nothing else to do.
 
+use std::collections::BTreeSet;
+
 use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node};
 
 use super::Primer;
@@ -103,8 +105,8 @@ impl Primer {
             return false;
         };
         if coming.looked_at == 0 {
-            let was: Vec<_> = self.shadows.were(coming.key).collect();
-            store.read_ahead(&was);
+            let was: BTreeSet<_> = self.shadows.were(coming.key).collect();
+            store.read_ahead(&Vec::from_iter(was));
         }
         if !coming.read_some(&self.shapes, &mut self.scanner, store) {
             self.coming.pop_front();
