@@ -2,7 +2,7 @@
 //! say is as there.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ kind: stack
 const CONFIGURATIONS: &str = include_str!("configurations.txt");
 
 /// What our program refuses a configuration by, as `configs.py` tells it of BuildStream.
-fn refused(place: &Place, config: &PathBuf) -> Value {
+fn refused(place: &Place, config: &Path) -> Value {
     let file = place.home().join("error.json");
     let _ = fs::remove_file(&file);
     let mut show = place.headstart();

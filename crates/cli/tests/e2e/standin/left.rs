@@ -64,13 +64,7 @@ async fn outputs_come_from_the_farm_when_they_are_read() {
     let script = "mkdir d; echo lost >out";
     let action = ShellAction::new(root, script, "", &[], &[]);
     let lost = output(&run(&channel, &action).await, "out");
-    let hex = lost.hex();
-    let object = farm
-        .cache()
-        .join("cas/objects")
-        .join(&hex[..2])
-        .join(&hex[2..]);
-    std::fs::remove_file(object).unwrap();
+    std::fs::remove_file(farm.object(&lost.hex())).unwrap();
     let again = in_time(execute(&channel, action.digest())).await.unwrap();
     let again = again.unwrap();
     assert!(!again.cached_result);

@@ -112,10 +112,15 @@ impl Server {
         self.cache.clone()
     }
 
+    /// The file of an object in its store.
+    pub(crate) fn object(&self, hash: &str) -> PathBuf {
+        let (folder, name) = hash.split_at(2);
+        self.cache().join("cas/objects").join(folder).join(name)
+    }
+
     /// Replaces the content of an object in its store.
     pub(crate) fn damage(&self, hash: &str, content: &[u8]) {
-        let (folder, name) = hash.split_at(2);
-        let path = self.cache().join("cas/objects").join(folder).join(name);
+        let path = self.object(hash);
         assert!(path.is_file(), "{hash} is not on the server");
         fs::remove_file(&path).unwrap();
         fs::write(path, content).unwrap();
