@@ -3,7 +3,6 @@
 //! Each has a cache directory of its own with the same content, and a unix socket. What is printed is
 //! what each did, and how many times better ours is.
 
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -23,7 +22,9 @@ use headstart_store::BlobStore;
 use headstart_store_disk::{DiskBlobs, Layout};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::nested::{Failure, ROOT_FILES, Work, execute};
+use crate::Failure;
+use crate::figures::{median, processor_time};
+use crate::nested::{ROOT_FILES, Work, execute};
 use crate::streams::Connection;
 
 /// The first argument by which this program is a daemon.
@@ -63,7 +64,7 @@ struct Figure {
 }
 
 /// Serves `folder` at the socket in it, for the other process of this program.
-pub(crate) fn serve_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve_folder(folder: &Path) -> Result<(), Failure> {
     let options = CasdOptions {
         directory: folder.join("cache"),
         addresses: vec![Address::Unix(folder.join("socket"))],
@@ -325,30 +326,15 @@ async fn byte_stream(contender: &Contender) -> Result<Streamed, Failure> {
     }
     let gib = (usize::from(STREAMS) * STREAMED / MIB) as f64 / 1024.0;
     Ok(Streamed {
-        written: median(written),
-        read: median(read),
+        written: median(&mut written),
+        read: median(&mut read),
         writing: millis(writing) / gib,
         reading: millis(reading) / gib,
     })
 }
 
-/// How long processors have worked for a process.
-fn processor_time(process: u32) -> Result<Duration, Failure> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // Behind the name, which may hold anything, utime and stime are the 12th and 13th field (proc(5)).
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
-    let times = fields.unwrap_or("").split_whitespace().skip(11).take(2);
-    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 10))
-}
-
 fn mib_per_second(took: Duration) -> f64 {
     (STREAMED / MIB) as f64 / took.as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 async fn capture_tree(contender: &Contender) -> Result<(f64, f64), Failure> {
@@ -455,7 +441,6 @@ async fn actions(contender: &Contender) -> Result<(f64, f64), Failure> {
         execute(client.clone(), action).await?;
         times.push(millis(start.elapsed()));
     }
-    times.sort_by(f64::total_cmp);
     let actions = (0..ACTIONS).map(|_| work.plain_action(store));
     let actions: Vec<_> = actions.collect::<Result<_, _>>()?;
     let start = Instant::now();
@@ -473,7 +458,7 @@ async fn actions(contender: &Contender) -> Result<(f64, f64), Failure> {
         ended??;
     }
     Ok((
-        times[ACTIONS / 2],
+        median(&mut times),
         ACTIONS as f64 / start.elapsed().as_secs_f64(),
     ))
 }

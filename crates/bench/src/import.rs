@@ -9,7 +9,7 @@ use headstart_merkle::BlobDigest;
 use headstart_session::{Session, SessionOptions, UserConfig};
 use rayon::prelude::*;
 
-use crate::speculation::Failure;
+use crate::Failure;
 
 const FILES: usize = 20_000;
 

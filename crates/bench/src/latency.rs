@@ -21,7 +21,8 @@ use headstart_speculation::{Config, Effect, Event, Mode, Primer, SpeculativeActi
 use headstart_store::{ActionCache, BlobStore, BlobWriter, Directories, StoreError, StoredResult};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
 
-use crate::speculation::{Failure, Recorded};
+use crate::Failure;
+use crate::speculation::Recorded;
 
 /// How many actions may be in flight, in turn.
 const SLOTS: [usize; 4] = [1, 2, 8, 64];

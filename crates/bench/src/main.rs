@@ -25,6 +25,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
+mod figures;
 mod import;
 mod latency;
 mod nested;
@@ -33,7 +34,11 @@ mod simulate;
 mod speculation;
 mod streams;
 
+use std::error::Error;
 use std::process::ExitCode;
+
+/// Why there are no figures.
+type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     // This program may be started again as the init of a sandbox.
@@ -42,9 +47,7 @@ fn main() -> ExitCode {
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speculation", folder] => speculation::run(folder.as_ref()),
         ["latency", folder] => latency::run(folder.as_ref()),
-        ["nested", folder] => {
-            nested::run(folder.as_ref()).map_err(|error| error as Box<dyn std::error::Error>)
-        }
+        ["nested", folder] => nested::run(folder.as_ref()),
         ["import", folder] => import::run(folder.as_ref()),
         ["rebuild", project, cache, element, edited, ref options @ ..] => rebuild::run(
             project.as_ref(),
@@ -57,9 +60,7 @@ fn main() -> ExitCode {
         ["simulate", elements, actions, slots, configure] => {
             simulate::run([elements, actions, slots, configure])
         }
-        ["daemon", "--peer", peer, ref wanted @ ..] => {
-            daemon::run(peer.as_ref(), wanted).map_err(|error| error as _)
-        }
+        ["daemon", "--peer", peer, ref wanted @ ..] => daemon::run(peer.as_ref(), wanted),
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
         _ => Err(
             "usage: headstart-bench speculation|latency|nested|import FOLDER, or rebuild PROJECT CACHE ELEMENT FILE \

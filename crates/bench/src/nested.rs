@@ -3,7 +3,6 @@
 //!
 //! The command is a static program that ends at once, so that what is measured is all ours.
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -23,7 +22,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint as ClientEndpoint};
 
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+use crate::Failure;
+
 type Client = ExecutionClient<Channel>;
 
 /// Files of the compiler's root, and of each action's own inputs.

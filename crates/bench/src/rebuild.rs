@@ -3,7 +3,6 @@
 //! An element is built again whose every call the action cache knows already, without and with
 //! speculation, in turn. Then a file that its calls read is edited before each build.
 
-use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use headstart_session::{
     UserConfig, Watcher,
 };
 
-type Failure = Box<dyn Error>;
+use crate::Failure;
+use crate::figures::{median, processor_time};
 
 /// How many pairs are measured.
 const PAIRS: usize = 15;
@@ -109,21 +109,6 @@ fn print_latency(latency: &Latency) {
     );
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Seconds that processors have worked for this process and all that it has waited for, as proc(5)
-/// tells them: in hundredths.
-fn processor_seconds() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(") ").ok_or("the kernel tells no times")?;
-    let times = fields.split(' ').skip(11).take(4);
-    let ticks: Result<Vec<u64>, _> = times.map(str::parse).collect();
-    Ok(ticks?.iter().sum::<u64>() as f64 / 100.0)
-}
-
 /// What a build took.
 struct Took {
     wall: Duration,
@@ -168,7 +153,7 @@ impl Place<'_> {
     }
 
     fn build(&self, mode: Mode) -> Result<Took, Failure> {
-        let (begun, processor) = (Instant::now(), processor_seconds()?);
+        let (begun, processor) = (Instant::now(), processor_time(std::process::id())?);
         let session = self.open()?;
         let loaded = Arc::new(session.load(&[self.element.to_owned()])?);
         let request = BuildRequest {
@@ -190,7 +175,7 @@ impl Place<'_> {
         match report.success {
             true => Ok(Took {
                 wall: begun.elapsed(),
-                processor: processor_seconds()? - processor,
+                processor: (processor_time(std::process::id())? - processor).as_secs_f64(),
                 report,
             }),
             false => Err(format!("{} could not be built", self.element).into()),

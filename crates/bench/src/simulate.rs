@@ -1,12 +1,11 @@
 //! What speculation gains, and when it starts, by mode: simulated, for farms that nobody has here.
 
-use std::error::Error;
 use std::time::Duration;
 
 use headstart_session::Mode;
 use headstart_simulator::{Disorder, Edit, Report, Settings, Shape, Simulation};
 
-type Failure = Box<dyn Error>;
+use crate::Failure;
 
 const MODES: [Mode; 4] = [
     Mode::None,

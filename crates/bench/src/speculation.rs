@@ -1,7 +1,6 @@
 //! Generating an element's speculative actions, and adapting all of them after a change.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use headstart_store::{Directories, StoredResult};
 use headstart_store_disk::{DiskBlobs, Layout};
 use serde_json::Value;
 
-pub(crate) type Failure = Box<dyn Error>;
+use crate::Failure;
 
 /// Takes the folder's work, prints seconds, bytes and memory, and writes the adapted actions'
 /// hashes to `adapted.txt` in the folder, in the order of the index.

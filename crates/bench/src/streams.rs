@@ -12,7 +12,7 @@ use headstart_reapi::bytestream::{ReadRequest, WriteRequest};
 use http::{HeaderMap, Request};
 use tokio::net::UnixStream;
 
-use crate::nested::Failure;
+use crate::Failure;
 
 const MIB: usize = 1024 * 1024;
 /// What may be on its way on a connection and a stream, in bytes.
