@@ -37,6 +37,8 @@ mod streams;
 use std::error::Error;
 use std::process::ExitCode;
 
+use headstart_allocator as _;
+
 /// Why there are no figures.
 type Failure = Box<dyn Error + Send + Sync>;
 

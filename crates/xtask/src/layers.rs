@@ -9,6 +9,7 @@ use serde_json::Value;
 /// Each crate with those it may use directly, lowest first. A crate may use only what stands above
 /// it in this list, so that there can be no cycle.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("reapi", &[]),
     ("merkle", &["reapi"]),
     ("store", &["reapi", "merkle"]),
@@ -109,6 +110,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "allocator",
             "session",
             "casd",
             "merkle",
