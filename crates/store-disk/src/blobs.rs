@@ -1,6 +1,6 @@
 //! Blobs as files, in the layout of `buildbox-casd`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,16 @@ use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
 use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fstat, openat, stat, statat,
+    utimensat,
+};
 use rustix::io::Errno;
 
 use crate::keeper::{Keeper, Limits, forget_use, note_use, note_use_at};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::temporary::{Temporary, sweep};
+use crate::verified::{Identity, Verified};
 use crate::writer::DiskWriter;
 
 /// The mode of objects, as `buildbox-casd` sets it.
@@ -56,8 +60,8 @@ pub struct DiskBlobs {
     objects_folder: Arc<File>,
     temporary: PathBuf,
     executables: PathBuf,
-    /// Files whose digests this process has checked: objects, and executable copies.
-    checked: Arc<Mutex<HashSet<(BlobDigest, bool)>>>,
+    /// Files that are known to be undamaged: objects, and executable copies.
+    verified: Arc<Verified>,
     /// Objects that this process has set aside, with the digests of what they were.
     aside: Arc<Mutex<HashMap<BlobDigest, BlobDigest>>>,
     /// Who keeps it within limits, if it has any.
@@ -74,7 +78,8 @@ impl DiskBlobs {
             fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         }
         sweep(&temporary);
-        let store = Self::open_as_is(layout)?;
+        let mut store = Self::open_as_is(layout)?;
+        store.verified = Arc::new(Verified::open(&layout.own()));
         // Always here for us; BuildStream looks for the file.
         store.keep_empty()?;
         Ok(store)
@@ -90,7 +95,7 @@ impl DiskBlobs {
             objects,
             temporary: layout.temporary(),
             executables: layout.executables(),
-            checked: Arc::default(),
+            verified: Arc::new(Verified::own()),
             aside: Arc::default(),
             keeper: None,
         })
@@ -269,13 +274,21 @@ impl DiskBlobs {
         keeper.is_some_and(|keeper| keeper.admit(ROOM).is_ok())
     }
 
+    /// Puts a file in its place that is known to have that digest.
     pub(crate) fn place(&self, temporary: Temporary, digest: BlobDigest) -> Result<(), StoreError> {
-        let Some(keeper) = &self.keeper else {
-            return temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size());
+        let place = || temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size());
+        let placed = match &self.keeper {
+            None => place()?,
+            Some(keeper) => {
+                keeper.admit(digest.size())?;
+                let placed = place()?;
+                keeper.stored(digest.size());
+                placed
+            }
         };
-        keeper.admit(digest.size())?;
-        temporary.place_new(&self.path(digest), OBJECT_MODE, digest.size())?;
-        keeper.stored(digest.size());
+        if let Some(file) = placed {
+            self.verified.note(digest, file);
+        }
         Ok(())
     }
 }
@@ -341,23 +354,28 @@ impl BlobStore for DiskBlobs {
         if !self.is_there(digest)? {
             return Err(self.absent(digest));
         }
+        let failed = |error| StoreError::io(self.path(digest), error);
         let mut file = self.open_file(digest)?;
-        if offset == 0 && !self.is_checked(digest, false) {
-            return Ok(Box::new(Checking {
-                store: self.clone(),
-                file,
-                expected: digest,
-                hasher: Hasher::default(),
-                left: digest.size(),
-            }));
+        let stat = fstat(&file).map_err(|error| failed(error.into()))?;
+        let identity = Identity::from(&stat);
+        if !self.verified.knows(digest, identity) {
+            if offset == 0 {
+                return Ok(Box::new(Checking {
+                    store: self.clone(),
+                    file,
+                    identity,
+                    expected: digest,
+                    hasher: Hasher::default(),
+                    left: digest.size(),
+                }));
+            }
+            let actual = copy_hashing(&mut file, &mut io::sink()).map_err(failed)?;
+            if actual != digest {
+                return Err(self.damaged(digest, actual));
+            }
+            self.verified.note(digest, identity);
         }
-        if let Some(actual) = self.check(&self.path(digest), digest, false)? {
-            return Err(self.damaged(digest, actual));
-        }
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset))
-                .map_err(|error| StoreError::io(self.path(digest), error))?;
-        }
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         Ok(Box::new(file))
     }
 
@@ -402,17 +420,17 @@ impl LocalBlobs for DiskBlobs {
         }
         let object = self.path(digest);
         if !executable {
-            if !is_ready(&object, digest, self.noted_since())? {
+            let Some(file) = find(&object, digest, self.noted_since())? else {
                 return Err(self.absent(digest));
-            }
-            return match self.check(&object, digest, executable)? {
+            };
+            return match self.check(&object, digest, file)? {
                 None => Ok(object),
                 Some(actual) => Err(self.damaged(digest, actual)),
             };
         }
         let copy = sharded(&self.executables, digest);
-        if is_ready(&copy, digest, self.noted_since())? {
-            match self.check(&copy, digest, executable)? {
+        if let Some(file) = find(&copy, digest, self.noted_since())? {
+            match self.check(&copy, digest, file)? {
                 None => return Ok(copy),
                 Some(_) => fs::remove_file(&copy).map_err(|error| StoreError::io(&copy, error))?,
             }
@@ -428,43 +446,50 @@ impl LocalBlobs for DiskBlobs {
             return Err(self.damaged(digest, actual));
         }
         set_modified(&copy, temporary.file())?;
-        temporary.place_new(&copy, EXECUTABLE_MODE, digest.size())?;
+        if let Some(file) = temporary.place_new(&copy, EXECUTABLE_MODE, digest.size())? {
+            self.verified.note(digest, file);
+        }
         Ok(copy)
     }
 }
 
 impl DiskBlobs {
-    /// Checks a file's digest, once in the life of the process; gives what it is if it is another.
-    ///
-    /// What a disk does to a file leaves no trace in its metadata, and others who share the cache
-    /// directory have their own ways with it.
+    /// Checks a file's digest, unless it is known; gives what it is if it is another. A file that is right gets
+    /// the time of modification that all have: other programs that use the cache directory touch objects to
+    /// note their use.
     fn check(
         &self,
         path: &Path,
         digest: BlobDigest,
-        executable: bool,
+        mut file: Identity,
     ) -> Result<Option<BlobDigest>, StoreError> {
-        if self.is_checked(digest, executable) {
-            return Ok(None);
-        }
         let failed = |error| StoreError::io(path, error);
-        let mut file = File::open(path).map_err(failed)?;
-        let actual = copy_hashing(&mut file, &mut io::sink()).map_err(failed)?;
-        if actual != digest {
-            return Ok(Some(actual));
+        loop {
+            let known = self.verified.knows(digest, file);
+            if !known {
+                let mut opened = File::open(path).map_err(failed)?;
+                let actual = copy_hashing(&mut opened, &mut io::sink()).map_err(failed)?;
+                if actual != digest {
+                    return Ok(Some(actual));
+                }
+            }
+            let right = file.modified_at(MODIFIED.as_secs().cast_signed());
+            if file == right {
+                if !known {
+                    self.verified.note(digest, file);
+                }
+                return Ok(None);
+            }
+            // Only now: what is being looked at must not look as if it had been. Who has written to it
+            // meanwhile is not to go unnoticed either.
+            let stat = stat(path).map_err(|error| failed(error.into()))?;
+            if file == Identity::from(&stat) {
+                set_modified_at(path)?;
+                self.verified.note(digest, right);
+                return Ok(None);
+            }
+            file = Identity::from(&stat);
         }
-        self.note_checked(digest, executable);
-        Ok(None)
-    }
-
-    fn is_checked(&self, digest: BlobDigest, executable: bool) -> bool {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked.contains(&(digest, executable))
-    }
-
-    pub(crate) fn note_checked(&self, digest: BlobDigest, executable: bool) {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked.insert((digest, executable));
     }
 }
 
@@ -479,6 +504,8 @@ fn are_few_and_small(digests: &[BlobDigest]) -> bool {
 struct Checking {
     store: DiskBlobs,
     file: File,
+    /// The file before anything of it was read: what is written to it meanwhile makes it another.
+    identity: Identity,
     expected: BlobDigest,
     hasher: Hasher,
     left: u64,
@@ -497,7 +524,7 @@ impl Read for Checking {
                 let error = self.store.damaged(self.expected, actual);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
-            self.store.note_checked(self.expected, false);
+            self.store.verified.note(self.expected, self.identity);
         }
         Ok(read)
     }
@@ -525,30 +552,43 @@ impl DiskBlobs {
         if path.exists() {
             return Ok(());
         }
-        Temporary::create(&self.temporary)?.place_new(&path, OBJECT_MODE, 0)
+        Temporary::create(&self.temporary)?.place_new(&path, OBJECT_MODE, 0)?;
+        Ok(())
     }
 }
 
-/// Whether `path` is a file of the right size; then its time of modification is set right too:
-/// other programs that use the cache directory touch objects to note their use.
-fn is_ready(path: &Path, digest: BlobDigest, noted: SystemTime) -> Result<bool, StoreError> {
-    let Ok(metadata) = fs::metadata(path) else {
-        return Ok(false);
+/// The file at `path`, if it has the right size.
+fn find(
+    path: &Path,
+    digest: BlobDigest,
+    noted: SystemTime,
+) -> Result<Option<Identity>, StoreError> {
+    let stat = match stat(path) {
+        Ok(stat) if u64::try_from(stat.st_size) == Ok(digest.size()) => stat,
+        Ok(_) | Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(StoreError::io(path, error.into())),
     };
-    if metadata.len() != digest.size() {
-        return Ok(false);
-    }
-    if metadata.accessed().is_ok_and(|used| used < noted) {
+    let used = UNIX_EPOCH + Duration::from_secs(stat.st_atime.try_into().unwrap_or(0));
+    if used < noted {
         note_use(path);
     }
-    let modified = metadata
-        .modified()
-        .map_err(|error| StoreError::io(path, error))?;
-    if modified != UNIX_EPOCH + MODIFIED {
-        let file = File::open(path).map_err(|error| StoreError::io(path, error))?;
-        set_modified(path, &file)?;
-    }
-    Ok(true)
+    Ok(Some(Identity::from(&stat)))
+}
+
+/// Gives a file the time of modification that all have.
+fn set_modified_at(path: &Path) -> Result<(), StoreError> {
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: MODIFIED.as_secs().cast_signed(),
+            tv_nsec: 0,
+        },
+    };
+    let set = utimensat(CWD, path, &times, AtFlags::empty());
+    set.map_err(|error| StoreError::io(path, error.into()))
 }
 
 fn set_modified(path: &Path, file: &File) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ mod keeper;
 mod layout;
 mod scrub;
 mod temporary;
+mod verified;
 mod writer;
 
 pub use action_cache::DiskActionCache;

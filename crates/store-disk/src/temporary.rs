@@ -18,6 +18,8 @@ use headstart_store::StoreError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fstat, linkat, open, renameat_with};
 use rustix::io::Errno;
 
+use crate::verified::Identity;
+
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A file that nobody sees yet; removed when dropped, unless it was put in its place.
@@ -57,18 +59,23 @@ impl Temporary {
     }
 
     /// Gives the file its mode and its place, in one step, unless a file of this size is there
-    /// already. That one stays: others may just be making links to it.
-    pub(crate) fn place_new(self, path: &Path, mode: u32, size: u64) -> Result<(), StoreError> {
-        self.set_mode(mode)?;
+    /// already. That one stays: others may just be making links to it. Gives the file if it is there now.
+    pub(crate) fn place_new(
+        self,
+        path: &Path,
+        mode: u32,
+        size: u64,
+    ) -> Result<Option<Identity>, StoreError> {
+        let file = self.set_mode(mode)?;
         let there = || fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
         match in_made_folder(path, || self.appear(path)) {
             Ok(()) => {
                 self.forget();
-                Ok(())
+                Ok(file)
             }
-            Err(Errno::EXIST) if there() => Ok(()),
+            Err(Errno::EXIST) if there() => Ok(None),
             // A damaged file, or a file system without this kind of rename or link.
-            Err(_) => self.place(path, mode),
+            Err(_) => self.place(path, mode).map(|()| file),
         }
     }
 
@@ -110,15 +117,18 @@ impl Temporary {
         linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)
     }
 
-    fn set_mode(&self, mode: u32) -> Result<(), StoreError> {
+    /// Gives the file its mode, and says which it is.
+    fn set_mode(&self, mode: u32) -> Result<Option<Identity>, StoreError> {
+        let stat = fstat(&self.file).ok();
+        let file = stat.as_ref().map(Identity::from);
         // Asking costs a tenth of setting it.
-        if fstat(&self.file).is_ok_and(|stat| stat.st_mode & 0o7777 == mode) {
-            return Ok(());
+        if stat.is_some_and(|stat| stat.st_mode & 0o7777 == mode) {
+            return Ok(file);
         }
         let permissions = Permissions::from_mode(mode);
-        self.file
-            .set_permissions(permissions)
-            .map_err(|error| StoreError::io(&self.folder, error))
+        let set = self.file.set_permissions(permissions);
+        set.map_err(|error| StoreError::io(&self.folder, error))?;
+        Ok(file)
     }
 
     /// Notes that the temporary name is no more.

@@ -147,8 +147,6 @@ impl BlobWriter for DiskWriter {
             Some(expected) if expected != actual => Err(StoreError::Mismatch { expected, actual }),
             _ => {
                 self.store.place(self.temporary, actual)?;
-                // It was, on the way.
-                self.store.note_checked(actual, false);
                 Ok(actual)
             }
         }

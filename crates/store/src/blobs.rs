@@ -190,7 +190,7 @@ pub trait BlobWriter: Write + Send {
 pub trait LocalBlobs: BlobStore {
     /// A file with the content of `digest`, executable by its owner if `executable`, and with the
     /// same time of modification as every other: to be read, hard-linked or copied, never written
-    /// to. Its digest is checked once in the life of the process.
+    /// to. Its digest has been checked since the machine was started and the file was written to last.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it is something else.
