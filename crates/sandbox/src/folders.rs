@@ -61,10 +61,10 @@ struct Level {
 
 /// However deep it is: a command may have made more folders in each other than paths can be long,
 /// descriptors open or calls nested. So one folder is open at a time, and left by its `..`.
-fn try_remove(path: &Path) -> io::Result<()> {
+pub(crate) fn try_remove(path: &Path) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut open = rustix::fs::open(parent, FOLDER, Mode::empty())?;
+    let mut open = open_folder(parent)?;
     let mut levels: Vec<Level> = Vec::new();
     let mut next = Some(CString::new(name.as_bytes())?);
     loop {
@@ -83,8 +83,12 @@ fn try_remove(path: &Path) -> io::Result<()> {
     }
 }
 
+pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
+}
+
 /// Opens a folder, whose mode may have to be changed for that.
-fn enter(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+pub(crate) fn enter(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     let open = || openat(at, name, FOLDER | OFlags::NOFOLLOW, Mode::empty());
     let folder = match open() {
         Err(Errno::ACCESS) => {
@@ -97,7 +101,7 @@ fn enter(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
 }
 
 /// Removes all that is no folder from an open one; gives the names of the folders.
-fn empty(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+pub(crate) fn empty(folder: &OwnedFd) -> io::Result<Vec<CString>> {
     let mut folders = Vec::new();
     let mut may_write = false;
     for entry in Dir::read_from(folder)? {

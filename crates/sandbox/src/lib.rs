@@ -22,6 +22,7 @@ mod prepare;
 mod program;
 mod protocol;
 mod runner;
+mod scratch;
 mod stage;
 mod streams;
 mod terminal;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, chmodat, mkdirat};
 
-const FOLDER: Mode = Mode::from_raw_mode(0o755);
+pub(crate) const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
 /// What commands make has the mode that they ask for, but for what is masked everywhere.
 pub(crate) const MASK: Mode = Mode::from_raw_mode(0o022);

@@ -72,9 +72,10 @@ fn overlay(orders: &Orders) -> io::Result<()> {
         .map(|folder| by_descriptor(folder))
         .collect::<io::Result<_>>()?;
     let (upper, work) = (by_descriptor(&orders.upper)?, by_descriptor(&orders.work)?);
-    // `volatile`: the upper layer is thrown away, so nothing of it need reach the disk.
+    // `volatile`: what is in the upper layer is thrown away, so nothing of it need reach the disk; and it is used
+    // again with other trees below, so the kernel is to note nothing of these, whatever its default (`index`).
     let options = format!(
-        "lowerdir={},upperdir={upper},workdir={work},userxattr,volatile\0",
+        "lowerdir={},upperdir={upper},workdir={work},userxattr,index=off,volatile\0",
         lower.join(":")
     );
     let options =

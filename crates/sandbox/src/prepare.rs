@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::modes::make_folders;
+use crate::scratch::STAYING;
 use headstart_execution::{SandboxError, SandboxRequest, WritablePaths};
 use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, TreeError, TreePath};
 use headstart_store::{Directories, LocalBlobs, StoreError};
@@ -22,22 +23,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Makes in `upper`, which is empty but for folders that are [`STAYING`], what the request needs.
     pub(crate) fn new(
         request: &SandboxRequest,
-        scratch: &Path,
+        upper: PathBuf,
         store: &Directories<dyn LocalBlobs>,
     ) -> Result<Self, SandboxError> {
-        let failed = |path: &Path, error: io::Error| match error.kind() {
-            io::ErrorKind::StorageFull => SandboxError::Store(StoreError::Full(path.to_owned())),
-            _ => SandboxError::Step {
-                step: format!("make {}", path.display()),
-                reason: error.to_string(),
-            },
-        };
-        let upper = scratch.join("upper");
-        for folder in [&upper, &scratch.join("work"), &scratch.join("root")] {
-            make_folders(folder).map_err(|error| failed(folder, error))?;
-        }
         let roots: Vec<_> = [Some(request.input_root), request.base_root]
             .into_iter()
             .flatten()
@@ -46,16 +37,31 @@ impl Prepared {
         let make = |path: &TreePath| -> Result<TreePath, SandboxError> {
             let path = resolve(path)?;
             let folder = upper.join(path.as_str());
-            make_folders(&folder).map_err(|error| failed(&folder, error))?;
+            make_folders(&folder).map_err(|error| not_made(&folder, error))?;
             Ok(path)
         };
-        for place in ["dev", "proc"] {
-            make(&TreePath::new(place).unwrap_or_default())?;
-        }
-        let tmp = make(&TreePath::new("tmp").unwrap_or_default())?;
+        let make_staying = |place: &str| {
+            let place = TreePath::new(place).unwrap_or_default();
+            let made = make(&place)?;
+            if made != place {
+                // It may be there from another sandbox, and would hide a link of the trees.
+                let folder = upper.join(place.as_str());
+                match fs::remove_dir(&folder) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(not_made(&folder, error));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(made)
+        };
+        let [dev, proc, tmp] = STAYING;
+        make_staying(dev)?;
+        make_staying(proc)?;
+        let tmp = make_staying(tmp)?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
         let folder = upper.join(tmp.as_str());
-        fs::set_permissions(&folder, mode).map_err(|error| failed(&folder, error))?;
+        fs::set_permissions(&folder, mode).map_err(|error| not_made(&folder, error))?;
         make(&request.working_directory)?;
         let mut outputs = Vec::new();
         for output in &request.outputs {
@@ -93,7 +99,7 @@ impl Prepared {
                     true => make_folders(&path),
                     false => File::create(&path).map(drop),
                 };
-                made.map_err(|error| failed(&path, error))?;
+                made.map_err(|error| not_made(&path, error))?;
                 own.push(inside.clone());
             }
             binds.push((host.clone(), PathBuf::from(inside.as_str())));
@@ -105,6 +111,16 @@ impl Prepared {
             binds,
             own,
         })
+    }
+}
+
+pub(crate) fn not_made(path: &Path, error: io::Error) -> SandboxError {
+    match error.kind() {
+        io::ErrorKind::StorageFull => SandboxError::Store(StoreError::Full(path.to_owned())),
+        _ => SandboxError::Step {
+            step: format!("make {}", path.display()),
+            reason: error.to_string(),
+        },
     }
 }
 

@@ -22,9 +22,10 @@ use crate::available::reason;
 use crate::capture::Layers;
 use crate::folders;
 use crate::nursery::Nursery;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, not_made};
 use crate::program::InitProgram;
 use crate::protocol::{Orders, Report, send};
+use crate::scratch::Scratches;
 use crate::stage::{StagedTree, Stager};
 use crate::streams::{Heard, listen};
 use crate::terminal;
@@ -39,7 +40,7 @@ struct Inner {
     folder: PathBuf,
     store: Arc<Directories<dyn LocalBlobs>>,
     stager: Stager,
-    number: AtomicU64,
+    scratches: Arc<Scratches>,
 }
 
 impl Drop for Inner {
@@ -65,14 +66,14 @@ impl NativeSandbox {
             .join(instance.to_string());
         let store = Arc::new(Directories::new(store));
         let stager = Stager::new(folder.join("trees"), Arc::clone(&store));
-        let number = AtomicU64::new(0);
+        let scratches = Arc::new(Scratches::new(folder.clone()));
         Self(Arc::new(Inner {
             nursery: Nursery::new(init.clone()),
             init,
             folder,
             store,
             stager,
-            number,
+            scratches,
         }))
     }
 }
@@ -152,15 +153,6 @@ impl Ending {
     }
 }
 
-/// A sandbox's own folder, removed at the end.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        folders::remove(&self.0);
-    }
-}
-
 impl Inner {
     fn run(
         &self,
@@ -176,16 +168,16 @@ impl Inner {
             .base_root
             .map(|root| self.stager.stage_base(root))
             .transpose()?;
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let scratch = Scratch(self.folder.join(format!("run-{number}")));
-        let prepared = Prepared::new(request, &scratch.0, &self.store)?;
+        let scratch = self.scratches.take();
+        let scratch = scratch.map_err(|error| not_made(&self.folder, error))?;
+        let prepared = Prepared::new(request, scratch.upper(), &self.store)?;
         let lower = [input.as_deref(), base.as_deref()].into_iter().flatten();
         let lower = lower.map(|tree| tree.path().to_owned());
         let orders = Orders {
             lower: request.staged.iter().cloned().chain(lower).collect(),
             upper: prepared.upper.clone(),
-            work: scratch.0.join("work"),
-            root: scratch.0.join("root"),
+            work: scratch.work(),
+            root: scratch.root(),
             arguments: request.arguments.clone(),
             environment: request.environment.clone(),
             working_directory: Path::new("/").join(request.working_directory.as_str()),

@@ -578,6 +578,44 @@ async fn many_run_at_a_time_and_nothing_stays() {
     assert_eq!(fs::read_dir(left).unwrap().count(), 0);
 }
 
+#[tokio::test]
+async fn what_was_done_in_a_sandbox_is_not_seen_in_later_ones() {
+    let world = World::new();
+    let here = world.with(&[("tmp/mine", "content"), ("usr/share/mine", "")]);
+    let look = "ls -A / /tmp /usr/share; stat -c '%n %a' / /tmp /dev /proc; cat /tmp/mine; ";
+    let harm = "rm -rf /tmp /usr/share /work; mkdir /tmp /folder; touch /tmp/left /.left /tmp/.left /dev/left; \
+        mkdir -m 0 /tmp/closed; mkfifo /pipe; ln -s / /link; chmod 0 /tmp; chmod 500 /";
+    let script = format!("{look} {harm}");
+    let seen = async |input_root| {
+        let request = SandboxRequest {
+            input_root,
+            ..world.request(&script)
+        };
+        let outcome = world.run(request).await.unwrap();
+        (
+            outcome.exit_code,
+            String::from_utf8(outcome.stdout.to_vec()).unwrap(),
+        )
+    };
+    let first = seen(here).await;
+    assert_eq!(first.0, 0);
+    assert!(first.1.contains("/tmp 1777"), "{}", first.1);
+    assert!(first.1.ends_with("content"), "{}", first.1);
+    for _ in 0..20 {
+        assert_eq!(seen(here).await, first);
+    }
+    // What nearly all trees have as a folder is a link in this.
+    let linked = world.with(&[("tmp", "-> var/tmp")]);
+    let request = SandboxRequest {
+        input_root: linked,
+        outputs: vec![path("var/tmp/out")],
+        ..world.request("stat -c %F /tmp; echo content > /tmp/out")
+    };
+    let outcome = world.run(request).await.unwrap();
+    assert_eq!(&outcome.stdout[..], b"symbolic link\n");
+    assert_eq!(world.read(&outcome.outputs[0].1), "content\n");
+}
+
 /// Run again by itself, as a process to be killed.
 #[tokio::test]
 async fn sleep_in_a_sandbox_when_told_to() {

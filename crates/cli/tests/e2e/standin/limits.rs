@@ -1,6 +1,9 @@
 //! Requests that are larger, deeper or longer than any should be: each is refused in a sentence, costs
 //! little, and the daemon goes on.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
 use headstart_merkle::{ActionDigest, BlobDigest, Directory, DirectoryDigest, Name, Node};
 use headstart_reapi::bytestream::WriteRequest;
 use headstart_reapi::bytestream::byte_stream_client::ByteStreamClient;
@@ -103,25 +106,32 @@ async fn outputs_that_are_too_deep_are_refused_and_removed() {
     let status = response.unwrap().unwrap().status.unwrap();
     assert_ne!(status.code, 0);
     assert!(status.message.contains("512 deep"), "{status:?}");
-    let runs = walk(&daemon.cache().join("headstart/sandboxes"));
-    assert!(
-        runs.iter().all(|name| !name.starts_with("run-")),
-        "{runs:?}"
-    );
+    // The folders it ran in are kept for others, and are empty but for those that all need.
+    let written = runs(&daemon.cache().join("headstart/sandboxes"));
+    assert!(!written.is_empty());
+    for folder in written.iter().flat_map(|run| below(&run.join("upper"))) {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert!(["dev", "proc", "tmp"].contains(&name), "{folder:?}");
+        assert_eq!(below(&folder), [] as [PathBuf; 0]);
+    }
 }
 
-/// The names of all folders three levels below one: those of runs.
-fn walk(sandboxes: &std::path::Path) -> Vec<String> {
-    let below = |folder: &std::path::Path| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    let runs = below(sandboxes)
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// The folders of runs, three levels below one.
+fn runs(sandboxes: &Path) -> Vec<PathBuf> {
+    let makers = below(sandboxes)
         .into_iter()
         .flat_map(|process| below(&process));
-    let runs = runs.flat_map(|instance| below(&instance));
-    runs.filter_map(|run| Some(run.file_name()?.to_str()?.to_owned()))
-        .collect()
+    let mut runs: Vec<_> = makers.flat_map(|maker| below(&maker)).collect();
+    runs.retain(|run| {
+        run.file_name()
+            .is_some_and(|it| it.as_bytes().starts_with(b"run-"))
+    });
+    runs
 }
 
 #[tokio::test]
