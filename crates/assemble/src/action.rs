@@ -1,9 +1,12 @@
 //! A command as a REAPI action, as BuildStream's `SandboxREAPI` makes it.
 
 use bytes::Bytes;
-use headstart_merkle::{ActionDigest, Digest, DirectoryDigest, Node, Properties, Tree, TreePath};
+use headstart_merkle::{
+    ActionDigest, BlobDigest, Digest, DirectoryDigest, Node, Properties, Tree, TreePath,
+};
 use headstart_project::Sandbox;
 use headstart_reapi::{Message, reapi};
+use headstart_store::read_message;
 
 use crate::assembly::AssembleError;
 use crate::script::Environment;
@@ -160,14 +163,28 @@ pub(crate) fn apply_outputs(
     store: &Store,
 ) -> Result<(), AssembleError> {
     for output in &result.output_directories {
-        let digest: DirectoryDigest = Digest::required(output.root_directory_digest.as_ref())
-            .map_err(|error| {
-                AssembleError::Element(format!("the output {:?} has no tree: {error}", output.path))
-            })?;
+        let digest = root_of(output, store)?;
         let path = place_path(&format!("{directory}/{}", output.path))?;
         tree.insert(&path, Node::Directory(digest), store)?;
     }
     Ok(())
+}
+
+/// An output's tree. Servers that give a Tree message only (API before 2.10) have its Directories stored here too.
+fn root_of(
+    output: &reapi::OutputDirectory,
+    store: &Store,
+) -> Result<DirectoryDigest, AssembleError> {
+    if let Ok(root) = Digest::required(output.root_directory_digest.as_ref()) {
+        return Ok(root);
+    }
+    let tree: BlobDigest = Digest::required(output.tree_digest.as_ref()).map_err(|error| {
+        AssembleError::Element(format!("the output {:?} has no tree: {error}", output.path))
+    })?;
+    let tree: reapi::Tree = read_message(&**store.store(), tree, "a Tree")?;
+    Ok(DirectoryDigest::of(
+        &tree.root.unwrap_or_default().encode_to_vec(),
+    ))
 }
 
 /// The tree without what says what was read-only in it.

@@ -16,7 +16,7 @@ pub(crate) struct BatchCommand {
     pub(crate) arguments: Vec<String>,
     pub(crate) directory: String,
     pub(crate) environment: Environment,
-    /// What is said if it fails.
+    /// What is said of it if it fails; if that is empty, its arguments are.
     pub(crate) label: String,
 }
 
@@ -57,7 +57,11 @@ pub(crate) fn batch(steps: &[Step], clean: Option<&str>) -> Option<Batch> {
         change_surroundings(&mut script, previous, command);
         let words: Vec<String> = command.arguments.iter().map(|word| quote(word)).collect();
         let line = words.join(" ");
-        let label = quote(&format!("'{}'", command.label));
+        let label = match command.label.is_empty() {
+            true => &line,
+            false => &command.label,
+        };
+        let label = quote(&format!("'{label}'"));
         // Writing to a string can't fail.
         let _ = write!(script, "(set -ex; {line})");
         let _ = writeln!(

@@ -1,14 +1,15 @@
 //! Answers requests for actions: from the cache, by joining, or by running them here.
 
+mod beside;
+
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use headstart_execution::{
-    ActionSpec, Answered, BindMount, BoxFuture, CancellationToken, Elsewhere, ExecutionError,
-    Executor, Outcome, Priority, Request, Sandbox, SandboxError, SandboxOutcome, SandboxRequest,
-    SocketMount, Streams, SubactionRecorder, duration_of,
+    ActionSpec, Answered, BoxFuture, CancellationToken, Elsewhere, ExecutionError, Executor,
+    Outcome, Priority, Request, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, SocketMount,
+    Streams, duration_of,
 };
 use headstart_merkle::ActionDigest;
 use headstart_reapi::reapi;
@@ -18,6 +19,7 @@ use headstart_store::{
 };
 use tokio::sync::{oneshot, watch};
 
+pub use self::beside::{ParentOutcome, ParentPlace, ParentRequest, ShellRequest};
 use crate::endpoint::Endpoint;
 use crate::farm::{Farm, Where};
 use crate::parents::{ParentRun, Parents};
@@ -77,41 +79,6 @@ struct Job {
     started: watch::Sender<bool>,
 }
 
-/// An element's own command, to be run with an endpoint of its own.
-pub struct ParentRequest {
-    /// The action.
-    pub action: ActionDigest,
-    /// The file that its output is appended to.
-    pub log: PathBuf,
-    /// Who is told of what is asked for inside.
-    pub recorder: Arc<dyn SubactionRecorder>,
-    /// Whether those inside may write to the action cache.
-    pub allow_cache_update: bool,
-    /// Ends it.
-    pub cancel: CancellationToken,
-}
-
-/// A command for somebody at this process's terminal.
-pub struct ShellRequest {
-    /// The action.
-    pub action: ActionDigest,
-    /// Files of the host to be seen inside.
-    pub binds: Vec<BindMount>,
-    /// Whether those inside may write to the action cache.
-    pub allow_cache_update: bool,
-    /// Ends it.
-    pub cancel: CancellationToken,
-}
-
-/// What came of an element's own command.
-#[derive(Debug, Clone)]
-pub struct ParentOutcome {
-    /// The result, with all subactions in order; its exit code may be other than zero.
-    pub result: reapi::ActionResult,
-    /// How long the command ran.
-    pub duration: Duration,
-}
-
 impl LocalExecutor {
     /// An executor with nothing in flight.
     pub fn new(resources: Resources) -> Self {
@@ -160,44 +127,6 @@ impl LocalExecutor {
     /// The action cache, checked for completeness.
     pub fn cache(&self) -> &dyn ActionCache {
         &self.0.cache
-    }
-
-    /// Runs an element's own command, beside the slots: it mostly waits for what it asks for
-    /// inside. The cache is neither asked nor told.
-    pub async fn run_parent(
-        &self,
-        request: ParentRequest,
-    ) -> Result<ParentOutcome, ExecutionError> {
-        let spec = ActionSpec::read(request.action, self.store().as_ref())?;
-        let tenant = Tenant::new(
-            self.clone(),
-            request.recorder,
-            request.allow_cache_update,
-            request.cancel.child_token(),
-        );
-        let manner = manner(Streams::Log(request.log));
-        let ran = self.run(&spec, tenant, manner, SystemTime::now(), &request.cancel);
-        let (result, duration) = ran.await?;
-        Ok(ParentOutcome { result, duration })
-    }
-
-    /// Runs a command for somebody at this process's terminal, with an endpoint of its own, of which
-    /// nobody is told. Gives its exit code.
-    pub async fn run_shell(&self, request: ShellRequest) -> Result<i32, ExecutionError> {
-        let spec = ActionSpec::read(request.action, self.store().as_ref())?;
-        let tenant = Tenant::new(
-            self.clone(),
-            nobody_to_tell(),
-            request.allow_cache_update,
-            request.cancel.child_token(),
-        );
-        let manner = Manner {
-            binds: request.binds,
-            capture: false,
-            ..manner(Streams::Inherited)
-        };
-        let ran = self.run(&spec, tenant, manner, SystemTime::now(), &request.cancel);
-        Ok(ran.await?.0.exit_code)
     }
 
     /// Runs an action in the sandbox, with an endpoint for `tenant` if it asks for one.
@@ -279,6 +208,9 @@ impl LocalExecutor {
         priority: Priority,
     ) -> Result<Option<Outcome>, ExecutionError> {
         if let Some(outcome) = self.look_up(action)? {
+            if let Some(farm) = self.0.farm.get() {
+                farm.share(action, &outcome.result, priority).await;
+            }
             return Ok(Some(outcome));
         }
         let Some(farm) = self.0.farm.get() else {
@@ -354,13 +286,20 @@ impl LocalExecutor {
             };
             let lost = || ExecutionError::Service("the job ended without an answer".to_owned());
             match answer.map_err(|_| lost())? {
-                Ok(outcome) if joined => {
+                Ok(outcome) => {
+                    if let Some(farm) = self.0.farm.get() {
+                        farm.share(request.action, &outcome.result, request.priority)
+                            .await;
+                    }
+                    let answered = match joined {
+                        true => Answered::Joined,
+                        false => outcome.answered,
+                    };
                     return Ok(Outcome {
-                        answered: Answered::Joined,
+                        answered,
                         ..outcome
                     });
                 }
-                Ok(outcome) => return Ok(outcome),
                 // What was joined had been given up by all others just before: it starts anew.
                 Err(error) if joined && matches!(*error, ExecutionError::Cancelled) => {}
                 Err(error) => {
@@ -467,9 +406,9 @@ impl LocalExecutor {
                 farm.run(&job.spec, priority, skip, &job.cancel).await?
             }
         };
-        let outcome = match place {
-            Where::There(outcome) => *outcome,
-            Where::Here(_permit) => self.run_here(key, job, priority).await?,
+        let (outcome, here) = match place {
+            Where::There(outcome) => (*outcome, false),
+            Where::Here(_permit) => (self.run_here(key, job, priority).await?, true),
         };
         let result = &outcome.result;
         if priority.is_speculative() {
@@ -477,6 +416,9 @@ impl LocalExecutor {
         }
         if result.message().exit_code == 0 && !job.spec.do_not_cache {
             self.0.cache.put(job.spec.digest, result)?;
+            if here && let Some(farm) = self.0.farm.get() {
+                farm.note_made_here(job.spec.digest);
+            }
         }
         Ok(outcome)
     }

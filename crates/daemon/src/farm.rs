@@ -1,7 +1,8 @@
 //! Other machines, which execute what they can. What they can't is executed here.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headstart_execution::{
     ActionSpec, CancellationToken, Elsewhere, ExecutionError, Outcome, Priority,
@@ -16,6 +17,8 @@ pub(crate) struct Farm {
     /// How many of what they can't execute are executed here at a time.
     here: Semaphore,
     complained: AtomicBool,
+    /// Actions that were executed here, and that nobody has asked for yet.
+    made_here: Mutex<HashSet<ActionDigest>>,
 }
 
 /// Where an action is executed.
@@ -32,6 +35,7 @@ impl Farm {
             machines,
             here: Semaphore::new(here.max(1)),
             complained: AtomicBool::new(false),
+            made_here: Mutex::default(),
         }
     }
 
@@ -55,6 +59,29 @@ impl Farm {
         if let Err(error) = self.machines.keep(action, result).await {
             self.complain(&error.to_string());
         }
+    }
+
+    /// Notes that an action was executed here, with a result that is worth remembering.
+    pub(crate) fn note_made_here(&self, action: ActionDigest) {
+        self.made_here().insert(action);
+    }
+
+    /// Remembers a result there too that was made here, when it is first asked for.
+    pub(crate) async fn share(
+        &self,
+        action: ActionDigest,
+        result: &StoredResult,
+        priority: Priority,
+    ) {
+        if !priority.is_speculative() && self.made_here().remove(&action) {
+            self.keep(action, result).await;
+        }
+    }
+
+    fn made_here(&self) -> MutexGuard<'_, HashSet<ActionDigest>> {
+        self.made_here
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has an action executed there, unless it has to be executed here. Where nothing ever is executed
@@ -83,6 +110,26 @@ impl Farm {
                     permit = self.here.acquire() => Ok(Where::Here(permit.ok())),
                     () = cancel.cancelled() => Err(ExecutionError::Cancelled),
                 }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has an element's own command run there, unless its result is known there; `None` if that can't be. It is
+    /// none of those of which only a few run here.
+    pub(crate) async fn run_parent(
+        &self,
+        spec: &ActionSpec,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Outcome>, ExecutionError> {
+        if let Some(known) = self.look_up(spec.digest, Priority::REAL).await? {
+            return Ok(Some(known));
+        }
+        match self.machines.run(spec, Priority::REAL, false, cancel).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(ExecutionError::Service(error)) => {
+                self.complain(&error);
+                Ok(None)
             }
             Err(error) => Err(error),
         }

@@ -29,7 +29,9 @@ mod through;
 mod trees;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use executor::{LocalExecutor, ParentOutcome, ParentRequest, Resources, ShellRequest};
+pub use executor::{
+    LocalExecutor, ParentOutcome, ParentPlace, ParentRequest, Resources, ShellRequest,
+};
 pub use guard::{Credentials, Guard, InvalidCredentials};
 pub use instances::Instances;
 pub use parents::{ParentRun, Parents};

@@ -29,6 +29,7 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Status {
         ExecutionError::Sandbox(SandboxError::TooMuchOutput { .. }) => Code::ResourceExhausted,
         ExecutionError::Sandbox(_) => Code::Internal,
         ExecutionError::TimedOut { .. } => Code::DeadlineExceeded,
+        ExecutionError::NotHere(_) => Code::FailedPrecondition,
         ExecutionError::Cancelled => Code::Cancelled,
         ExecutionError::Service(_) => Code::Unavailable,
         ExecutionError::Joined(error) => return of_execution(error),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use headstart_daemon::{Endpoint, LocalExecutor, ParentRequest, Resources, Tenant};
+use headstart_daemon::{Endpoint, LocalExecutor, ParentPlace, ParentRequest, Resources, Tenant};
 use headstart_execution::{
     Answered, BoxFuture, CancellationToken, ExecutionError, Executor, Priority, Request, Sandbox,
     SandboxError, SandboxOutcome, SandboxRequest, Subaction, SubactionRecorder, WritablePaths,
@@ -464,6 +464,7 @@ async fn a_parents_result_lists_its_subactions() {
         log: "/dev/null".into(),
         recorder: told.clone(),
         allow_cache_update: false,
+        place: ParentPlace::Here,
         cancel: CancellationToken::new(),
     };
     let executor = world.executor.clone();

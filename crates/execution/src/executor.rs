@@ -92,6 +92,12 @@ pub enum ExecutionError {
     /// A remote service failed.
     #[error("the execution service failed: {0}")]
     Service(String),
+    /// Nothing executes it elsewhere, and this machine can't.
+    #[error(
+        "the action {0} is for another kind of machine: expected one that can execute it behind `execution-service` \
+         of `remote-execution`"
+    )]
+    NotHere(ActionDigest),
     /// The same action, asked for by somebody else and joined, failed.
     #[error("{0}")]
     Joined(#[source] Arc<ExecutionError>),

@@ -1,5 +1,7 @@
 //! The machine that is loaded for, told by the caller, and BuildStream's names for machines.
 
+use crate::element::Sandbox;
+
 /// What a project's options and sandboxes take from the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
@@ -15,6 +17,11 @@ impl Host {
     /// The canonical name of the machine, if it has one.
     pub fn arch(&self) -> Option<&'static str> {
         canonical_arch(&self.machine)
+    }
+
+    /// Whether commands of elements that ask for this sandbox can run on the machine.
+    pub fn runs(&self, sandbox: &Sandbox) -> bool {
+        *sandbox.build_os == *self.system.to_lowercase() && Some(sandbox.build_arch) == self.arch()
     }
 }
 

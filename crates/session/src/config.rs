@@ -186,7 +186,7 @@ impl UserConfig {
         let none = Mapping::default();
         let project = self.projects.mapping(project)?.unwrap_or(&none);
         if let Some(section) = project.mapping("remote-execution")? {
-            self.farm = FarmConfig::read(section, self.storage_service.as_ref())?;
+            self.farm = Some(FarmConfig::read(section, self.storage_service.as_ref())?);
         }
         Ok(self)
     }
@@ -229,7 +229,7 @@ impl UserConfig {
             },
             artifacts: Caches::read(&all, "artifacts")?,
             source_caches: Caches::read(&all, "source-caches")?,
-            farm: farm.transpose()?.flatten(),
+            farm: farm.transpose()?,
             projects: projects(&all)?,
             speculation: SpeculationConfig::default(),
             python: None,
@@ -335,7 +335,7 @@ mod tests {
                     storage-service: {url: 'http://s'}}}, broken: {remote-execution: {}}}\n";
         let farm_of = |project: &str| {
             let config = load(text).unwrap().with_farm_of(project)?;
-            Ok::<_, YamlError>(config.farm.unwrap().execution.url)
+            Ok::<_, YamlError>(config.farm.unwrap().execution.unwrap().url)
         };
         assert_eq!(farm_of("demo").unwrap(), "http://demo");
         assert_eq!(farm_of("other").unwrap(), "http://all");

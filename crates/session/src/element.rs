@@ -89,6 +89,7 @@ impl Workshop {
             executor: &self.executor,
             recorder: Arc::clone(&recorder) as _,
             allow_cache_update: socket.is_some_and(|socket| socket.action_cache_enable_update),
+            place: self.session.place_of(&element.sandbox),
             cancel,
         };
         let sources = self.board.get(id).sources;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use headstart_artifacts::Artifact;
 use headstart_assemble::{Inputs, KeepSandbox, Trees, stage_artifacts};
-use headstart_daemon::nobody_to_tell;
+use headstart_daemon::{ParentPlace, nobody_to_tell};
 use headstart_execution::CancellationToken;
 use headstart_merkle::{Directory, DirectoryDigest};
 use headstart_project::{Config, ElementId};
@@ -43,6 +43,7 @@ impl Session {
             executor: &executor,
             recorder: nobody_to_tell(),
             allow_cache_update: false,
+            place: ParentPlace::Here,
             cancel,
         };
         let files = |id: ElementId| artifacts.get(&id).and_then(Artifact::files);

@@ -147,13 +147,16 @@ impl State {
 }
 
 impl Session {
-    /// The machines that actions are executed on, if there are any.
+    /// The machines that execute actions, or remember their results, if there are any.
     pub(crate) fn farm(&self) -> Option<RemoteExecutor> {
         let config = self.config.farm.as_ref()?;
         let mut state = self.remotes.state();
         let farm = Farm {
             storage: state.open(&config.storage)?,
-            execution: Some(state.open(&config.execution)?),
+            execution: match &config.execution {
+                Some(execution) => Some(state.open(execution)?),
+                None => None,
+            },
             results: state.open(&config.results)?,
             keeps_results: config.keeps_results,
         };

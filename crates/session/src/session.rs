@@ -10,6 +10,7 @@ use headstart_artifacts::{
 };
 use headstart_assemble::BuiltDependency;
 use headstart_daemon::{LocalExecutor, Resources};
+use headstart_execution::Elsewhere;
 use headstart_merkle::BlobDigest;
 use headstart_plugins::Hosts;
 use headstart_project::{
@@ -60,7 +61,7 @@ pub struct Loaded {
 /// A project with its caches.
 pub struct Session {
     pub(crate) root: PathBuf,
-    settings: Settings,
+    pub(crate) settings: Settings,
     outside: Arc<SessionOutside>,
     pub(crate) projects: Projects,
     pub(crate) config: UserConfig,
@@ -376,16 +377,18 @@ impl Session {
         Ok(folder.join(file))
     }
 
-    /// An executor over the session's caches; an error if no sandbox can be made.
+    /// An executor over the session's caches; an error if no sandbox can be made and nobody else executes.
     pub(crate) fn executor(&self) -> Result<(LocalExecutor, usize), SessionError> {
         let init = InitProgram::default();
-        check_available(&init).map_err(SessionError::NoSandbox)?;
         let local: Arc<dyn LocalBlobs> = self.store.clone();
         let processors = available_parallelism().map_or(1, usize::from);
         let farm = self.farm();
-        let slots = match farm {
-            Some(_) => processors.max(FARM_SLOTS),
-            None => processors,
+        let slots = match farm.as_ref().is_some_and(Elsewhere::executes) {
+            true => processors.max(FARM_SLOTS),
+            false => {
+                check_available(&init).map_err(SessionError::NoSandbox)?;
+                processors
+            }
         };
         let executor = LocalExecutor::new(Resources {
             store: self.store.clone(),

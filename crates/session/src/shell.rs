@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use headstart_assemble::{Inputs, KeepSandbox, ShellSandbox, Trees};
-use headstart_daemon::{ShellRequest as ExecutorRequest, nobody_to_tell};
+use headstart_daemon::{ParentPlace, ShellRequest as ExecutorRequest, nobody_to_tell};
 use headstart_execution::{BindMount, CancellationToken};
 use headstart_merkle::{DirectoryDigest, TreePath};
 use headstart_project::{ElementId, HostFile};
@@ -61,6 +61,7 @@ impl Session {
                     executor: &executor,
                     recorder: nobody_to_tell(),
                     allow_cache_update: false,
+                    place: ParentPlace::Here,
                     cancel: cancel.clone(),
                 };
                 let log = self.new_log(&loaded.graph, id, &key, "shell")?;

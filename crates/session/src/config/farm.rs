@@ -9,8 +9,8 @@ use super::servers::settings;
 /// The servers that make up a farm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FarmConfig {
-    /// What executes.
-    pub execution: RemoteSettings,
+    /// What executes; `None` if results are only remembered there.
+    pub execution: Option<RemoteSettings>,
     /// Where inputs and outputs are.
     pub storage: RemoteSettings,
     /// Where results are.
@@ -26,12 +26,11 @@ const SERVICES: &[&str] = &[
 ];
 
 impl FarmConfig {
-    /// What a user's configuration says. Without an execution service nothing is executed elsewhere;
-    /// storage may be that of `cache`.
+    /// What a user's configuration says; storage may be that of `cache`.
     pub(super) fn read(
         section: &Mapping,
         of_cache: Option<&RemoteSettings>,
-    ) -> Result<Option<Self>, YamlError> {
+    ) -> Result<Self, YamlError> {
         section.expect_keys(SERVICES)?;
         let read = |key: &str, used| -> Result<Option<ServerSpec>, YamlError> {
             let node = section.mapping(key)?;
@@ -43,22 +42,16 @@ impl FarmConfig {
         let storage = storage.or_else(|| of_cache.cloned());
         let storage = storage.ok_or_else(|| section.missing("storage-service"))?;
         let results = read("action-cache-service", ServerUse::Results)?;
-        let Some(execution) = execution else {
-            return match results {
-                // That alone is of no use as long as elements are built here.
-                Some(_) => Ok(None),
-                None => Err(section.missing("execution-service")),
-            };
-        };
-        let execution = settings(&execution, None)?;
+        let execution = execution.map(|spec| settings(&spec, None)).transpose()?;
         let keeps_results = results.as_ref().is_some_and(|results| results.push);
         let results = results.map(|spec| settings(&spec, None)).transpose()?;
-        Ok(Some(Self {
-            results: results.unwrap_or_else(|| execution.clone()),
+        let results = results.or_else(|| execution.clone());
+        Ok(Self {
+            results: results.ok_or_else(|| section.missing("execution-service"))?,
             execution,
             storage,
             keeps_results,
-        }))
+        })
     }
 }
 
@@ -72,7 +65,7 @@ mod tests {
         let cache = storage_service(config.mapping("cache")?.unwrap_or(&Mapping::default()))?;
         let section = config.mapping("remote-execution")?;
         let farm = section.map(|section| FarmConfig::read(section, cache.as_ref()));
-        Ok(farm.transpose()?.flatten())
+        farm.transpose()
     }
 
     #[test]
@@ -97,7 +90,14 @@ mod tests {
         );
         let farm = farm.unwrap().unwrap();
         assert_eq!(&*farm.results.url, "http://r");
-        assert!(farm.keeps_results);
+        assert!(farm.keeps_results && farm.execution.is_some());
+        let remembers = read(
+            "remote-execution:\n\
+             \x20 storage-service: {url: 'http://s'}\n\
+             \x20 action-cache-service: {url: 'http://r'}\n",
+        );
+        let remembers = remembers.unwrap().unwrap();
+        assert!(!remembers.keeps_results && remembers.execution.is_none());
         for (text, expected) in [
             (
                 "remote-execution: {execution-service: {url: 'http://e'}}\n",
