@@ -10,11 +10,12 @@ use crate::run;
 pub(crate) const RELEASE: &str = "2.8.1";
 
 /// The releases that keys, formats and protocols are compared with.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "BuildStream==2.8.1",
     "buildstream-plugins==2.8.0",
     "buildstream-plugins-community==2.4.0",
     // What its kinds of sources need, and it does not ask for.
+    "arpy==2.4.0",
     "dulwich==1.2.21",
     "requests==2.34.2",
     "tomlkit==0.15.2",

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use super::packages::{fetched_and_built, tracked_and_built};
@@ -151,7 +152,7 @@ aliases: {files: 'FILES', repos: 'REPOS'}
 plugins:
 - origin: pip
   package-name: buildstream-plugins-community
-  sources: [anitya, bazel_file, bazel_source, quilt]
+  sources: [anitya, bazel_file, bazel_source, deb, quilt]
 - {origin: local, path: plugins/sources, sources: [go_module]}
 == go/go.mod
 module example.org/main
@@ -190,6 +191,11 @@ kind: import
 sources:
 - {kind: local, path: bazel}
 - {kind: bazel_source}
+== elements/deb.bst
+kind: import
+sources:
+- {kind: deb, url: 'files:x.deb'}
+- {kind: deb, url: 'files:x.deb', base-dir: usr/share, directory: shared}
 == elements/quilt.bst
 kind: import
 sources:
@@ -206,6 +212,36 @@ while read -r name; do
 done < \"$QUILT_PATCHES/series\"
 ";
 
+/// Makes a package for Debian of a file in `folder`, beside it.
+fn pack_deb(folder: &Path) {
+    let inside = folder.join("deb");
+    fs::create_dir_all(inside.join("usr/share/doc")).unwrap();
+    fs::copy(folder.join("x.txt"), inside.join("usr/share/doc/x")).unwrap();
+    fs::write(inside.join("control"), "Package: x\n").unwrap();
+    fs::write(inside.join("debian-binary"), "2.0\n").unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        finish(Command::new(program).args(arguments).current_dir(&inside));
+    };
+    run(
+        "tar",
+        &["--create", "--gzip", "--file=control.tar.gz", "./control"],
+    );
+    run(
+        "tar",
+        &["--create", "--gzip", "--file=data.tar.gz", "./usr"],
+    );
+    run(
+        "ar",
+        &[
+            "rc",
+            "../x.deb",
+            "debian-binary",
+            "control.tar.gz",
+            "data.tar.gz",
+        ],
+    );
+}
+
 #[test]
 fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_it() {
     let upstream = Upstream::start();
@@ -220,6 +256,7 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
             .arg(served)
             .arg("x.txt"),
     );
+    pack_deb(served);
     fs::create_dir_all(served.join("api/versions")).unwrap();
     fs::write(
         served.join("api/versions/index.html"),
@@ -253,8 +290,10 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
             &["vendor/example.org/part/part.go", "vendor/modules.txt"],
         ),
         ("bazel", "ref: ", &["_bst_distdir/x.txt"]),
+        ("deb", "ref: ", &["share/doc/x", "shared/doc/x"]),
     ] {
         // What says where the newest module of Go is is on the network.
+        // What the newest modules of Go are is known on the network only.
         let listed = match tracked {
             "" => fetched_and_built(&place, &bst, name),
             tracked => tracked_and_built(&place, &bst, name, tracked),

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use headstart_merkle::BlobDigest;
 
-use super::{refused, run, show_alike};
-use crate::support::{Answer, BuildStream, Place, Request, finish, serve};
+use super::{hosting, run, show_alike};
+use crate::support::{Answer, BuildStream, Place, Request, finish, said, serve};
 
 const PROJECT: &str = "
 == project.conf
@@ -326,7 +326,18 @@ pub(super) fn fetched_and_built(place: &Place, bst: &BuildStream, name: &str) ->
 #[test]
 fn what_a_package_of_plugins_lacks_is_named() {
     let place = place();
-    let said = refused(&place, &["show", "deb.bst"]);
+    // Found before the one that is installed.
+    let lacking = place.home().join("lacking");
+    fs::create_dir_all(&lacking).unwrap();
+    let module = "raise ModuleNotFoundError(\"No module named 'arpy'\", name='arpy')\n";
+    fs::write(lacking.join("arpy.py"), module).unwrap();
+    let mut command = hosting(&place);
+    command
+        .env("PYTHONPATH", &lacking)
+        .args(["show", "deb.bst"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+    let said = said(&output);
     for text in [
         "elements/deb.bst:3:10",
         "the source plugin 'deb' of the Python package 'buildstream-plugins-community'",
