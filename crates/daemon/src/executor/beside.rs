@@ -111,16 +111,15 @@ impl LocalExecutor {
             };
         };
         let result = result.into_message();
-        let (store, log, said) = (
-            Arc::clone(self.store()),
-            request.log.clone(),
-            result.clone(),
-        );
-        let written = tokio::task::spawn_blocking(move || append_streams(&said, &log, &*store));
+        let (store, log) = (Arc::clone(self.store()), request.log.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            append_streams(&result, &log, &*store)?;
+            Ok(result)
+        });
         let written = written
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
-        written.map_err(|error| SandboxError::Step {
+        let result = written.map_err(|error| SandboxError::Step {
             step: format!("write {}", request.log.display()),
             reason: error.to_string(),
         })?;
