@@ -28,7 +28,12 @@ fn run(place: &Place, arguments: &[&str]) -> String {
 
 /// What the program says, which must fail.
 fn refused(place: &Place, arguments: &[&str]) -> String {
-    let output = hosting(place).args(arguments).output().unwrap();
+    refused_by(hosting(place).args(arguments))
+}
+
+/// The same of the program with whatever it is given besides.
+fn refused_by(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(255), "{}", said(&output));
     said(&output)
 }

@@ -292,7 +292,6 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
         ("bazel", "ref: ", &["_bst_distdir/x.txt"]),
         ("deb", "ref: ", &["share/doc/x", "shared/doc/x"]),
     ] {
-        // What says where the newest module of Go is is on the network.
         // What the newest modules of Go are is known on the network only.
         let listed = match tracked {
             "" => fetched_and_built(&place, &bst, name),
