@@ -458,6 +458,9 @@ pub(crate) struct DemoArguments {
     /// [default: ~/.cache/headstart/demo]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) work_dir: Option<PathBuf>,
+    /// The element of the project to build, with all that it needs; aws/aws-c-s3.bst is about half of all
+    #[arg(long, default_value = "all.bst", value_name = "ELEMENT")]
+    pub(crate) element: String,
     /// How often to measure each rebuild; medians are printed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub(crate) runs: usize,

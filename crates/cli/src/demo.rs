@@ -33,9 +33,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
         Some(folder) => folder.clone(),
         None => default_folder()?,
     };
-    let place = Workplace::prepare(arguments.project.as_deref(), &work)?;
+    let place = Workplace::prepare(arguments.project.as_deref(), &work, &arguments.element)?;
     let start = place.cache("start");
-    say("building the whole stack once");
+    say(&format!("building {} once", arguments.element));
     let first = place.build(&start, "full", Outcome::Success)?;
 
     let mut comparison = Comparison::default();

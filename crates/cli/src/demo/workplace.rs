@@ -26,11 +26,17 @@ pub(crate) struct Workplace {
     folder: PathBuf,
     project: PathBuf,
     program: PathBuf,
+    /// What is built.
+    element: String,
 }
 
 impl Workplace {
-    /// Copies the project and gets what it needs.
-    pub(crate) fn prepare(project: Option<&Path>, folder: &Path) -> Result<Self, Failure> {
+    /// Copies the project and gets what it needs; `element` is what will be built of it.
+    pub(crate) fn prepare(
+        project: Option<&Path>,
+        folder: &Path,
+        element: &str,
+    ) -> Result<Self, Failure> {
         let original = match project {
             Some(project) => project.to_owned(),
             None => find_project()?,
@@ -44,6 +50,7 @@ impl Workplace {
             folder,
             project,
             program,
+            element: element.to_owned(),
         };
         super::say(&format!(
             "preparing the project in {}",
@@ -84,7 +91,7 @@ impl Workplace {
         run(script, name)
     }
 
-    /// Builds everything in a process of its own, and gives its report.
+    /// Builds the element in a process of its own, and gives its report.
     pub(crate) fn build(
         &self,
         cache: &Path,
@@ -110,7 +117,8 @@ impl Workplace {
         ]);
         command
             .args(["--audit", "--speculation", mode, "--json"])
-            .arg(&report);
+            .arg(&report)
+            .arg(&self.element);
         command.stdout(std::process::Stdio::null());
         let status = command
             .status()
