@@ -6,7 +6,6 @@
 //! socket to be closed, whichever comes first: then the child is killed, and with it, by the kernel,
 //! everything in its process namespace.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -20,6 +19,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::modes::MASK;
 use crate::mounts::{enter, step};
+use crate::network::{bring_up_loopback, map_ids};
 use crate::protocol::{Orders, Report, receive, send};
 
 /// Standard input: the socket to the sandbox's maker.
@@ -29,8 +29,18 @@ fn socket() -> UnixStream {
     UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) })
 }
 
-/// Makes a sandbox as it is told on standard input, and gives the exit code for it.
-pub(crate) fn run() -> i32 {
+/// The network of a process that is going to make a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Network {
+    /// That of the host.
+    Host,
+    /// One that is as good as new, and nobody else's.
+    Own,
+}
+
+/// Makes a sandbox as it is told on standard input, from a process that has that network, and gives the exit code
+/// for it.
+pub(crate) fn run(network: Network) -> i32 {
     let mut socket = socket();
     let Ok(orders) = receive::<Orders>(&mut socket) else {
         return 1;
@@ -39,7 +49,7 @@ pub(crate) fn run() -> i32 {
     if orders.stdin.is_some() {
         leave_interrupts_to_the_command();
     }
-    if let Err(report) = make_namespaces(&orders) {
+    if let Err(report) = make_namespaces(&orders, network) {
         return i32::from(send(&mut socket, &report).is_err());
     }
     // SAFETY: this process has one thread, so the child may use everything.
@@ -76,59 +86,30 @@ fn leave_interrupts_to_the_command() {
     }
 }
 
-fn make_namespaces(orders: &Orders) -> Result<(), Report> {
+fn make_namespaces(orders: &Orders, network: Network) -> Result<(), Report> {
     let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    let own_network = !orders.network && network == Network::Host;
     let mut flags = UnshareFlags::NEWUSER
         | UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS;
-    if !orders.network {
+    if own_network {
         flags |= UnshareFlags::NEWNET;
     }
     // SAFETY: this process has one thread, and shares no file descriptor table.
     unsafe { rustix::thread::unshare_unsafe(flags) }
         .map_err(|error| Report::Unavailable(error.to_string()))?;
-    step("deny setgroups", || {
-        fs::write("/proc/self/setgroups", "deny")
-    })?;
-    let map =
-        |file: &str, inside: u32, outside: u32| fs::write(file, format!("{inside} {outside} 1"));
-    map("/proc/self/uid_map", orders.uid, uid.as_raw())
-        .map_err(|error| Report::Unavailable(error.to_string()))?;
-    step("map the group", || {
-        map("/proc/self/gid_map", orders.gid, gid.as_raw())
-    })?;
+    map_ids((orders.uid, uid.as_raw()), (orders.gid, gid.as_raw()))?;
     step("set the host's name", || {
         Ok(rustix::system::sethostname(b"sandbox")?)
     })?;
-    if !orders.network {
-        step("bring up the loopback interface", loopback)?;
+    if own_network {
+        bring_up_loopback()?;
     }
     step("forbid new privileges", || {
         Ok(rustix::thread::set_no_new_privs(true)?)
     })
-}
-
-/// Brings up `lo`, which a new network namespace has, but down: programs talk to themselves.
-fn loopback() -> io::Result<()> {
-    let socket = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )?;
-    // SAFETY: `ifreq` is plain data, for which zeroes are valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = from.cast_signed();
-    }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-    use std::os::fd::AsRawFd;
-    // SAFETY: the descriptor is open, and the request is an `ifreq` that outlives the call.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Waits for the child, or for the maker to close the socket.

@@ -1,15 +1,16 @@
-//! A process that the init processes of sandboxes are forked from.
+//! Processes that the init processes of sandboxes are forked from.
 //!
 //! To start this program takes milliseconds, most of them the dynamic loader's; to fork it, a fraction
-//! of one. So it is started once, as small as it is then, and forks for each message: the child takes
-//! the descriptors that the message brings as its standard streams, and goes on as an init process
-//! that was started for itself would.
+//! of one. So it is started once for each sandbox that there is at a time, as small as it is then, and forks for each
+//! message: the child takes the descriptors that the message brings as its standard streams, and goes on as an init
+//! process that was started for itself would, but for its network ([`network`](crate::network)), which it has
+//! from its nursery.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -18,47 +19,68 @@ use rustix::net::{
 };
 use rustix::process::{WaitOptions, wait};
 
+use crate::init::Network;
+use crate::network;
 use crate::program::InitProgram;
 
 /// How many descriptors come with a message.
 const STREAMS: usize = 3;
 
-/// A nursery, seen from outside. It is started when it is first needed, and again if it was killed.
-pub(crate) struct Nursery {
+/// How many nurseries stay that nobody uses.
+const IDLE: usize = 64;
+
+/// All nurseries of a maker of sandboxes, seen from outside. They are started when they are needed, and others when they
+/// were killed.
+pub(crate) struct Nurseries {
     init: InitProgram,
-    running: Mutex<Option<Running>>,
+    idle: Mutex<Vec<Nursery>>,
 }
 
-struct Running {
+/// A nursery that has forked an init process.
+pub(crate) struct Nursery {
     /// Closing it ends the process. `None` only while it is dropped.
     control: Option<OwnedFd>,
     process: Child,
 }
 
-impl Nursery {
+impl Nurseries {
     pub(crate) fn new(init: InitProgram) -> Self {
         Self {
             init,
-            running: Mutex::default(),
+            idle: Mutex::default(),
         }
     }
 
     /// Has an init process made whose standard input, output and error are these.
-    pub(crate) fn fork(&self, streams: [BorrowedFd<'_>; STREAMS]) -> io::Result<()> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &*running
-            && running.ask(&streams).is_ok()
-        {
-            return Ok(());
+    pub(crate) fn fork(&self, streams: [BorrowedFd<'_>; STREAMS]) -> io::Result<Nursery> {
+        while let Some(nursery) = self.take() {
+            if nursery.ask(&streams).is_ok() {
+                return Ok(nursery);
+            }
         }
-        let started = Running::start(&self.init)?;
-        started.ask(&streams)?;
-        *running = Some(started);
-        Ok(())
+        let nursery = Nursery::start(&self.init)?;
+        nursery.ask(&streams)?;
+        Ok(nursery)
+    }
+
+    /// Takes a nursery back whose init process has ended, and all that was in its sandbox.
+    pub(crate) fn take_back(&self, nursery: Nursery) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE {
+            idle.push(nursery);
+        }
+    }
+
+    fn take(&self) -> Option<Nursery> {
+        self.idle().pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Nursery>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Running {
+impl Nursery {
     fn start(init: &InitProgram) -> io::Result<Self> {
         let (control, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
@@ -84,17 +106,20 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Nursery {
     fn drop(&mut self) {
         self.control = None;
         let _ = self.process.wait();
     }
 }
 
-/// Forks for each message on standard input until that is closed. Returns in each child, whose standard
-/// streams are then what came with the message; in the nursery itself with its exit code.
-pub(crate) fn tend() -> Result<(), i32> {
+/// Forks for each message on standard input until that is closed, one child at a time. Returns in each child, whose
+/// standard streams are then what came with the message, with the network that it has; in the nursery itself with its
+/// exit code.
+pub(crate) fn tend() -> Result<Network, i32> {
     notice_children(true);
+    // Where it can't be had a sandbox makes its own, or says why that can't be.
+    let mut has_network = network::make().is_ok();
     loop {
         let streams = match next_message() {
             Ok(Some(streams)) => streams,
@@ -106,6 +131,10 @@ pub(crate) fn tend() -> Result<(), i32> {
         let Ok([socket, stdout, stderr]) = <[OwnedFd; STREAMS]>::try_from(streams) else {
             continue;
         };
+        reap(WaitOptions::empty());
+        if has_network && network::is_used() {
+            has_network = network::renew().is_ok();
+        }
         // SAFETY: this process has one thread, so the child may use everything.
         if unsafe { libc::fork() } != 0 {
             continue;
@@ -114,7 +143,11 @@ pub(crate) fn tend() -> Result<(), i32> {
         let taken = rustix::stdio::dup2_stdin(&socket)
             .and_then(|()| rustix::stdio::dup2_stdout(&stdout))
             .and_then(|()| rustix::stdio::dup2_stderr(&stderr));
-        return taken.map_err(|_| 1);
+        return match taken {
+            Ok(()) if has_network => Ok(Network::Own),
+            Ok(()) => Ok(Network::Host),
+            Err(_) => Err(1),
+        };
     }
 }
 
@@ -134,12 +167,11 @@ fn next_message() -> rustix::io::Result<Option<Vec<OwnedFd>>> {
             Ok(message) if message.bytes == 0 => return Ok(None),
             Ok(_) => {}
             Err(Errno::INTR) => {
-                reap();
+                reap(WaitOptions::NOHANG);
                 continue;
             }
             Err(error) => return Err(error),
         }
-        reap();
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -166,8 +198,13 @@ fn notice_children(notice: bool) {
     }
 }
 
-/// Waits for the children that have ended: only then is the time that they used added to this
+/// Waits for children, those that have ended or all: only then is the time that they used added to this
 /// process's, by which it is told from that of other programs.
-fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+fn reap(options: WaitOptions) {
+    loop {
+        match wait(options) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-use crate::init;
+use crate::init::{self, Network};
 use crate::nursery;
 
 /// The first arguments by which the program knows what it is: the init process of one sandbox, or what
@@ -57,9 +57,9 @@ impl InitProgram {
 pub fn init_if_requested() {
     let role = std::env::args_os().nth(1);
     match role.as_deref().and_then(OsStr::to_str) {
-        Some(INIT) => exit(init::run()),
+        Some(INIT) => exit(init::run(Network::Host)),
         Some(NURSERY) => exit(match nursery::tend() {
-            Ok(()) => init::run(),
+            Ok(network) => init::run(network),
             Err(code) => code,
         }),
         _ => {}

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use headstart_store_disk::Layout;
 use crate::available::reason;
 use crate::capture::Layers;
 use crate::folders;
-use crate::nursery::Nursery;
+use crate::nursery::{Nurseries, Nursery};
 use crate::prepare::{Prepared, not_made};
 use crate::program::InitProgram;
 use crate::protocol::{Orders, Report, send};
@@ -35,7 +36,7 @@ pub struct NativeSandbox(Arc<Inner>);
 
 struct Inner {
     init: InitProgram,
-    nursery: Nursery,
+    nurseries: Nurseries,
     /// This sandbox maker's own folder, below one of the process; removed at the end.
     folder: PathBuf,
     store: Arc<Directories<dyn LocalBlobs>>,
@@ -68,7 +69,7 @@ impl NativeSandbox {
         let stager = Stager::new(folder.join("trees"), Arc::clone(&store));
         let scratches = Arc::new(Scratches::new(folder.clone()));
         Self(Arc::new(Inner {
-            nursery: Nursery::new(init.clone()),
+            nurseries: Nurseries::new(init.clone()),
             init,
             folder,
             store,
@@ -229,6 +230,26 @@ impl Inner {
         })
     }
 
+    /// Starts an init process that is asked on `socket`.
+    fn start(
+        &self,
+        request: &SandboxRequest,
+        socket: UnixStream,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> io::Result<Started> {
+        if request.network {
+            let mut init = self.init.init(socket);
+            return init
+                .stdout(stdout)
+                .stderr(stderr)
+                .spawn()
+                .map(Started::Child);
+        }
+        let streams = [socket.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        self.nurseries.fork(streams).map(Started::From)
+    }
+
     fn execute(
         &self,
         request: &SandboxRequest,
@@ -238,45 +259,43 @@ impl Inner {
         let (mut ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
         let mut limit = 0;
         let mut streams = None;
-        // Where a terminal may be involved the init is a child of this process, to be in its session.
-        let mut child = None;
-        match &request.streams {
+        let started = match &request.streams {
             Streams::Inherited => {
                 let stdin = inheritable_stdin().map_err(failed("pass on stdin"))?;
                 orders.stdin = Some(stdin.as_raw_fd());
-                let started = self.init.init(theirs).spawn();
-                child = Some(started.map_err(failed(START))?);
+                self.init.init(theirs).spawn().map(Started::Child)
             }
             Streams::Captured { limit: most } => {
                 let (stdout, out) = io::pipe().map_err(failed("make a pipe"))?;
                 let (stderr, err) = io::pipe().map_err(failed("make a pipe"))?;
-                let forked = self
-                    .nursery
-                    .fork([theirs.as_fd(), out.as_fd(), err.as_fd()]);
-                forked.map_err(failed(START))?;
                 limit = *most;
                 streams = Some((stdout, stderr));
-                drop(theirs);
+                self.start(request, theirs, out.into(), err.into())
             }
             Streams::Log(path) => {
                 let log = OpenOptions::new().append(true).create(true).open(path);
                 let log = log.map_err(failed(&format!("open {}", path.display())))?;
-                let forked = self
-                    .nursery
-                    .fork([theirs.as_fd(), log.as_fd(), log.as_fd()]);
-                forked.map_err(failed(START))?;
-                drop(theirs);
+                let same = log.try_clone().map_err(failed("share a log"))?;
+                self.start(request, theirs, log.into(), same.into())
             }
-        }
+        };
+        let started = started.map_err(failed(START))?;
         let socket = ours.try_clone().map_err(failed("watch the sandbox"))?;
         if ending.watch(socket) {
             ending.end();
         }
         let sent = send(&mut ours, &orders);
         let heard = listen(&ours, streams, limit, ending);
-        if let Some(mut child) = child {
-            let _ = child.wait();
-            terminal::take_back();
+        match started {
+            Started::Child(mut child) => {
+                let _ = child.wait();
+                if matches!(request.streams, Streams::Inherited) {
+                    terminal::take_back();
+                }
+            }
+            // Otherwise something may still run.
+            Started::From(nursery) if heard.is_ok() => self.nurseries.take_back(nursery),
+            Started::From(_) => {}
         }
         let Heard {
             report,
@@ -296,6 +315,14 @@ impl Inner {
             Err(error) => Err(failed("hear from the sandbox's init")(error)),
         }
     }
+}
+
+/// Where an init process comes from.
+enum Started {
+    /// It is a child of this process: where a terminal may be involved, to be in its session, and where the host's
+    /// network is wanted.
+    Child(Child),
+    From(Nursery),
 }
 
 const START: &str = "start the sandbox's init";

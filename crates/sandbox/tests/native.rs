@@ -21,7 +21,7 @@ use headstart_store_disk::{DiskBlobs, Layout};
 
 const PROGRAMS: &[&str] = &[
     "sh", "cat", "ls", "id", "mkdir", "rm", "cp", "mv", "ln", "sleep", "env", "touch", "chmod",
-    "stat", "head", "kill", "mkfifo", "hostname", "true", "setsid", "seq",
+    "stat", "head", "kill", "mkfifo", "hostname", "true", "setsid", "seq", "readlink", "bash",
 ];
 
 /// The files of this machine that the programs need: themselves and what `ldd` names.
@@ -485,6 +485,46 @@ fn time_of_ended() -> u64 {
         times.map(|time| time.parse::<u64>().unwrap()).sum::<u64>()
     });
     times.sum()
+}
+
+/// The network that a process has.
+const NETWORK: &str = "readlink /proc/self/ns/net";
+
+#[tokio::test]
+async fn a_network_serves_again_as_long_as_nobody_used_it() {
+    let world = World::new();
+    let first = world.say(NETWORK).await;
+    assert_eq!(world.say(NETWORK).await, first);
+    let send = format!("{NETWORK}; bash -c 'echo something >/dev/udp/127.0.0.1/9'");
+    assert_eq!(world.say(&send).await, first);
+    let state = format!("{NETWORK}; cat /proc/net/dev; cat /proc/net/sockstat");
+    let next = world.say(&state).await;
+    let mut lines = next.lines();
+    assert_ne!(lines.next(), first.lines().next());
+    let loopback = lines.find(|it| it.trim_start().starts_with("lo:")).unwrap();
+    let mut counters = loopback.split_whitespace().skip(1);
+    assert!(counters.all(|it| it == "0"), "{loopback}");
+    // Not as root of that network, but as anybody.
+    let ports = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start";
+    assert_eq!(world.say(ports).await, "0\n");
+}
+
+#[tokio::test]
+async fn networks_are_shared_with_the_host_if_that_is_wanted_and_with_nobody_else() {
+    let world = World::new();
+    let long = format!("{NETWORK}; sleep 0.3");
+    let said = tokio::join!(world.say(&long), world.say(&long), world.say(&long));
+    let host = fs::read_link("/proc/self/ns/net").unwrap();
+    let host = format!("{}\n", host.display());
+    let mut networks = vec![said.0, said.1, said.2, host.clone()];
+    networks.sort();
+    networks.dedup();
+    assert_eq!(networks.len(), 4, "{networks:?}");
+    let request = SandboxRequest {
+        network: true,
+        ..world.request(NETWORK)
+    };
+    assert_eq!(world.run(request).await.unwrap().stdout, host);
 }
 
 #[tokio::test]
