@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, unlinkat};
 use rustix::io::Errno;
@@ -13,6 +14,10 @@ use rustix::io::Errno;
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
+
+/// How often it is tried to remove a folder in which something changes meanwhile, and after how long again.
+const TRIES: usize = 50;
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// A name that no other process has or had: its id and when it started.
 pub(crate) fn process_name() -> String {
@@ -44,12 +49,27 @@ pub(crate) fn sweep(parent: &Path) {
     }
 }
 
-/// Removes a folder with all below it, whatever modes a command gave to its directories.
+/// Removes a folder with all below it, whatever modes a command gave to its directories. What was killed may need
+/// a moment to end, and change something there until then.
 pub fn remove(path: &Path) {
-    if let Err(error) = try_remove(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "a folder of a sandbox could not be removed");
+    for again in (0..TRIES).rev() {
+        let Err(error) = try_remove(path) else {
+            return;
+        };
+        if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return;
+        }
+        let may_pass = matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::DirectoryNotEmpty
+                | io::ErrorKind::ResourceBusy
+        );
+        if !may_pass || again == 0 {
+            tracing::warn!(path = %path.display(), %error, "a folder of a sandbox could not be removed");
+            return;
+        }
+        std::thread::sleep(MOMENT);
     }
 }
 
@@ -150,6 +170,26 @@ mod tests {
             open = openat(&open, "d", FOLDER, Mode::empty()).unwrap();
         }
         remove(&path);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn folders_are_removed_in_which_something_still_changes() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("folder");
+        fs::create_dir_all(path.join("inner")).unwrap();
+        let file = path.join("inner/file");
+        fs::write(&file, "").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < 10 * MOMENT {
+                    let _ = fs::write(&file, "");
+                    let _ = fs::remove_file(&file);
+                }
+            });
+            remove(&path);
+        });
         assert!(!path.exists());
     }
 

@@ -153,11 +153,19 @@ fn what_is_for_another_kind_of_machine_is_not_tried_here() {
     place.edit("elements/base.bst", "kind: manual", &sandbox);
     let (output, _) = place.try_build("base.bst", "none");
     assert!(!output.status.success());
+    let said_alone = said(&output);
     assert!(
-        said(&output).contains("another kind of machine"),
-        "{}",
-        said(&output)
+        said_alone.contains("another kind of machine"),
+        "{said_alone}"
     );
+    // A server that was never meant to execute anything is not complained of.
+    let server = Server::ours();
+    let services = [("action-cache-service", ""), ("storage-service", "")];
+    configure(&place, &server, &services);
+    let (output, _) = place.try_build("base.bst", "none");
+    let said = said(&output);
+    assert!(said.contains("another kind of machine"), "{said}");
+    assert!(!said.contains("executes nothing"), "{said}");
 }
 
 #[test]
