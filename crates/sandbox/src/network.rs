@@ -54,8 +54,8 @@ pub(crate) fn is_used() -> bool {
 
 /// Gives this process namespaces of its own.
 fn unshare(what: &str, namespaces: UnshareFlags) -> Result<(), Report> {
-    // SAFETY: this process has one thread, and shares no file descriptor table.
     step(what, || {
+        // SAFETY: this process has one thread, and shares no file descriptor table.
         Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
     })
 }
