@@ -461,6 +461,10 @@ pub(crate) struct DemoArguments {
     /// The element of the project to build, with all that it needs; aws/aws-c-s3.bst is about half of all
     #[arg(long, default_value = "all.bst", value_name = "ELEMENT")]
     pub(crate) element: String,
+    /// Measure the rebuild after one edit only, not those after an edit that follows it, one that breaks an element
+    /// and its mending
+    #[arg(long)]
+    pub(crate) brief: bool,
     /// How often to measure each rebuild; medians are printed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub(crate) runs: usize,

@@ -7,7 +7,7 @@
 mod figures;
 mod workplace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use headstart_session::xdg_folder;
 
@@ -54,22 +54,11 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
         comparison.add(without, with);
     }
 
-    say("rebuilding after another edit");
-    place.edit(&SECOND)?;
-    let second = place.build(&changed, "full", Outcome::Success)?;
-    say("an edit that breaks an element");
-    place.edit(&BROKEN)?;
-    place.build(&changed, "full", Outcome::Failure)?;
-    say("and its mending");
-    place.edit(&MENDED)?;
-    let mended = place.build(&changed, "full", Outcome::Success)?;
-
-    let figures = Figures::new(
-        first,
-        comparison,
-        vec![Rebuild::new(&SECOND, second), Rebuild::new(&MENDED, mended)],
-        EDITED,
-    );
+    let later = match arguments.brief {
+        true => Vec::new(),
+        false => after_further_edits(&place, &changed)?,
+    };
+    let figures = Figures::new(first, comparison, later, EDITED);
     print(&figures);
     if let Some(path) = &arguments.json {
         write_json(path, &figures)?;
@@ -81,6 +70,23 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
             missed.join("; ")
         ))),
     }
+}
+
+/// Goes on from the first edit, with what its rebuild has left in `cache`.
+fn after_further_edits(place: &Workplace, cache: &Path) -> Result<Vec<Rebuild>, Failure> {
+    say("rebuilding after another edit");
+    place.edit(&SECOND)?;
+    let second = place.build(cache, "full", Outcome::Success)?;
+    say("an edit that breaks an element");
+    place.edit(&BROKEN)?;
+    place.build(cache, "full", Outcome::Failure)?;
+    say("and its mending");
+    place.edit(&MENDED)?;
+    let mended = place.build(cache, "full", Outcome::Success)?;
+    Ok(vec![
+        Rebuild::new(&SECOND, second),
+        Rebuild::new(&MENDED, mended),
+    ])
 }
 
 fn say(text: &str) {
