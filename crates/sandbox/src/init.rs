@@ -19,7 +19,8 @@ use rustix::thread::UnshareFlags;
 
 use crate::modes::MASK;
 use crate::mounts::{enter, step};
-use crate::network::{bring_up_loopback, map_ids};
+use crate::namespaces::{map_ids, unshare};
+use crate::network::{Network, bring_up_loopback};
 use crate::protocol::{Orders, Report, receive, send};
 
 /// Standard input: the socket to the sandbox's maker.
@@ -27,15 +28,6 @@ fn socket() -> UnixStream {
     // SAFETY: descriptor 0 is open, it is the socket that the maker gave, and nothing else in this
     // process uses it.
     UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) })
-}
-
-/// The network of a process that is going to make a sandbox.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Network {
-    /// That of the host.
-    Host,
-    /// One that is as good as new, and nobody else's.
-    Own,
 }
 
 /// Makes a sandbox as it is told on standard input, from a process that has that network, and gives the exit code
@@ -97,9 +89,7 @@ fn make_namespaces(orders: &Orders, network: Network) -> Result<(), Report> {
     if own_network {
         flags |= UnshareFlags::NEWNET;
     }
-    // SAFETY: this process has one thread, and shares no file descriptor table.
-    unsafe { rustix::thread::unshare_unsafe(flags) }
-        .map_err(|error| Report::Unavailable(error.to_string()))?;
+    unshare(flags).map_err(|error| Report::Unavailable(error.to_string()))?;
     map_ids((orders.uid, uid.as_raw()), (orders.gid, gid.as_raw()))?;
     step("set the host's name", || {
         Ok(rustix::system::sethostname(b"sandbox")?)

@@ -17,6 +17,7 @@ mod init;
 mod links;
 mod modes;
 mod mounts;
+mod namespaces;
 mod network;
 mod nursery;
 mod prepare;

@@ -11,6 +11,7 @@ use std::io;
 use rustix::thread::UnshareFlags;
 
 use crate::mounts::step;
+use crate::namespaces::{map_ids, unshare};
 use crate::protocol::Report;
 
 /// Where a process finds what was sent and received on the interfaces of its network.
@@ -19,26 +20,54 @@ const DEVICES: &str = "/proc/self/net/dev";
 /// have: so it may at all of them.
 const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
-/// Gives this process a user namespace, in which it may make a network, and a network.
-pub(crate) fn make() -> Result<(), Report> {
-    let (uid, gid) = (
-        rustix::process::getuid().as_raw(),
-        rustix::process::getgid().as_raw(),
-    );
-    unshare("make a user namespace", UnshareFlags::NEWUSER)?;
+/// The network of a process that is going to make a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Network {
+    /// That of the host, or one that will not do: the sandbox makes its own, or says why that can't be.
+    Host,
+    /// One that is as good as new, and nobody else's.
+    Own,
+}
+
+impl Network {
+    /// Gives this process a network, if it can be had.
+    pub(crate) fn make() -> Self {
+        Self::of(make())
+    }
+
+    /// Gives this process another network if its own was used.
+    pub(crate) fn renewed(self) -> Self {
+        match self == Self::Own && is_used() {
+            true => Self::of(renew()),
+            false => self,
+        }
+    }
+
+    fn of(made: Result<(), Report>) -> Self {
+        match made {
+            Ok(()) => Self::Own,
+            Err(_) => Self::Host,
+        }
+    }
+}
+
+/// Makes a user namespace, in which this process may make a network, and a network.
+fn make() -> Result<(), Report> {
+    let uid = rustix::process::getuid().as_raw();
+    let gid = rustix::process::getgid().as_raw();
+    step("make a user namespace", || unshare(UnshareFlags::NEWUSER))?;
     map_ids((uid, uid), (gid, gid))?;
     renew()
 }
 
-/// Gives this process another network.
-pub(crate) fn renew() -> Result<(), Report> {
-    unshare("make a network", UnshareFlags::NEWNET)?;
+fn renew() -> Result<(), Report> {
+    step("make a network", || unshare(UnshareFlags::NEWNET))?;
     bring_up_loopback()?;
     step("open all ports", || fs::write(UNPRIVILEGED_PORTS, "0"))
 }
 
 /// Whether anything was sent in this process's network, which then may remember it.
-pub(crate) fn is_used() -> bool {
+fn is_used() -> bool {
     let received = |devices: &str| {
         let loopback = devices
             .lines()
@@ -50,26 +79,6 @@ pub(crate) fn is_used() -> bool {
         .ok()
         .and_then(|devices| received(&devices))
         .is_none_or(|bytes| bytes > 0)
-}
-
-/// Gives this process namespaces of its own.
-fn unshare(what: &str, namespaces: UnshareFlags) -> Result<(), Report> {
-    step(what, || {
-        // SAFETY: this process has one thread, and shares no file descriptor table.
-        Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
-    })
-}
-
-/// Says who the user and the group outside are in this process's new user namespace: each `(inside, outside)`.
-pub(crate) fn map_ids(user: (u32, u32), group: (u32, u32)) -> Result<(), Report> {
-    let map = |file: &str, (inside, outside): (u32, u32)| {
-        fs::write(file, format!("{inside} {outside} 1"))
-    };
-    step("deny setgroups", || {
-        fs::write("/proc/self/setgroups", "deny")
-    })?;
-    map("/proc/self/uid_map", user).map_err(|error| Report::Unavailable(error.to_string()))?;
-    step("map the group", || map("/proc/self/gid_map", group))
 }
 
 /// Brings up `lo`, which a new network namespace has, but down: programs talk to themselves.

@@ -19,8 +19,7 @@ use rustix::net::{
 };
 use rustix::process::{WaitOptions, wait};
 
-use crate::init::Network;
-use crate::network;
+use crate::network::Network;
 use crate::program::InitProgram;
 
 /// How many descriptors come with a message.
@@ -118,8 +117,7 @@ impl Drop for Nursery {
 /// exit code.
 pub(crate) fn tend() -> Result<Network, i32> {
     notice_children(true);
-    // Where it can't be had a sandbox makes its own, or says why that can't be.
-    let mut has_network = network::make().is_ok();
+    let mut network = Network::make();
     loop {
         let streams = match next_message() {
             Ok(Some(streams)) => streams,
@@ -132,9 +130,7 @@ pub(crate) fn tend() -> Result<Network, i32> {
             continue;
         };
         reap(WaitOptions::empty());
-        if has_network && network::is_used() {
-            has_network = network::renew().is_ok();
-        }
+        network = network.renewed();
         // SAFETY: this process has one thread, so the child may use everything.
         if unsafe { libc::fork() } != 0 {
             continue;
@@ -143,11 +139,7 @@ pub(crate) fn tend() -> Result<Network, i32> {
         let taken = rustix::stdio::dup2_stdin(&socket)
             .and_then(|()| rustix::stdio::dup2_stdout(&stdout))
             .and_then(|()| rustix::stdio::dup2_stderr(&stderr));
-        return match taken {
-            Ok(()) if has_network => Ok(Network::Own),
-            Ok(()) => Ok(Network::Host),
-            Err(_) => Err(1),
-        };
+        return taken.map(|()| network).map_err(|_| 1);
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-use crate::init::{self, Network};
+use crate::init;
+use crate::network::Network;
 use crate::nursery;
 
 /// The first arguments by which the program knows what it is: the init process of one sandbox, or what

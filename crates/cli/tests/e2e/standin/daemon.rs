@@ -70,7 +70,7 @@ impl Daemon {
             command,
             child,
         };
-        daemon.wait();
+        daemon.wait(None);
         daemon
     }
 
@@ -85,17 +85,23 @@ impl Daemon {
         Self::start(command, folder, arguments)
     }
 
-    /// Starts it again as it was.
+    /// Starts it again as it was, when it has ended.
     pub(crate) fn start_again(&mut self) {
+        let ended = self.process_id();
         self.child = self.command.spawn().unwrap();
-        self.wait();
+        self.wait(Some(ended));
     }
 
-    /// Waits until it takes connections.
-    fn wait(&self) {
+    /// Waits until it takes connections. They may be taken still at the socket of one that has ended: a process that
+    /// it forked has that too until it becomes another program.
+    fn wait(&self, ended: Option<u32>) {
         let socket = self.folder.path().join("socket");
         let start = Instant::now();
-        while UnixStream::connect(&socket).is_err() {
+        let listens = |stream: UnixStream| {
+            let listener = rustix::net::sockopt::socket_peercred(stream).unwrap().pid;
+            ended != Some(listener.as_raw_nonzero().get().cast_unsigned())
+        };
+        while !UnixStream::connect(&socket).is_ok_and(listens) {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
                 "the daemon does not start"

@@ -4,7 +4,6 @@
 mod acknowledged;
 mod client;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -137,25 +136,17 @@ impl Killed {
         assert!(!mounts.contains(folder.to_str().unwrap()), "{mounts}");
         let cache = self.daemon.cache();
         for left in ["cas/tmp", "cas/staging", "headstart/sandboxes"] {
-            // A process that was about to become another one when its daemon was killed has the socket of that for
-            // a moment more: then the new one may not be there yet.
-            let mut names = self.others_in(&cache.join(left));
-            while !names.is_empty() && begun.elapsed() < ENDING {
-                std::thread::sleep(Duration::from_millis(5));
-                names = self.others_in(&cache.join(left));
-            }
-            assert!(names.is_empty(), "round {round}: {left} has {names:?}");
+            let entries = fs::read_dir(cache.join(left))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+            let own = format!("{}-", self.daemon.process_id());
+            let others = names
+                .iter()
+                .filter(|name| !name.to_string_lossy().starts_with(&own));
+            assert_eq!(others.count(), 0, "round {round}: {left} has {names:?}");
         }
-    }
-
-    /// What is in a folder and is not the running daemon's.
-    fn others_in(&self, folder: &Path) -> Vec<OsString> {
-        let own = format!("{}-", self.daemon.process_id());
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let names = entries.map(|entry| entry.file_name());
-        names
-            .filter(|name| !name.to_string_lossy().starts_with(&own))
-            .collect()
     }
 }
 
