@@ -136,16 +136,20 @@ impl Killed {
         assert!(!mounts.contains(folder.to_str().unwrap()), "{mounts}");
         let cache = self.daemon.cache();
         for left in ["cas/tmp", "cas/staging", "headstart/sandboxes"] {
-            let entries = fs::read_dir(cache.join(left))
-                .into_iter()
-                .flatten()
-                .flatten();
-            let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-            let own = format!("{}-", self.daemon.process_id());
-            let others = names
-                .iter()
-                .filter(|name| !name.to_string_lossy().starts_with(&own));
-            assert_eq!(others.count(), 0, "round {round}: {left} has {names:?}");
+            let others = || {
+                let entries = fs::read_dir(cache.join(left)).into_iter().flatten();
+                let names = entries.flatten().map(|entry| entry.file_name());
+                let own = format!("{}-", self.daemon.process_id());
+                let names = names.filter(|name| !name.to_string_lossy().starts_with(&own));
+                names.collect::<Vec<_>>()
+            };
+            let names = others();
+            if !names.is_empty() {
+                // Whether it comes too late or never is told, as it happens rarely.
+                std::thread::sleep(Duration::from_secs(1));
+                let later = others();
+                panic!("round {round}: {left} has {names:?}, a second later {later:?}");
+            }
         }
     }
 }
