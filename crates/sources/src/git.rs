@@ -8,7 +8,9 @@ mod clone;
 mod history;
 mod mirror;
 mod module;
+mod objects;
 mod repo;
+mod shallow;
 mod submodules;
 mod track;
 

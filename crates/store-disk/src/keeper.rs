@@ -65,6 +65,7 @@ pub(crate) struct Keeper {
     limits: Limits,
     folders: [PathBuf; 2],
     results: PathBuf,
+    /// What has times of access since then was stored or used after the start.
     started: SystemTime,
     /// How many bytes are stored, as far as this process knows.
     used: AtomicU64,
@@ -95,7 +96,7 @@ pub fn make_room(layout: &Layout, limits: Limits, since: SystemTime) -> Result<(
         return Ok(());
     }
     // What was used shortly before is not noted again.
-    let started = since.checked_sub(limits.noted() + LAG).unwrap_or(since);
+    let started = since.checked_sub(limits.noted()).unwrap_or(since);
     let keeper = Keeper::since(layout, limits, started);
     let fits = || keeper.used() <= keeper.room();
     if !fits() {
@@ -125,7 +126,7 @@ impl Keeper {
             limits,
             folders: [layout.objects(), layout.executables()],
             results: layout.action_results(),
-            started,
+            started: started.checked_sub(LAG).unwrap_or(started),
             used: AtomicU64::new(0),
             cleaning: Mutex::new(()),
         };

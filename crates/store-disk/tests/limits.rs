@@ -167,6 +167,22 @@ fn the_sessions_own_objects_stay_and_a_full_store_says_so() {
 }
 
 #[test]
+fn what_is_stored_right_after_the_start_is_the_sessions_own() {
+    let world = World::new();
+    let started = SystemTime::now();
+    let store = world.open(true);
+    let first = write(&store, 0);
+    // File systems know the time to a tick of the kernel's.
+    world.last_used(first, started - Duration::from_millis(10));
+    for number in 1..10 {
+        write(&store, number);
+    }
+    let full = store.write(content(10)).unwrap_err();
+    assert!(matches!(full, StoreError::Full(_)), "{full}");
+    assert!(world.path(first).exists());
+}
+
+#[test]
 fn what_others_store_counts_and_old_results_go_too() {
     let world = World::new();
     let store = world.open(false);

@@ -4,15 +4,13 @@
 //! The same repository and commit give the same bytes, whatever machine or time it is.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree};
 
 use super::checkout::temporary;
+use super::objects::{Object, entries, read};
 use super::{Git, failed};
 use crate::error::SourceError;
 use crate::{Store, tree_path};
@@ -27,13 +25,6 @@ pub(crate) struct Tagged {
     pub(crate) commit: String,
     /// Whether it is an object of its own.
     pub(crate) annotated: bool,
-}
-
-/// An object of a repository, as it is stored but not compressed.
-struct Object {
-    id: String,
-    kind: String,
-    content: Vec<u8>,
 }
 
 /// Part of a repository.
@@ -107,18 +98,12 @@ impl History {
         let known: BTreeSet<String> = commits.iter().cloned().collect();
         let mut trees = BTreeSet::new();
         for object in read(repository, &commits)? {
-            let text = String::from_utf8_lossy(&object.content).into_owned();
-            let headers = text.lines().take_while(|line| !line.is_empty());
-            for (name, value) in headers.filter_map(|line| line.split_once(' ')) {
-                match name {
-                    "tree" => {
-                        trees.insert(value.to_owned());
-                    }
-                    "parent" if !known.contains(value) => {
-                        history.shallow.insert(object.id.clone());
-                    }
-                    _ => {}
-                }
+            trees.extend(object.headers("tree"));
+            if object
+                .headers("parent")
+                .any(|parent| !known.contains(&parent))
+            {
+                history.shallow.insert(object.id.clone());
             }
             history.objects.push(object);
         }
@@ -196,9 +181,7 @@ impl History {
                 "tag" => {}
                 _ => return Err(missing()),
             }
-            let text = String::from_utf8_lossy(&object.content).into_owned();
-            let next = text.lines().find_map(|line| line.strip_prefix("object "));
-            id = next.ok_or_else(missing)?.to_owned();
+            id = object.headers("object").next().ok_or_else(missing)?;
             self.objects.push(object);
         }
     }
@@ -258,18 +241,6 @@ impl History {
     }
 }
 
-impl Object {
-    fn compressed(&self) -> Result<Vec<u8>, SourceError> {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-        let header = format!("{} {}\0", self.kind, self.content.len());
-        let written = encoder
-            .write_all(header.as_bytes())
-            .and_then(|()| encoder.write_all(&self.content));
-        let compressed = written.and_then(|()| encoder.finish());
-        compressed.map_err(|error| SourceError::io(Path::new(&self.id), error))
-    }
-}
-
 /// The commits that lead to `head`, but not to the parents of `base`.
 fn since(repository: &Path, head: &str, base: &str) -> Result<Vec<String>, SourceError> {
     let doing = "its history can't be read";
@@ -295,58 +266,4 @@ fn index(repository: &Path, commit: &str) -> Result<Vec<u8>, SourceError> {
         .args(["read-tree", commit])
         .run("its index can't be made")?;
     std::fs::read(&file).map_err(|error| SourceError::io(&file, error))
-}
-
-/// Reads objects, in the order of their ids.
-fn read(repository: &Path, ids: &[String]) -> Result<Vec<Object>, SourceError> {
-    let output = Git::of(repository)
-        .args(["cat-file", "--batch"])
-        .output_of(ids.join("\n").as_bytes())?;
-    let doing = "its objects can't be read";
-    if !output.status.success() {
-        return Err(failed(doing, &output));
-    }
-    let mut rest = &*output.stdout;
-    let mut objects = Vec::with_capacity(ids.len());
-    for id in ids {
-        let (object, after) = parse(rest).ok_or_else(|| SourceError::Tool {
-            doing: doing.to_owned(),
-            said: format!("{id} is missing"),
-        })?;
-        objects.push(object);
-        rest = after;
-    }
-    Ok(objects)
-}
-
-/// The first object in what `git cat-file --batch` prints, and what follows it.
-fn parse(output: &[u8]) -> Option<(Object, &[u8])> {
-    let end = output.iter().position(|byte| *byte == b'\n')?;
-    let header = std::str::from_utf8(&output[..end]).ok()?;
-    let mut fields = header.split(' ');
-    let (id, kind) = (fields.next()?, fields.next()?);
-    let size: usize = fields.next()?.parse().ok()?;
-    let content = output.get(end + 1..)?.get(..size)?;
-    let object = Object {
-        id: id.to_owned(),
-        kind: kind.to_owned(),
-        content: content.to_owned(),
-    };
-    Some((object, output.get(end + 1 + size + 1..)?))
-}
-
-/// The modes and ids in a tree object.
-fn entries(tree: &[u8]) -> Vec<(String, String)> {
-    let mut entries = Vec::new();
-    let mut rest = tree;
-    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
-        let Some(id) = rest.get(end + 1..end + 21) else {
-            break;
-        };
-        let name = String::from_utf8_lossy(&rest[..end]);
-        let mode = name.split(' ').next().unwrap_or_default().to_owned();
-        entries.push((mode, const_hex::encode(id)));
-        rest = &rest[end + 21..];
-    }
-    entries
 }

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::checkout::checkout;
 use super::history::{History, Tagged};
 use super::submodules::{self, Submodule};
-use super::{Git, require, resolve};
+use super::{Git, require, resolve, shallow};
 use crate::download::directory_name;
 use crate::error::SourceError;
 use crate::places::{fetch_from_first, track_at_first};
@@ -40,6 +40,7 @@ pub(crate) fn stage_mirror(
     let commit = require(&mirror, reference, url)?;
     let mut tree = Tree::stored(checkout(&mirror, &commit, false, store)?);
     if !source.tags.is_empty() {
+        let _held = Mirror::hold(&mirror)?;
         let history = History::leading(&mirror, &commit, tagged(source, &mirror)?)?;
         tree.insert(
             &tree_path(".git")?,
@@ -141,10 +142,14 @@ impl Mirror {
                 git.arg(folder).run("a mirror can't be made").map(|_| ())
             })?;
         }
-        let failed = |error| SourceError::io(&path, error);
-        let lock = File::open(&path).map_err(failed)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        let lock = lock(&path, FlockOperation::LockExclusive)?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// Keeps others from fetching into the repository at a path, as long as what is given is there: a
+    /// history may look shorter than it is while they do.
+    pub(crate) fn hold(path: &Path) -> Result<File, SourceError> {
+        lock(path, FlockOperation::LockShared)
     }
 
     /// Fetches what has the commit: the tag that it is on, or everything.
@@ -152,11 +157,10 @@ impl Mirror {
         if let Some((tag, commit)) = reference.split_once("-0-g")
             && has_tag(place, tag, commit)?
         {
-            let fetched = Git::of(&self.path)
+            let fetch = Git::of(&self.path)
                 .args(["fetch", "--quiet", "--depth=1", "--", place])
-                .arg(format!("+refs/tags/{tag}:refs/tags/{tag}"))
-                .ask()?;
-            if fetched.is_some() && resolve(&self.path, reference)?.is_some() {
+                .arg(format!("+refs/tags/{tag}:refs/tags/{tag}"));
+            if shallow::fetch(self, fetch)? && resolve(&self.path, reference)?.is_some() {
                 return Ok(());
             }
         }
@@ -170,6 +174,13 @@ impl Mirror {
             .run("it can't be fetched")
             .map(|_| ())
     }
+}
+
+fn lock(path: &Path, operation: FlockOperation) -> Result<File, SourceError> {
+    let failed = |error| SourceError::io(path, error);
+    let lock = File::open(path).map_err(failed)?;
+    flock(&lock, operation).map_err(|error| failed(error.into()))?;
+    Ok(lock)
 }
 
 /// Makes a folder in one step: whoever is first wins.

@@ -9,7 +9,7 @@ use headstart_project::{Address, DescribedRef, GitRepo};
 use super::checkout::checkout;
 use super::history::History;
 use super::mirror::Mirror;
-use super::{Git, require, resolve};
+use super::{Git, require, resolve, shallow};
 use crate::download::directory_name;
 use crate::error::SourceError;
 use crate::places::{fetch_from_first, track_at_first};
@@ -57,6 +57,7 @@ pub(crate) fn stage_repo(
     let commit = require(&mirror, &reference.commit, &source.address.url)?;
     let mut tree = Tree::stored(checkout(&mirror, &commit, true, store)?);
     let tag = reference.tag.as_ref().map(|(tag, _)| &**tag);
+    let _held = Mirror::hold(&mirror)?;
     let history = History::since(&mirror, &commit, tag)?.stage(store)?;
     tree.insert(&tree_path(".git")?, Node::Directory(history), store)?;
     Ok(tree.write(store)?)
@@ -110,7 +111,7 @@ fn is_cached(mirror: &Path, reference: &DescribedRef) -> Result<bool, SourceErro
     let Some((tag, _)) = &reference.tag else {
         return Ok(true);
     };
-    // A later fetch of an older commit may have cut the history off.
+    // BuildStream may have fetched it, or others in it, with less of its history.
     let git = Git::of(mirror).args(["merge-base", "--is-ancestor", "--end-of-options"]);
     let leads = git
         .arg(format!("refs/tags/{tag}^{{commit}}"))
@@ -140,7 +141,7 @@ fn fetch_from(mirror: &Mirror, place: &str, reference: &DescribedRef) -> Result<
     } else {
         git = git.args(["--depth=1", "--", place, &*reference.commit]);
     }
-    if git.ask()?.is_some() && is_cached(&mirror.path, reference)? {
+    if shallow::fetch(mirror, git)? && is_cached(&mirror.path, reference)? {
         return Ok(());
     }
     fetch_everything(mirror, place)
@@ -148,7 +149,7 @@ fn fetch_from(mirror: &Mirror, place: &str, reference: &DescribedRef) -> Result<
 
 fn fetch_everything(mirror: &Mirror, place: &str) -> Result<(), SourceError> {
     let mut git = Git::of(&mirror.path).args(["fetch", "--quiet", "--no-write-fetch-head"]);
-    if mirror.path.join("shallow").is_file() {
+    if shallow::is_shallow(&mirror.path) {
         git = git.arg("--unshallow");
     }
     git.args(["--", place])
