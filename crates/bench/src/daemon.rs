@@ -265,7 +265,7 @@ fn memory(process: u32) -> Result<f64, Failure> {
 }
 
 async fn find_missing(contender: &Contender) -> Result<f64, Failure> {
-    const CALLS: usize = 25;
+    const CALLS: usize = 100;
     const DIGESTS: usize = 4000;
     let mut client = ContentAddressableStorageClient::new(contender.channel.clone())
         .max_decoding_message_size(64 * MIB);

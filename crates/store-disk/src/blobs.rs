@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::keeper::{Keeper, Limits, forget_use, note_use, note_use_at};
 use crate::layout::{Layout, shard_and_name, sharded};
+use crate::lookups::{Found, Looks, Lookups};
 use crate::temporary::{Temporary, sweep};
 use crate::verified::{Identity, Verified};
 use crate::writer::DiskWriter;
@@ -60,6 +61,8 @@ pub struct DiskBlobs {
     objects_folder: Arc<File>,
     temporary: PathBuf,
     executables: PathBuf,
+    /// What was found when many objects were looked for.
+    lookups: Lookups,
     /// Files that are known to be undamaged: objects, and executable copies.
     verified: Arc<Verified>,
     /// Objects that this process has set aside, with the digests of what they were.
@@ -95,6 +98,7 @@ impl DiskBlobs {
             objects,
             temporary: layout.temporary(),
             executables: layout.executables(),
+            lookups: Lookups::default(),
             verified: Arc::new(Verified::own()),
             aside: Arc::default(),
             keeper: None,
@@ -140,7 +144,7 @@ impl DiskBlobs {
 
     /// Whether a file of the right size lies where the object should.
     fn is_there(&self, digest: BlobDigest) -> Result<bool, StoreError> {
-        self.is_found(digest, self.noted_since(), &OnceLock::new())
+        self.is_found(digest, self.noted_since(), &OnceLock::new(), None)
     }
 
     /// The same, where uses since `noted` need not be noted, and `replaced` holds whether the folder of
@@ -150,12 +154,24 @@ impl DiskBlobs {
         digest: BlobDigest,
         noted: SystemTime,
         replaced: &OnceLock<bool>,
+        looks: Option<&Looks<'_>>,
     ) -> Result<bool, StoreError> {
         if digest.is_of_nothing() {
             return Ok(true);
         }
-        if let Some(there) = self.is_in_folder(digest, noted)? {
-            return Ok(there);
+        let found = match looks.and_then(|looks| looks.known(digest)) {
+            Some(Found::Nothing) => Found::Nothing,
+            Some(Found::Used(used)) if !is_before(used, noted) => return Ok(true),
+            _ => {
+                let found = self.find_in_folder(digest, noted)?;
+                if let Some(looks) = looks {
+                    looks.note(digest, found);
+                }
+                found
+            }
+        };
+        if found != Found::Nothing {
+            return Ok(true);
         }
         if !*replaced.get_or_init(|| self.is_replaced()) {
             return Ok(false);
@@ -168,25 +184,21 @@ impl DiskBlobs {
         }
     }
 
-    /// Whether the object in the folder that is open has the right size; `None` if there is none.
-    fn is_in_folder(
-        &self,
-        digest: BlobDigest,
-        noted: SystemTime,
-    ) -> Result<Option<bool>, StoreError> {
+    /// Looks for an object of the right size in the folder that is open, and notes its use.
+    fn find_in_folder(&self, digest: BlobDigest, noted: SystemTime) -> Result<Found, StoreError> {
         // From the folder that is open already: most of the time goes into finding the way to it.
         let below = shard_and_name(digest);
         let below: &Path = below.as_ref();
         let found = match statat(&*self.objects_folder, below, AtFlags::empty()) {
-            Ok(found) => found,
-            Err(Errno::NOENT) => return Ok(None),
+            Ok(found) if u64::try_from(found.st_size) == Ok(digest.size()) => found,
+            Ok(_) | Err(Errno::NOENT) => return Ok(Found::Nothing),
             Err(error) => return Err(StoreError::io(self.path(digest), error.into())),
         };
-        let used = UNIX_EPOCH + Duration::from_secs(found.st_atime.try_into().unwrap_or(0));
-        if used < noted {
-            note_use_at(&self.objects_folder, below);
-        }
-        Ok(Some(u64::try_from(found.st_size) == Ok(digest.size())))
+        let used = found.st_atime.try_into().unwrap_or(0);
+        Ok(Found::Used(match is_before(used, noted) {
+            true => note_use_at(&self.objects_folder, below),
+            false => used,
+        }))
     }
 
     /// Whether somebody has put another folder in the place of the one that is open.
@@ -253,7 +265,11 @@ impl DiskBlobs {
     /// Keeps content whose digest is known to be right.
     fn write_known(&self, digest: BlobDigest, content: &[u8]) -> Result<(), StoreError> {
         // If the folder is another by now, it is put there anew.
-        if digest.is_of_nothing() || self.is_in_folder(digest, self.noted_since())? == Some(true) {
+        let is_there = || {
+            let found = self.find_in_folder(digest, self.noted_since())?;
+            Ok::<_, StoreError>(found != Found::Nothing)
+        };
+        if digest.is_of_nothing() || is_there()? {
             return Ok(());
         }
         let write = || {
@@ -296,14 +312,17 @@ impl DiskBlobs {
 impl BlobStore for DiskBlobs {
     fn missing(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {
         let (noted, replaced) = (self.noted_since(), OnceLock::new());
-        let missing = |digest: &BlobDigest| match self.is_found(*digest, noted, &replaced) {
-            Ok(true) => None,
-            Ok(false) => Some(Ok(*digest)),
-            Err(error) => Some(Err(error)),
-        };
-        match digests.len() {
-            0..MANY => digests.iter().filter_map(missing).collect(),
-            _ => digests.par_iter().filter_map(missing).collect(),
+        let is_many = digests.len() >= MANY;
+        let looks = is_many.then(|| self.lookups.begin(&self.objects_folder));
+        let missing =
+            |digest: &BlobDigest| match self.is_found(*digest, noted, &replaced, looks.as_ref()) {
+                Ok(true) => None,
+                Ok(false) => Some(Ok(*digest)),
+                Err(error) => Some(Err(error)),
+            };
+        match is_many {
+            false => digests.iter().filter_map(missing).collect(),
+            true => digests.par_iter().filter_map(missing).collect(),
         }
     }
 
@@ -404,6 +423,7 @@ impl BlobStore for DiskBlobs {
     fn demote(&self, digests: &[BlobDigest], since: SystemTime) {
         for digest in digests {
             forget_use(&self.path(*digest), since);
+            self.lookups.forget(*digest);
         }
     }
 
@@ -568,11 +588,15 @@ fn find(
         Ok(_) | Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(StoreError::io(path, error.into())),
     };
-    let used = UNIX_EPOCH + Duration::from_secs(stat.st_atime.try_into().unwrap_or(0));
-    if used < noted {
+    if is_before(stat.st_atime.try_into().unwrap_or(0), noted) {
         note_use(path);
     }
     Ok(Some(Identity::from(&stat)))
+}
+
+/// Whether a use, in seconds since 1970, was before another time.
+fn is_before(used: u64, time: SystemTime) -> bool {
+    UNIX_EPOCH + Duration::from_secs(used) < time
 }
 
 /// Gives a file the time of modification that all have.

@@ -290,10 +290,12 @@ pub(crate) fn note_use(path: &Path) {
     note_use_at(CWD, path);
 }
 
-/// The same for one below an open folder.
-pub(crate) fn note_use_at(folder: impl AsFd, path: &Path) {
+/// The same for one below an open folder; gives the time, in seconds since 1970.
+pub(crate) fn note_use_at(folder: impl AsFd, path: &Path) -> u64 {
+    let now = SystemTime::now();
     // Whoever can't write to the store can use it all the same.
-    let _ = set_used(folder, path, SystemTime::now());
+    let _ = set_used(folder, path, now);
+    now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Says that an object that was made after `since` was not used for long: nobody is known to need it.

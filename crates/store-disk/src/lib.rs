@@ -15,6 +15,7 @@ mod blobs;
 mod guesses;
 mod keeper;
 mod layout;
+mod lookups;
 mod scrub;
 mod temporary;
 mod verified;
