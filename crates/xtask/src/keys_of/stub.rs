@@ -30,6 +30,9 @@ const MACHINES: [&str; 8] = [
 /// An element of a stub: something with files.
 const ELEMENT: &str = "kind: import\nsources: [{kind: local, path: stub}]\n";
 
+/// The folder of the stubs in the project.
+const STUBS: &str = "stubs";
+
 /// How often something is added before it is given up: more than any project needs.
 const TRIES: usize = 500;
 
@@ -44,6 +47,8 @@ pub(super) fn stub(both: &mut Both) -> Result<(), String> {
         .project
         .join(text(&conf, "element-path").unwrap_or_default());
     let files = Files::below(&both.project)?;
+    // It may stay empty.
+    create(&both.project.join(STUBS))?;
     let mut junctions = Vec::new();
     for (path, content) in files
         .0
@@ -53,7 +58,12 @@ pub(super) fn stub(both: &mut Both) -> Result<(), String> {
         let Ok(element) = headstart_yaml::parse("element", content) else {
             continue;
         };
-        if text(&element, "kind").as_deref() == Some("junction") && !is_local(&element) {
+        if text(&element, "kind").as_deref() != Some("junction") {
+            continue;
+        }
+        if is_local(&element) {
+            add_stubs(path, element)?;
+        } else {
             let name = path.strip_prefix(&elements).unwrap_or(path);
             junctions.push((name.display().to_string(), path.clone(), element));
         }
@@ -62,7 +72,7 @@ pub(super) fn stub(both: &mut Both) -> Result<(), String> {
     let mut variables = None;
     for (name, path, element) in &junctions {
         let stub = Stub {
-            folder: both.project.join("stubs").join(name.replace('/', "-")),
+            folder: both.project.join(STUBS).join(name.replace('/', "-")),
             junction: name,
         };
         let plugins = plugin_kinds(&conf, name);
@@ -77,6 +87,18 @@ pub(super) fn stub(both: &mut Both) -> Result<(), String> {
     }
     println!("{} junctions are stubbed", junctions.len());
     complete(both, variables.as_deref())
+}
+
+/// Gives the stubs to a project that is part of this one, or this one with other options.
+fn add_stubs(path: &Path, mut element: Mapping) -> Result<(), String> {
+    let added = format!("sources: [{{kind: local, path: {STUBS}, directory: {STUBS}}}]\n");
+    let added = headstart_yaml::parse("source", &added).map_err(|error| error.to_string())?;
+    if let (Some(Node::Sequence(sources)), Some(Node::Sequence(added))) =
+        (element.get_mut("sources"), added.get("sources"))
+    {
+        sources.items.extend(added.items.iter().cloned());
+    }
+    write(path, &headstart_yaml::to_text(&element))
 }
 
 /// Adds what is missing until the project can be loaded.
@@ -138,7 +160,7 @@ fn missing_element(message: &str) -> Option<String> {
     let mut quoted = rest.split('\'');
     let (name, folder) = (quoted.next()?, quoted.nth(1)?);
     folder
-        .starts_with("stubs/")
+        .starts_with(&format!("{STUBS}/"))
         .then(|| format!("{folder}/{name}"))
 }
 
@@ -195,6 +217,7 @@ impl Stub<'_> {
         }
         write(&self.folder.join("project.conf"), &conf)?;
         write(&self.folder.join("stub"), "A stub.\n")?;
+        create(&self.folder.join("elements"))?;
         let mut named: BTreeSet<String> = files
             .named_behind(self.junction)
             .into_iter()
@@ -393,16 +416,19 @@ fn read(path: &Path) -> Result<Mapping, String> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+        create(folder)?;
     }
-    fs::write(path, text).map_err(failed)
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn create(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 fn run_copy(from: &Path, to: &Path) -> Result<(), String> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        create(folder)?;
     }
     let mut copy = Command::new("cp");
     copy.arg("-a").arg(from).arg(to);
