@@ -138,10 +138,7 @@ impl<'a> Shown<'a> {
         };
         Ok(match symbol {
             "name" => element.full_name.to_string(),
-            "key" => {
-                let length = self.session.logging().key_length;
-                self.key().chars().take(length).collect()
-            }
+            "key" => self.session.logging().brief(&self.key()).to_owned(),
             "full-key" => self.key(),
             "state" => self.state()?.to_owned(),
             "kind" => element.kind.to_string(),

@@ -373,7 +373,8 @@ impl Session {
             path: folder.clone(),
             source,
         })?;
-        let file = format!("{}-{doing}.{}.log", &key[..8], crate::clock::stamp());
+        let key = self.logging().brief(key);
+        let file = format!("{key}-{doing}.{}.log", crate::clock::stamp());
         Ok(folder.join(file))
     }
 

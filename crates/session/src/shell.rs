@@ -68,7 +68,8 @@ impl Session {
                 self.shell_sandbox(loaded, id, scene, &run, &log).await?
             }
         };
-        let prompt = format!("[{}@{}:${{PWD}}]$ ", &key[..8], element.full_name);
+        let brief = self.logging().brief(&key);
+        let prompt = format!("[{brief}@{}:${{PWD}}]$ ", element.full_name);
         sandbox.set("PS1", &prompt);
         let mut binds = Vec::new();
         let mut user = None;

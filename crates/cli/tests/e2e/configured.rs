@@ -148,4 +148,23 @@ fn what_is_built_with_targets_is_what_the_configuration_says() {
     let ours = place.run(&["show", "a.bst"]);
     assert_eq!(ours, bst.run(&["show", "a.bst"]));
     assert!(ours.lines().all(|line| line.find('|') == Some(5)), "{ours}");
+    // So are their logs named.
+    for run in [&["artifact", "delete", "a.bst"][..], &["build", "a.bst"]] {
+        place.run(run);
+        bst.run(run);
+    }
+    let ours = short_logs(&place.cache().join("logs/p/a"));
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    assert_eq!(ours, short_logs(&bst.cache().join("logs/p/a")));
+}
+
+/// The names of logs of builds that begin with five digits of a key, without times.
+fn short_logs(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.split('.').next().unwrap_or_default().to_owned()
+    });
+    names
+        .filter(|name| name.find("-build") == Some(5))
+        .collect()
 }

@@ -43,4 +43,9 @@ impl LoggingConfig {
             message_lines: count(logging, "message-lines")?,
         })
     }
+
+    /// A key as it is shown.
+    pub fn brief<'k>(&self, key: &'k str) -> &'k str {
+        key.get(..self.key_length).unwrap_or(key)
+    }
 }
