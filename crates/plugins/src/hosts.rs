@@ -35,17 +35,27 @@ pub struct Hosts {
     settings: Settings,
     /// Whether there can be any, once somebody has asked.
     possible: OnceLock<Result<(), PluginError>>,
+    /// The first, if it was started before it was needed.
+    expected: OnceLock<Mutex<Option<Host>>>,
     idle: Mutex<Vec<Host>>,
 }
 
 impl Hosts {
-    /// Hosts, none of which is started before it is needed.
+    /// Hosts, none of which is started before it is needed or expected to be.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
             possible: OnceLock::new(),
+            expected: OnceLock::new(),
             idle: Mutex::default(),
         }
+    }
+
+    /// Starts the first host and waits for nothing: that takes it longer than loading a project, which can go
+    /// on meanwhile. If there can be none, that is told when one is needed.
+    pub fn expect(&self) {
+        self.expected
+            .get_or_init(|| Mutex::new(Host::start(&self.settings).ok()));
     }
 
     /// Makes sure that there can be hosts; if not, the error says what to install.
@@ -63,7 +73,14 @@ impl Hosts {
     }
 
     fn start(&self) -> Result<Host, PluginError> {
-        let mut host = Host::start(&self.settings).map_err(with_advice)?;
+        let expected = self.expected.get().and_then(|host| {
+            let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
+            host.take()
+        });
+        let mut host = match expected {
+            Some(host) => host,
+            None => Host::start(&self.settings).map_err(with_advice)?,
+        };
         let ready = host.receive_blocking();
         check(&ready.map_err(with_advice)?)?;
         Ok(host)

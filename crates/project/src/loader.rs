@@ -11,11 +11,13 @@ use crate::error::{LoadError, Problem};
 use crate::files::{FileError, Files, Stat};
 use crate::include::Includes;
 use crate::junctions::{Follow, MAX_LINKS};
+use crate::kinds::ElementKind;
 use crate::listsort;
 use crate::nearest::nearest;
 use crate::path;
 use crate::project::ProjectId;
 use crate::resolve;
+use crate::source::SourceKind;
 use crate::universe::{Instance, Universe};
 
 const KEYS: [&str; 12] = [
@@ -257,6 +259,9 @@ impl Universe {
         node.expect_keys(&KEYS)?;
         let kind = node.required_string("kind")?;
         let (is_junction, is_link) = (kind == "junction", kind == "link");
+        if !is_link && needs_plugins(&node) {
+            self.outside.expect_plugins();
+        }
         let written = dependency::take(&mut node)?;
         let link = if is_link {
             if let Some(dependency) = written.first() {
@@ -313,6 +318,21 @@ impl Universe {
         };
         LoadError::maybe_at(at, problem)
     }
+}
+
+/// Whether an element is likely to need plugins that are not built in: whoever runs them takes a while to be ready.
+fn needs_plugins(node: &Mapping) -> bool {
+    fn kind(node: &Mapping) -> Option<&str> {
+        node.string("kind").ok().flatten()
+    }
+    let sources = node.sequence("sources").ok().flatten();
+    let mut sources = sources
+        .and_then(|list| list.mappings().ok())
+        .into_iter()
+        .flatten();
+    kind(node).is_some_and(|kind| ElementKind::from_name(kind).is_none())
+        || sources
+            .any(|source| kind(source).is_some_and(|kind| SourceKind::from_name(kind).is_none()))
 }
 
 /// Junctions and links are read before all other parts of a project are.

@@ -21,6 +21,9 @@ pub trait Outside: Send + Sync {
         None
     }
 
+    /// Says that [`Self::plugins`] will probably be asked for, so that it can be got ready meanwhile.
+    fn expect_plugins(&self) {}
+
     /// Whoever runs the plugins that are not built in, or why nobody does.
     fn plugins(&self) -> Result<&dyn PluginHost, OutsideError> {
         Err("plugins can't be run here".into())

@@ -297,6 +297,8 @@ struct Resolver<'a> {
     open: Vec<bool>,
     /// Bytes of all values so far.
     total: usize,
+    /// Whether nobody is told of errors, so that there is no need to look for names that may be meant.
+    tries: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -324,6 +326,7 @@ impl<'a> Resolver<'a> {
             done: vec![None; names.len()],
             open: vec![false; names.len()],
             total: 0,
+            tries: false,
             others,
             names,
         }
@@ -343,6 +346,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve_possible(&mut self) {
+        self.tries = true;
         for index in 0..self.names.len() {
             if self.resolve(index).is_err() {
                 self.open.fill(false);
@@ -368,12 +372,7 @@ impl<'a> Resolver<'a> {
                         let Some(next) = self.names.get_index_of(*name) else {
                             match self.others.and_then(|others| others.get(*name)) {
                                 Some(value) => text.push_str(value),
-                                None => {
-                                    let others = self.others.iter().flat_map(|it| it.iter());
-                                    let names = self.names.keys().map(|name| &**name);
-                                    let names = names.chain(others.map(|(name, _)| &**name));
-                                    return Err(undefined(&scalar.at, name, names));
-                                }
+                                None => return Err(self.undefined(&scalar.at, name)),
                             }
                             position += 1;
                             continue;
@@ -415,6 +414,13 @@ impl<'a> Resolver<'a> {
             }
         }
         Ok(())
+    }
+
+    fn undefined(&self, at: &Provenance, name: &str) -> LoadError {
+        let others = self.others.iter().flat_map(|it| it.iter());
+        let names = self.names.keys().map(|name| &**name);
+        let names = names.chain(others.map(|(name, _)| &**name));
+        undefined(at, name, names.filter(|_| !self.tries))
     }
 
     fn name(&self, index: usize) -> &str {

@@ -71,6 +71,10 @@ impl Outside for SessionOutside {
         fs::read_to_string(packages.as_ref()?.join(module).join(file)).ok()
     }
 
+    fn expect_plugins(&self) {
+        self.hosts.expect();
+    }
+
     fn plugins(&self) -> Result<&dyn PluginHost, OutsideError> {
         match self.hosts.available() {
             Ok(hosts) => Ok(hosts),

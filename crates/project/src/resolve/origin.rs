@@ -23,8 +23,9 @@ use crate::project::ProjectId;
 use crate::source::SourceKind;
 use crate::universe::Universe;
 
-/// Beginnings of the SHA-256 of plugins' code that makes the keys that the built-in kinds make: of
-/// the package buildstream-plugins-community 2.0 to 2.4, and of GNOME's project.
+/// Beginnings of the SHA-256 of plugins' code that makes the keys and artifacts that the built-in kinds
+/// make: of the package buildstream-plugins-community 2.0 to 2.4, of GNOME's project, and of freedesktop-sdk
+/// 22.08 to 26.08.
 const KNOWN: [(&str, &[&str]); 6] = [
     (
         "collect_manifest",
@@ -48,7 +49,19 @@ const KNOWN: [(&str, &[&str]); 6] = [
         &["97d74c47e6220965", "ff405ad6b7dad1bb", "05276df0291385fb"],
     ),
     ("check_forbidden", &["7ae72a59e9f77bfe"]),
-    ("collect_initial_scripts", &["502af4843e7f46f7"]),
+    (
+        "collect_initial_scripts",
+        &[
+            "502af4843e7f46f7",
+            "553b640d88670647",
+            "a098734ed59720d3",
+            "ff88c44d4427757f",
+            "84a15f54fae65fe2",
+            "d182eb5a8e06fed4",
+            "ddf090978816bf3b",
+            "eb49c4e4711589ef",
+        ],
+    ),
 ];
 
 /// What the elements of a kind begin with, as the text of a YAML file.
