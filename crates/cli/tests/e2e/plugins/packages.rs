@@ -311,7 +311,7 @@ pub(super) fn tracked_and_built(
 }
 
 /// Has both programs fetch and build an element; gives the list of what is in its artifact.
-pub(super) fn fetched_and_built(place: &Place, bst: &BuildStream, name: &str) -> String {
+fn fetched_and_built(place: &Place, bst: &BuildStream, name: &str) -> String {
     let file = format!("{name}.bst");
     for command in [&["source", "fetch"][..], &["build"]] {
         run(place, &[command, &[&file]].concat());
