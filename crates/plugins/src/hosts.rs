@@ -54,8 +54,10 @@ impl Hosts {
     /// Starts the first host and waits for nothing: that takes it longer than loading a project, which can go
     /// on meanwhile. If there can be none, that is told when one is needed.
     pub fn expect(&self) {
-        self.expected
-            .get_or_init(|| Mutex::new(Host::start(&self.settings).ok()));
+        if self.possible.get().is_none() {
+            self.expected
+                .get_or_init(|| Mutex::new(Host::start(&self.settings).ok()));
+        }
     }
 
     /// Makes sure that there can be hosts; if not, the error says what to install.
