@@ -18,7 +18,33 @@ pub(crate) struct Farm {
     here: Semaphore,
     complained: AtomicBool,
     /// Actions that were executed here, and that nobody has asked for yet.
-    made_here: Mutex<HashSet<ActionDigest>>,
+    made_here: Mutex<MadeHere>,
+}
+
+/// The last actions that were executed here and that nobody has asked for yet. Many are never asked for, so that
+/// older ones are forgotten.
+#[derive(Default)]
+struct MadeHere {
+    new: HashSet<ActionDigest>,
+    old: HashSet<ActionDigest>,
+}
+
+/// So many are remembered at least, and twice as many at most.
+const REMEMBERED: usize = 1 << 16;
+
+impl MadeHere {
+    fn insert(&mut self, action: ActionDigest) {
+        if self.new.len() == REMEMBERED {
+            self.old = std::mem::take(&mut self.new);
+        }
+        self.new.insert(action);
+    }
+
+    /// Takes one out; whether it was remembered.
+    fn remove(&mut self, action: ActionDigest) -> bool {
+        let in_old = self.old.remove(&action);
+        self.new.remove(&action) || in_old
+    }
 }
 
 /// Where an action is executed.
@@ -73,12 +99,12 @@ impl Farm {
         result: &StoredResult,
         priority: Priority,
     ) {
-        if !priority.is_speculative() && self.made_here().remove(&action) {
+        if !priority.is_speculative() && self.made_here().remove(action) {
             self.keep(action, result).await;
         }
     }
 
-    fn made_here(&self) -> MutexGuard<'_, HashSet<ActionDigest>> {
+    fn made_here(&self) -> MutexGuard<'_, MadeHere> {
         self.made_here
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -142,6 +168,27 @@ impl Farm {
     fn complain(&self, error: &str) {
         if !self.complained.swap(true, Ordering::Relaxed) {
             tracing::warn!("{error}; what it can't execute is executed here");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_asks_for_is_forgotten_some_time() {
+        let action = |number: usize| ActionDigest::of(&number.to_le_bytes());
+        let mut made = MadeHere::default();
+        for number in 0..3 * REMEMBERED {
+            made.insert(action(number));
+            assert!(made.new.len() + made.old.len() <= 2 * REMEMBERED);
+        }
+        assert!(!made.remove(action(0)));
+        // It counts once.
+        for number in [2 * REMEMBERED, 3 * REMEMBERED - 1] {
+            assert!(made.remove(action(number)));
+            assert!(!made.remove(action(number)));
         }
     }
 }

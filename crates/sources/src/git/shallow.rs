@@ -24,7 +24,10 @@ pub(crate) fn fetch(mirror: &Mirror, fetch: Git) -> Result<bool, SourceError> {
     let before = ends(repository)?;
     let fetched = fetch.ask()?.is_some();
     let mut after = ends(repository)?;
-    let new: Vec<String> = after.difference(&before).cloned().collect();
+    let mut new: Vec<String> = after.difference(&before).cloned().collect();
+    // A fetch that has failed may have named what did not come.
+    let absent = missing(repository, &new)?;
+    new.retain(|commit| !absent.contains(commit));
     let mut is_cut = false;
     for commit in read(repository, &new)? {
         let parents: Vec<String> = commit.headers("parent").collect();
