@@ -1,5 +1,6 @@
 //! Objects of repositories, as `git cat-file` prints them.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -94,7 +95,7 @@ pub(crate) fn entries(tree: &[u8]) -> Vec<(String, String)> {
 }
 
 /// Those of some objects that a repository does not have.
-pub(crate) fn missing(repository: &Path, ids: &[String]) -> Result<Vec<String>, SourceError> {
+pub(crate) fn missing(repository: &Path, ids: &[String]) -> Result<HashSet<String>, SourceError> {
     let output = Git::of(repository)
         .args(["cat-file", "--batch-check=%(objectname)"])
         .output_of(ids.join("\n").as_bytes())?;

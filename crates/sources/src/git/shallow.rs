@@ -28,10 +28,12 @@ pub(crate) fn fetch(mirror: &Mirror, fetch: Git) -> Result<bool, SourceError> {
     // A fetch that has failed may have named what did not come.
     let absent = missing(repository, &new)?;
     new.retain(|commit| !absent.contains(commit));
+    let commits = read(repository, &new)?;
+    let parents = commits.iter().flat_map(|commit| commit.headers("parent"));
+    let absent = missing(repository, &parents.collect::<Vec<_>>())?;
     let mut is_cut = false;
-    for commit in read(repository, &new)? {
-        let parents: Vec<String> = commit.headers("parent").collect();
-        if missing(repository, &parents)?.is_empty() {
+    for commit in &commits {
+        if commit.headers("parent").all(|it| !absent.contains(&it)) {
             is_cut |= after.remove(&commit.id);
         }
     }
