@@ -101,16 +101,18 @@ impl Sandbox for NativeSandbox {
                 let (inner, ending) = (Arc::clone(&inner), Arc::clone(&ending));
                 tokio::task::spawn_blocking(move || inner.run(&request, &ending))
             };
+            // A runtime that is shut down asks no more whether the action is cancelled, and waits for the thread.
+            let ending = EndedWhenDropped(ending);
             tokio::pin!(running);
             let joined = tokio::select! {
                 joined = &mut running => joined,
                 () = cancel.cancelled() => {
-                    ending.end();
+                    ending.0.end();
                     let _ = running.await;
                     return Err(SandboxError::Cancelled);
                 }
                 () = after(timeout) => {
-                    ending.end();
+                    ending.0.end();
                     let _ = running.await;
                     return Err(SandboxError::TimedOut(timeout.unwrap_or_default()));
                 }
@@ -151,6 +153,15 @@ impl Ending {
     fn watch(&self, socket: UnixStream) -> bool {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
         self.ended.load(Ordering::SeqCst)
+    }
+}
+
+/// Ends a sandbox when nobody waits for it any more.
+struct EndedWhenDropped(Arc<Ending>);
+
+impl Drop for EndedWhenDropped {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

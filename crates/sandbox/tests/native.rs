@@ -463,6 +463,23 @@ async fn cancelling_ends_every_process_inside() {
     });
 }
 
+#[test]
+fn a_runtime_that_is_shut_down_ends_what_it_runs() {
+    let world = Arc::new(World::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let request = world.request("sleep 4713.1");
+    let running = Arc::clone(&world);
+    runtime.spawn(async move { running.run(request).await });
+    wait_until("the command did not start", || runs("4713.1"));
+    let begun = Instant::now();
+    runtime.shutdown_timeout(Duration::from_secs(20));
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "it was waited for"
+    );
+    wait_until("something still runs", || !runs("4713.1"));
+}
+
 #[tokio::test]
 async fn what_a_command_leaves_running_ends_with_it() {
     let world = World::new();
