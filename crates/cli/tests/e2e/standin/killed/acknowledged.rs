@@ -19,6 +19,8 @@ use super::super::seeded::Seeded;
 const SAMPLE: usize = 12;
 /// Blobs that are larger are read as streams, in bytes.
 const LARGE: u64 = 1 << 20;
+/// So many that are not come in one answer, which has 4 MiB at most.
+const TOGETHER: usize = 4;
 
 /// What a daemon said that it has.
 #[derive(Debug, Default)]
@@ -144,7 +146,7 @@ async fn check_blobs(channel: &Channel, blobs: &[BlobDigest], may_go: bool) -> R
             Err(status) => return Err(format!("{blob}: {status}")),
         }
     }
-    for some in small.chunks(16) {
+    for some in small.chunks(TOGETHER) {
         let request = reapi::BatchReadBlobsRequest {
             digests: some.iter().map(|blob| (*blob).into()).collect(),
             ..Default::default()
