@@ -259,7 +259,7 @@ impl Universe {
         node.expect_keys(&KEYS)?;
         let kind = node.required_string("kind")?;
         let (is_junction, is_link) = (kind == "junction", kind == "link");
-        if !is_link && needs_plugins(&node) {
+        if !is_link && needs_plugins(kind, &node) {
             self.outside.expect_plugins();
         }
         let written = dependency::take(&mut node)?;
@@ -321,18 +321,15 @@ impl Universe {
 }
 
 /// Whether an element is likely to need plugins that are not built in: whoever runs them takes a while to be ready.
-fn needs_plugins(node: &Mapping) -> bool {
-    fn kind(node: &Mapping) -> Option<&str> {
-        node.string("kind").ok().flatten()
-    }
+fn needs_plugins(kind: &str, node: &Mapping) -> bool {
     let sources = node.sequence("sources").ok().flatten();
-    let mut sources = sources
-        .and_then(|list| list.mappings().ok())
-        .into_iter()
-        .flatten();
-    kind(node).is_some_and(|kind| ElementKind::from_name(kind).is_none())
-        || sources
-            .any(|source| kind(source).is_some_and(|kind| SourceKind::from_name(kind).is_none()))
+    let sources = sources.and_then(|list| list.mappings().ok());
+    let mut kinds = sources
+        .iter()
+        .flatten()
+        .filter_map(|source| source.string("kind").ok()?);
+    ElementKind::from_name(kind).is_none()
+        || kinds.any(|kind| SourceKind::from_name(kind).is_none())
 }
 
 /// Junctions and links are read before all other parts of a project are.

@@ -107,12 +107,12 @@ impl Sandbox for NativeSandbox {
             let joined = tokio::select! {
                 joined = &mut running => joined,
                 () = cancel.cancelled() => {
-                    ending.0.end();
+                    drop(ending);
                     let _ = running.await;
                     return Err(SandboxError::Cancelled);
                 }
                 () = after(timeout) => {
-                    ending.0.end();
+                    drop(ending);
                     let _ = running.await;
                     return Err(SandboxError::TimedOut(timeout.unwrap_or_default()));
                 }

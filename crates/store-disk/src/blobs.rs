@@ -1,23 +1,23 @@
 //! Blobs as files, in the layout of `buildbox-casd`.
 
+mod local;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
-use headstart_store::{BlobStore, BlobWriter, LocalBlobs, StoreError};
+use headstart_store::{BlobStore, BlobWriter, StoreError};
 use rayon::prelude::*;
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fstat, openat, stat, statat,
-    utimensat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
-use crate::keeper::{Keeper, Limits, forget_use, note_use, note_use_at};
+use crate::keeper::{Keeper, Limits, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::lookups::{Found, Looks, Lookups};
 use crate::temporary::{Temporary, sweep};
@@ -26,9 +26,6 @@ use crate::writer::DiskWriter;
 
 /// The mode of objects, as `buildbox-casd` sets it.
 const OBJECT_MODE: u32 = 0o644;
-/// The mode of executable copies.
-const EXECUTABLE_MODE: u32 = 0o755;
-
 /// How many small objects are read or written by the caller itself: to have others do it and be woken
 /// when they are done takes longer.
 const FEW: usize = 48;
@@ -47,11 +44,6 @@ const ROOM: u64 = 1 << 20;
 
 /// How much of a file is read at a time.
 const PIECE: usize = 64 * 1024;
-
-/// The time of modification that all files have in a sandbox: 2011-11-11 11:11:11 UTC, BuildStream's
-/// `SOURCE_DATE_EPOCH`. Links share it with the object. What `make` rebuilds depends on it, so it
-/// must not tell when an object came into the store.
-const MODIFIED: Duration = Duration::from_secs(1_321_009_871);
 
 /// Blobs as files below `cas/objects`.
 #[derive(Debug, Clone)]
@@ -188,17 +180,10 @@ impl DiskBlobs {
     fn find_in_folder(&self, digest: BlobDigest, noted: SystemTime) -> Result<Found, StoreError> {
         // From the folder that is open already: most of the time goes into finding the way to it.
         let below = shard_and_name(digest);
-        let below: &Path = below.as_ref();
-        let found = match statat(&*self.objects_folder, below, AtFlags::empty()) {
-            Ok(found) if u64::try_from(found.st_size) == Ok(digest.size()) => found,
-            Ok(_) | Err(Errno::NOENT) => return Ok(Found::Nothing),
-            Err(error) => return Err(StoreError::io(self.path(digest), error.into())),
-        };
-        let used = found.st_atime.try_into().unwrap_or(0);
-        Ok(Found::Used(match is_before(used, noted) {
-            true => note_use_at(&self.objects_folder, below),
-            false => used,
-        }))
+        match find_at(&self.objects_folder, below.as_ref(), digest, noted) {
+            Ok(found) => Ok(found.map_or(Found::Nothing, |(_, used)| Found::Used(used))),
+            Err(error) => Err(StoreError::io(self.path(digest), error)),
+        }
     }
 
     /// Whether somebody has put another folder in the place of the one that is open.
@@ -265,11 +250,9 @@ impl DiskBlobs {
     /// Keeps content whose digest is known to be right.
     fn write_known(&self, digest: BlobDigest, content: &[u8]) -> Result<(), StoreError> {
         // If the folder is another by now, it is put there anew.
-        let is_there = || {
-            let found = self.find_in_folder(digest, self.noted_since())?;
-            Ok::<_, StoreError>(found != Found::Nothing)
-        };
-        if digest.is_of_nothing() || is_there()? {
+        if digest.is_of_nothing()
+            || self.find_in_folder(digest, self.noted_since())? != Found::Nothing
+        {
             return Ok(());
         }
         let write = || {
@@ -433,86 +416,6 @@ impl BlobStore for DiskBlobs {
     }
 }
 
-impl LocalBlobs for DiskBlobs {
-    fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError> {
-        if digest.is_of_nothing() {
-            self.keep_empty()?;
-        }
-        let object = self.path(digest);
-        if !executable {
-            let Some(file) = find(&object, digest, self.noted_since())? else {
-                return Err(self.absent(digest));
-            };
-            return match self.check(&object, digest, file)? {
-                None => Ok(object),
-                Some(actual) => Err(self.damaged(digest, actual)),
-            };
-        }
-        let copy = sharded(&self.executables, digest);
-        if let Some(file) = find(&copy, digest, self.noted_since())? {
-            match self.check(&copy, digest, file)? {
-                None => return Ok(copy),
-                Some(_) => fs::remove_file(&copy).map_err(|error| StoreError::io(&copy, error))?,
-            }
-        }
-        let mut source = self.open_file(digest)?;
-        let mut temporary = Temporary::create(&self.temporary)?;
-        let actual = copy_hashing(&mut source, temporary.file())
-            .map_err(|error| StoreError::io(&copy, error))?;
-        if actual.size() != digest.size() {
-            return Err(self.absent(digest));
-        }
-        if actual != digest {
-            return Err(self.damaged(digest, actual));
-        }
-        set_modified(&copy, temporary.file())?;
-        if let Some(file) = temporary.place_new(&copy, EXECUTABLE_MODE, digest.size())? {
-            self.verified.note(digest, file);
-        }
-        Ok(copy)
-    }
-}
-
-impl DiskBlobs {
-    /// Checks a file's digest, unless it is known; gives what it is if it is another. A file that is right gets
-    /// the time of modification that all have: other programs that use the cache directory touch objects to
-    /// note their use.
-    fn check(
-        &self,
-        path: &Path,
-        digest: BlobDigest,
-        mut file: Identity,
-    ) -> Result<Option<BlobDigest>, StoreError> {
-        let failed = |error| StoreError::io(path, error);
-        loop {
-            let known = self.verified.knows(digest, file);
-            if !known {
-                let mut opened = File::open(path).map_err(failed)?;
-                let actual = copy_hashing(&mut opened, &mut io::sink()).map_err(failed)?;
-                if actual != digest {
-                    return Ok(Some(actual));
-                }
-            }
-            let right = file.modified_at(MODIFIED.as_secs().cast_signed());
-            if file == right {
-                if !known {
-                    self.verified.note(digest, file);
-                }
-                return Ok(None);
-            }
-            // Only now: what is being looked at must not look as if it had been. Who has written to it
-            // meanwhile is not to go unnoticed either.
-            let stat = stat(path).map_err(|error| failed(error.into()))?;
-            if file == Identity::from(&stat) {
-                set_modified_at(path)?;
-                self.verified.note(digest, right);
-                return Ok(None);
-            }
-            file = Identity::from(&stat);
-        }
-    }
-}
-
 /// Whether reading these takes so little time that nobody else need help.
 fn are_few_and_small(digests: &[BlobDigest]) -> bool {
     let bytes = digests.iter().map(|digest| digest.size());
@@ -577,45 +480,28 @@ impl DiskBlobs {
     }
 }
 
-/// The file at `path`, if it has the right size.
-fn find(
+/// The file at a path from an open folder, if it has the right size, with its last use in seconds since 1970: that
+/// is now, unless it was noted since `noted`.
+fn find_at(
+    folder: impl AsFd,
     path: &Path,
     digest: BlobDigest,
     noted: SystemTime,
-) -> Result<Option<Identity>, StoreError> {
-    let stat = match stat(path) {
+) -> io::Result<Option<(Identity, u64)>> {
+    let stat = match statat(&folder, path, AtFlags::empty()) {
         Ok(stat) if u64::try_from(stat.st_size) == Ok(digest.size()) => stat,
         Ok(_) | Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(StoreError::io(path, error.into())),
+        Err(error) => return Err(error.into()),
     };
-    if is_before(stat.st_atime.try_into().unwrap_or(0), noted) {
-        note_use(path);
-    }
-    Ok(Some(Identity::from(&stat)))
+    let used = stat.st_atime.try_into().unwrap_or(0);
+    let used = match is_before(used, noted) {
+        true => note_use(folder, path),
+        false => used,
+    };
+    Ok(Some((Identity::from(&stat), used)))
 }
 
 /// Whether a use, in seconds since 1970, was before another time.
 fn is_before(used: u64, time: SystemTime) -> bool {
     UNIX_EPOCH + Duration::from_secs(used) < time
-}
-
-/// Gives a file the time of modification that all have.
-fn set_modified_at(path: &Path) -> Result<(), StoreError> {
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: MODIFIED.as_secs().cast_signed(),
-            tv_nsec: 0,
-        },
-    };
-    let set = utimensat(CWD, path, &times, AtFlags::empty());
-    set.map_err(|error| StoreError::io(path, error.into()))
-}
-
-fn set_modified(path: &Path, file: &File) -> Result<(), StoreError> {
-    file.set_modified(UNIX_EPOCH + MODIFIED)
-        .map_err(|error| StoreError::io(path, error))
 }

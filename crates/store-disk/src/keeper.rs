@@ -285,13 +285,8 @@ fn remove_older(results: &Path, than: SystemTime) {
     }
 }
 
-/// Notes that an object is used now.
-pub(crate) fn note_use(path: &Path) {
-    note_use_at(CWD, path);
-}
-
-/// The same for one below an open folder; gives the time, in seconds since 1970.
-pub(crate) fn note_use_at(folder: impl AsFd, path: &Path) -> u64 {
+/// Notes that the object at a path from an open folder is used now; gives the time, in seconds since 1970.
+pub(crate) fn note_use(folder: impl AsFd, path: &Path) -> u64 {
     let now = SystemTime::now();
     // Whoever can't write to the store can use it all the same.
     let _ = set_used(folder, path, now);

@@ -6,11 +6,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
 use super::Git;
 use super::mirror::Mirror;
 use super::objects::{missing, read};
+use crate::download::temporary;
 use crate::error::SourceError;
 
 const FILE: &str = "shallow";
@@ -25,6 +24,9 @@ pub(crate) fn fetch(mirror: &Mirror, fetch: Git) -> Result<bool, SourceError> {
     let fetched = fetch.ask()?.is_some();
     let mut after = ends(repository)?;
     let mut new: Vec<String> = after.difference(&before).cloned().collect();
+    if new.is_empty() {
+        return Ok(fetched);
+    }
     // A fetch that has failed may have named what did not come.
     let absent = missing(repository, &new)?;
     new.retain(|commit| !absent.contains(commit));
@@ -58,6 +60,7 @@ fn ends(repository: &Path) -> Result<BTreeSet<String>, SourceError> {
     }
 }
 
+/// Replaces the file, which is there, by one with its mode.
 fn write(repository: &Path, ends: &BTreeSet<String>) -> Result<(), SourceError> {
     let path = repository.join(FILE);
     let failed = |error| SourceError::io(&path, error);
@@ -65,10 +68,13 @@ fn write(repository: &Path, ends: &BTreeSet<String>) -> Result<(), SourceError> 
     if ends.is_empty() {
         return fs::remove_file(&path).map_err(failed);
     }
-    let mut file = NamedTempFile::new_in(repository).map_err(failed)?;
+    let mut file = temporary(repository)?;
     for commit in ends {
         writeln!(file, "{commit}").map_err(failed)?;
     }
+    let mode = fs::metadata(&path).map(|metadata| metadata.permissions());
+    mode.and_then(|mode| file.as_file().set_permissions(mode))
+        .map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
 }

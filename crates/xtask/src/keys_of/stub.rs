@@ -91,12 +91,11 @@ pub(super) fn stub(both: &mut Both) -> Result<(), String> {
 
 /// Gives the stubs to a project that is part of this one, or this one with other options.
 fn add_stubs(path: &Path, mut element: Mapping) -> Result<(), String> {
-    let added = format!("sources: [{{kind: local, path: {STUBS}, directory: {STUBS}}}]\n");
-    let added = headstart_yaml::parse("source", &added).map_err(|error| error.to_string())?;
-    if let (Some(Node::Sequence(sources)), Some(Node::Sequence(added))) =
-        (element.get_mut("sources"), added.get("sources"))
-    {
-        sources.items.extend(added.items.iter().cloned());
+    let added = mapping(&format!(
+        "{{kind: local, path: {STUBS}, directory: {STUBS}}}"
+    ))?;
+    if let Some(Node::Sequence(sources)) = element.get_mut("sources") {
+        sources.items.push(added.into());
     }
     write(path, &headstart_yaml::to_text(&element))
 }
@@ -286,8 +285,10 @@ impl Stub<'_> {
     fn redirect(&self, path: &Path, element: &Mapping, project: &Path) -> Result<(), String> {
         let mut element = element.clone();
         let folder = self.folder.strip_prefix(project).unwrap_or(&self.folder);
-        let source = format!("sources: [{{kind: local, path: '{}'}}]\n", folder.display());
-        let source = headstart_yaml::parse("source", &source).map_err(|error| error.to_string())?;
+        let source = mapping(&format!(
+            "sources: [{{kind: local, path: '{}'}}]\n",
+            folder.display()
+        ))?;
         if let Some(list) = source.get("sources") {
             element.insert("sources", list.clone());
         }
@@ -413,6 +414,10 @@ fn text(node: &Mapping, key: &str) -> Option<String> {
 fn read(path: &Path) -> Result<Mapping, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     headstart_yaml::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())
+}
+
+fn mapping(text: &str) -> Result<Mapping, String> {
+    headstart_yaml::parse("stub", text).map_err(|error| error.to_string())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
