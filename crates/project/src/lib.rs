@@ -78,10 +78,10 @@ pub use projects::Projects;
 pub use servers::{ServerAuth, ServerSpec, ServerUse};
 pub use shell::{HostFile, ShellConfig};
 pub use source::{
-    Address, Archive, Bazaar, Crate, CrateOrigin, Crates, DescribedRef, Docker, Download,
-    GeneratedLock, Git, GitClone, GitModule, GitRepo, GitTag, Local, OsTree, Patch, PatchQueue,
-    PyPi, PyPiFile, Remote, Source, SourceConfig, SourceKind, Submodules, Tag, Workspace,
-    WrittenSource,
+    Address, Archive, Bazaar, Cpan, Crate, CrateOrigin, Crates, DescribedRef, Docker, Download,
+    Explicit, ExplicitIn, GeneratedLock, Git, GitClone, GitModule, GitRepo, GitTag, GoModule,
+    GoRef, Local, OsTree, PackageFile, Patch, PatchQueue, PyPi, Remote, Source, SourceConfig,
+    SourceKind, Submodules, Tag, Workspace, WrittenSource,
 };
 pub use splits::{Pattern, SplitFilter, Splits};
 pub use variables::Variables;

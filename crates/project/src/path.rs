@@ -47,6 +47,21 @@ pub(crate) fn within_project(path: &str) -> Result<String, &'static str> {
     Ok(path)
 }
 
+/// Checks a path below something that is not there yet; `problem` is what is wrong if it leads out of that.
+pub(crate) fn check_below(path: &Scalar, problem: &'static str) -> Result<(), LoadError> {
+    match within_project(&path.value) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let path_text = path.value.to_string();
+            let problem = Problem::Path {
+                path: path_text,
+                problem,
+            };
+            Err(LoadError::at(&path.at, problem))
+        }
+    }
+}
+
 /// Checks a path that an element or project.conf names, and gives it as files are named.
 pub(crate) fn check(files: &dyn Files, path: &Scalar, expect: Expect) -> Result<String, LoadError> {
     let refuse = |problem| {

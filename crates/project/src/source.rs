@@ -3,13 +3,16 @@
 
 mod address;
 mod archive;
+mod cpan;
 mod crates;
 mod docker;
 mod git;
 mod git_repo;
 mod git_tag;
+mod go_module;
 mod local;
 mod lock;
+mod package;
 mod patch;
 mod patch_queue;
 mod pypi;
@@ -24,16 +27,19 @@ use headstart_yaml::{Mapping, Provenance, Scalar};
 
 pub use address::{Address, Download};
 pub use archive::Archive;
+pub use cpan::Cpan;
 pub use crates::{Crate, CrateOrigin, Crates};
 pub use docker::Docker;
 pub use git::{Git, Submodules, Tag};
 pub use git_repo::{DescribedRef, GitRepo};
 pub use git_tag::{GitClone, GitModule, GitTag};
+pub use go_module::{Explicit, ExplicitIn, GoModule, GoRef};
 pub use local::Local;
 pub use lock::GeneratedLock;
+pub use package::PackageFile;
 pub use patch::Patch;
 pub use patch_queue::PatchQueue;
-pub use pypi::{PyPi, PyPiFile};
+pub use pypi::PyPi;
 pub use remote::Remote;
 pub use tools::{Bazaar, OsTree};
 pub use workspace::Workspace;
@@ -79,6 +85,10 @@ pub enum SourceKind {
     GeneratedLock,
     /// A package of the Python package index.
     PyPi,
+    /// A distribution of Perl's archive network.
+    Cpan,
+    /// A module of Go.
+    GoModule(ExplicitIn),
     /// An image from a registry of containers' images.
     Docker,
     /// A revision of a Bazaar branch.
@@ -107,6 +117,8 @@ impl SourceKind {
         Self::Crates,
         Self::GeneratedLock,
         Self::PyPi,
+        Self::Cpan,
+        Self::GoModule(ExplicitIn::GoMod),
         Self::Docker,
         Self::Bazaar,
         Self::OsTree,
@@ -138,11 +150,24 @@ impl SourceKind {
             Self::Crates => "cargo2",
             Self::GeneratedLock => "gen_cargo_lock",
             Self::PyPi => "pypi",
+            Self::Cpan => "cpan",
+            Self::GoModule(_) => "go_module",
             Self::Docker => "docker",
             Self::Bazaar => "bzr",
             Self::OsTree => "ostree",
             Self::Workspace => "workspace",
             Self::Hosted(class) => &class.plugin.kind,
+        }
+    }
+
+    /// The keys by which its sources say what exactly is fetched, if they are not known to its plugin
+    /// alone.
+    pub(crate) fn reference_keys(&self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Hosted(_) => None,
+            Self::Cpan => Some(&["suffix", "sha256sum"]),
+            Self::Git => Some(&["ref", "tags"]),
+            _ => Some(&["ref"]),
         }
     }
 
@@ -212,6 +237,10 @@ pub enum SourceConfig {
     GeneratedLock(GeneratedLock),
     /// A package of the Python package index.
     PyPi(PyPi),
+    /// A distribution of Perl's archive network.
+    Cpan(Cpan),
+    /// A module of Go.
+    GoModule(GoModule),
     /// An image from a registry of containers' images.
     Docker(Docker),
     /// A revision of a Bazaar branch.
@@ -313,6 +342,10 @@ impl Source {
                 Kind::Crates => Loaded::Crates(Crates::load(config, context)?),
                 Kind::GeneratedLock => Loaded::GeneratedLock(GeneratedLock::load(config)?),
                 Kind::PyPi => Loaded::PyPi(PyPi::load(config, context)?),
+                Kind::Cpan => Loaded::Cpan(Cpan::load(config, context)?),
+                Kind::GoModule(explicit) => {
+                    Loaded::GoModule(GoModule::load(config, explicit, context)?)
+                }
                 Kind::Docker => Loaded::Docker(Docker::load(config, context)?),
                 Kind::Bazaar => Loaded::Bazaar(Bazaar::load(config, context)?),
                 Kind::OsTree => Loaded::OsTree(OsTree::load(config, context)?),
@@ -351,6 +384,8 @@ impl Source {
             SourceConfig::Crates(crates) => crates,
             SourceConfig::GeneratedLock(lock) => lock,
             SourceConfig::PyPi(pypi) => pypi,
+            SourceConfig::Cpan(cpan) => cpan,
+            SourceConfig::GoModule(module) => module,
             SourceConfig::Docker(docker) => docker,
             SourceConfig::Bazaar(bazaar) => bazaar,
             SourceConfig::OsTree(ostree) => ostree,
@@ -372,7 +407,9 @@ impl Source {
     /// Whether it can only be staged onto the sources before it; such a source is not cached alone.
     pub fn needs_previous(&self) -> bool {
         match &self.config {
-            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => true,
+            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) | SourceConfig::GoModule(_) => {
+                true
+            }
             SourceConfig::Hosted(hosted) => {
                 hosted.class.previous_to_stage || hosted.class.previous_to_fetch
             }
@@ -384,6 +421,7 @@ impl Source {
     pub fn tracks_previous(&self) -> bool {
         match &self.config {
             SourceConfig::GitModule(_)
+            | SourceConfig::GoModule(_)
             | SourceConfig::Crates(_)
             | SourceConfig::GeneratedLock(_) => true,
             SourceConfig::Hosted(hosted) => hosted.class.previous_to_track,

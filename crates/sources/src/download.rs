@@ -39,6 +39,15 @@ pub(crate) fn fetch_newest(address: &Address, folder: &Path) -> Result<String, S
     track_at_first(address, |location| fetch_from(location, None, folder))
 }
 
+/// Fetches what is behind an address now, and keeps it no longer than what is given is there.
+pub(crate) fn fetch_temporary(
+    address: &Address,
+    folder: &Path,
+) -> Result<NamedTempFile, SourceError> {
+    make_folder(folder)?;
+    track_at_first(address, |location| get(location, folder))
+}
+
 pub(crate) fn make_folder(folder: &Path) -> Result<(), SourceError> {
     fs::create_dir_all(folder).map_err(|error| SourceError::io(folder, error))
 }
@@ -57,15 +66,7 @@ fn fetch_from(
     expected: Option<&str>,
     folder: &Path,
 ) -> Result<String, SourceError> {
-    let mut file = temporary(folder)?;
-    match location.url.strip_prefix("file://") {
-        Some(local) => {
-            let from = File::open(percent_decoded(local));
-            from.and_then(|mut from| io::copy(&mut from, file.as_file_mut()))
-                .map_err(|error| SourceError::not_there(error.to_string()))?;
-        }
-        None => fetch_by_curl(location, file.path())?,
-    }
+    let file = get(location, folder)?;
     let sha256 = hash_of(file.path())?;
     if let Some(expected) = expected
         && sha256 != expected
@@ -77,6 +78,20 @@ fn fetch_from(
     file.persist(&path)
         .map_err(|error| SourceError::io(&path, error.error))?;
     Ok(sha256)
+}
+
+/// What is at a place, in a file of `folder`.
+fn get(location: &Location, folder: &Path) -> Result<NamedTempFile, SourceError> {
+    let mut file = temporary(folder)?;
+    match location.url.strip_prefix("file://") {
+        Some(local) => {
+            let from = File::open(percent_decoded(local));
+            from.and_then(|mut from| io::copy(&mut from, file.as_file_mut()))
+                .map_err(|error| SourceError::not_there(error.to_string()))?;
+        }
+        None => fetch_by_curl(location, file.path())?,
+    }
+    Ok(file)
 }
 
 /// The SHA-256 of a file, in hexadecimal digits.

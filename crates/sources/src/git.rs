@@ -22,8 +22,10 @@ use std::process::{Command, Output, Stdio};
 pub(crate) use clone::{fetch_clone, stage_clone};
 pub(crate) use mirror::{fetch_mirror, stage_mirror};
 pub(crate) use module::track_module;
-pub(crate) use repo::{fetch_commit, fetch_repo, stage_commit, stage_repo};
-pub(crate) use track::{track_git, track_repo, track_tag};
+pub(crate) use repo::{
+    fetch_commit, fetch_described, fetch_repo, files_of, stage_commit, stage_repo,
+};
+pub(crate) use track::{describe, full_commit, newest_ref, track_git, track_repo, track_tag};
 
 use crate::error::SourceError;
 

@@ -5,6 +5,7 @@
 //! downloads are kept where BuildStream keeps them, under the same keys.
 
 mod capture;
+mod cpan;
 mod crates;
 mod curl;
 mod docker;
@@ -12,10 +13,12 @@ mod download;
 mod error;
 mod git;
 mod glob;
+mod go;
 mod hosted;
 mod local;
 mod lock;
 mod netrc;
+mod package;
 mod patch;
 mod patch_queue;
 mod places;

@@ -23,8 +23,8 @@ use crate::tar::Tar;
 use crate::unpacking::Format;
 use crate::zip::Zip;
 use crate::{
-    Store, crates, docker, git, local, lock, patch, patch_queue, pypi, remote, tools, tree_path,
-    unpacking,
+    Store, crates, docker, git, go, local, lock, package, patch, patch_queue, remote, tools,
+    tree_path, unpacking,
 };
 
 /// Fetches and stages the sources of one project's elements.
@@ -150,7 +150,7 @@ impl Sources {
             tree.merge(&at, staged, store)?;
             return Ok(());
         }
-        if matches!(source.config, SourceConfig::Hosted(_)) {
+        if source.is_fetched() {
             tree.make_directory(&at, store)?;
         }
         let before = match tree.get(&at, store)? {
@@ -164,6 +164,9 @@ impl Sources {
             }
             SourceConfig::PatchQueue(queue) => {
                 patch_queue::apply(before, queue, &self.project, store)?
+            }
+            SourceConfig::GoModule(module) => {
+                go::stage(module, before, &self.folder(source), store)?
             }
             SourceConfig::Hosted(hosted) => {
                 let hosting = self.hosting(source, hosted);
@@ -234,7 +237,14 @@ impl Sources {
                 crates::stage(source, &folder, store)
             }
             SourceConfig::GeneratedLock(source) => lock::stage(source, store),
-            SourceConfig::PyPi(source) => pypi::stage(source, &folder, store),
+            SourceConfig::PyPi(source) => {
+                let file = source.reference.as_ref();
+                package::stage(&source.storage, &source.name, file, &folder, store)
+            }
+            SourceConfig::Cpan(source) => {
+                let file = source.reference.as_ref();
+                package::stage(&source.index, &source.name, file, &folder, store)
+            }
             SourceConfig::Docker(source) => docker::stage(source, &folder, store),
             SourceConfig::Bazaar(source) => tools::stage_bazaar(source, &folder, store),
             SourceConfig::OsTree(source) => {
@@ -246,7 +256,9 @@ impl Sources {
                 hosting.stage(None)
             }
             // Staged by the caller, onto what comes before them.
-            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) => Ok(Tree::empty().write(store)?),
+            SourceConfig::Patch(_) | SourceConfig::PatchQueue(_) | SourceConfig::GoModule(_) => {
+                Ok(Tree::empty().write(store)?)
+            }
         }
     }
 
@@ -269,11 +281,12 @@ impl Sources {
         &self,
         tree: DirectoryDigest,
         source: &Source,
-    ) -> Result<Option<DirectoryDigest>, SourceError> {
+    ) -> Result<DirectoryDigest, SourceError> {
+        let store = &*self.directories;
         let at = tree_path(source.directory.as_deref().unwrap_or_default())?;
-        Ok(match Tree::stored(tree).get(&at, &*self.directories)? {
-            Some(Node::Directory(below)) => Some(below),
-            _ => None,
+        Ok(match Tree::stored(tree).get(&at, store)? {
+            Some(Node::Directory(below)) => below,
+            _ => Tree::empty().write(store)?,
         })
     }
 

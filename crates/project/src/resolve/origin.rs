@@ -20,7 +20,7 @@ use crate::kinds::{ElementKind, Home};
 use crate::nearest::nearest;
 use crate::plugins::{Origin, PluginType};
 use crate::project::ProjectId;
-use crate::source::SourceKind;
+use crate::source::{ExplicitIn, SourceKind};
 use crate::universe::Universe;
 
 /// Beginnings of the SHA-256 of plugins' code that makes the keys and artifacts that the built-in kinds
@@ -64,6 +64,13 @@ const KNOWN: [(&str, &[&str]); 6] = [
     ),
 ];
 
+/// The same of the kind go_module, each with what is special to it.
+const KNOWN_GO_MODULES: [(&str, ExplicitIn); 3] = [
+    ("f624dcdc23fafa51", ExplicitIn::Ref),
+    ("11be32582bdac66d", ExplicitIn::GoMod),
+    ("f3a39217fb8f523b", ExplicitIn::GoMod),
+];
+
 /// What the elements of a kind begin with, as the text of a YAML file.
 #[derive(Clone, Debug)]
 pub(super) struct KindDefaults {
@@ -100,14 +107,6 @@ enum Found {
     },
     /// A directory of a project.
     Directory { project: ProjectId, path: Arc<str> },
-}
-
-/// The files of a plugin.
-struct PluginFiles {
-    /// The directory or package that they are in, for messages.
-    place: String,
-    code: String,
-    defaults: KindDefaults,
 }
 
 impl Resolver<'_> {
@@ -214,17 +213,12 @@ impl Resolver<'_> {
         let is_at_home = check(PluginType::Source, name, &found, home)?;
         let plugin = self.universe.plugin(PluginType::Source, name, &found);
         let kind = match built_in {
-            Some(kind) if is_at_home => kind,
+            Some(kind) if is_at_home => self.source_plugin(kind, name, &found, &plugin)?,
             None if matches!(found, Found::Core) => {
                 let suggestion = nearest(&name.value, SourceKind::names());
                 return Err(unknown(PluginType::Source, name, suggestion));
             }
-            _ => {
-                let failed = failed(&plugin, name);
-                let host = self.host().map_err(&failed)?;
-                let class = host.source_class(&plugin).map_err(&failed)?;
-                SourceKind::Hosted(Arc::new(class))
-            }
+            _ => self.hosted_source_kind(name, &plugin)?,
         };
         let found = (kind, Arc::new(plugin));
         self.source_kinds.insert(key, found.clone());
@@ -238,73 +232,94 @@ impl Resolver<'_> {
         name: &Scalar,
         found: &Found,
     ) -> Result<(ElementKind, KindDefaults), LoadError> {
-        let Some(files) = self.plugin_files(&kind, name, found)? else {
+        let read = |ending| self.plugin_file(&format!("elements/{kind}.{ending}"), name, found);
+        let Some(code) = read("py")? else {
             let defaults = KindDefaults::built_in(&kind);
             return Ok((kind, defaults));
         };
-        if is_known(&kind, &files.code) {
-            return Ok((kind, files.defaults));
+        if !is_known(&kind, &code) {
+            if self.host().is_ok() {
+                return self.hosted_kind(name, found);
+            }
+            self.warn_of_unknown_plugin(PluginType::Element, name, found);
         }
-        if self.host().is_ok() {
-            return self.hosted_kind(name, found);
-        }
-        let text = format!(
-            "the element kind '{kind}' is built in, and the plugin in '{}' is none of those that it \
-             is known to agree with: keys may differ from BuildStream's",
-            files.place
-        );
-        let at = name.at.clone();
-        self.warnings.borrow_mut().push(Warning { at, text });
-        Ok((kind, files.defaults))
+        let defaults = KindDefaults {
+            name: format!("{}/{kind}.yaml", self.place(found)).into(),
+            text: read("yaml")?.unwrap_or_default().into(),
+        };
+        Ok((kind, defaults))
     }
 
-    /// The files of the plugin that a project has, if they can be found.
-    fn plugin_files(
+    /// The same of a kind of sources.
+    fn source_plugin(
         &self,
-        kind: &ElementKind,
+        kind: SourceKind,
         name: &Scalar,
         found: &Found,
-    ) -> Result<Option<PluginFiles>, LoadError> {
+        plugin: &PluginId,
+    ) -> Result<SourceKind, LoadError> {
+        let SourceKind::GoModule(_) = kind else {
+            return Ok(kind);
+        };
+        let file = format!("sources/{}.py", kind.name());
+        let Some(code) = self.plugin_file(&file, name, found)? else {
+            return Ok(kind);
+        };
+        let hash = hash_of(&code);
+        let mut known = KNOWN_GO_MODULES.iter();
+        if let Some((_, explicit)) = known.find(|(known, _)| hash.starts_with(known)) {
+            return Ok(SourceKind::GoModule(*explicit));
+        }
+        if self.host().is_ok() {
+            return self.hosted_source_kind(name, plugin);
+        }
+        self.warn_of_unknown_plugin(PluginType::Source, name, found);
+        Ok(kind)
+    }
+
+    fn warn_of_unknown_plugin(&self, plugin_type: PluginType, kind: &Scalar, found: &Found) {
+        let text = format!(
+            "the {} kind '{}' is built in, and the plugin in '{}' is none of those that it is known to \
+             agree with: keys may differ from BuildStream's",
+            plugin_type.name(),
+            kind.value,
+            self.place(found),
+        );
+        let at = kind.at.clone();
+        self.warnings.borrow_mut().push(Warning { at, text });
+    }
+
+    /// The directory or package that a plugin is in, for messages.
+    fn place(&self, found: &Found) -> String {
+        match found {
+            Found::Core => String::new(),
+            Found::Package { name, .. } => name.to_string(),
+            Found::Directory { project, path } => self.universe[*project].files.path(path),
+        }
+    }
+
+    /// A file of a plugin that a project has, if the plugin can be found; `file` is where packages have it.
+    fn plugin_file(
+        &self,
+        file: &str,
+        name: &Scalar,
+        found: &Found,
+    ) -> Result<Option<String>, LoadError> {
         match found {
             Found::Core => Ok(None),
-            Found::Package { name: package, .. } => {
-                let read = |ending| {
-                    let file = format!("elements/{kind}.{ending}");
-                    self.universe.outside.package_file(package, &file)
-                };
-                let Some(code) = read("py") else {
-                    return Ok(None);
-                };
-                Ok(Some(PluginFiles {
-                    place: package.to_string(),
-                    code,
-                    defaults: KindDefaults {
-                        name: format!("{package}/{kind}.yaml").into(),
-                        text: read("yaml").unwrap_or_default().into(),
-                    },
-                }))
-            }
+            Found::Package { name, .. } => Ok(self.universe.outside.package_file(name, file)),
             Found::Directory { project, path } => {
                 let files = &self.universe[*project].files;
-                let read = |ending| {
-                    let file = format!("{path}/{kind}.{ending}");
-                    match files.read(&file) {
-                        Ok(text) => Ok(text),
-                        Err(FileError::NotFound) => Ok(String::new()),
-                        Err(error) => {
-                            let path = files.path(&file);
-                            Err(LoadError::at(&name.at, Problem::Read { path, error }))
-                        }
+                let file = file.rsplit('/').next().unwrap_or(file);
+                let file = format!("{path}/{file}");
+                match files.read(&file) {
+                    Ok(text) => Ok(Some(text)),
+                    Err(FileError::NotFound) => Ok(Some(String::new())),
+                    Err(error) => {
+                        let path = files.path(&file);
+                        Err(LoadError::at(&name.at, Problem::Read { path, error }))
                     }
-                };
-                Ok(Some(PluginFiles {
-                    place: files.path(path),
-                    code: read("py")?,
-                    defaults: KindDefaults {
-                        name: files.path(&format!("{path}/{kind}.yaml")).into(),
-                        text: read("yaml")?.into(),
-                    },
-                }))
+                }
             }
         }
     }
@@ -324,6 +339,18 @@ impl Resolver<'_> {
             text: defaults.text.into(),
         };
         Ok((ElementKind::Hosted(Arc::new(class)), defaults))
+    }
+
+    /// The same of a kind of sources.
+    fn hosted_source_kind(
+        &self,
+        name: &Scalar,
+        plugin: &PluginId,
+    ) -> Result<SourceKind, LoadError> {
+        let failed = failed(plugin, name);
+        let host = self.host().map_err(&failed)?;
+        let class = host.source_class(plugin).map_err(&failed)?;
+        Ok(SourceKind::Hosted(Arc::new(class)))
     }
 
     /// Whoever hosts plugins.
@@ -416,12 +443,16 @@ pub(super) fn failed(
 fn is_known(kind: &ElementKind, code: &str) -> bool {
     match KNOWN.iter().find(|(name, _)| *name == kind.name()) {
         Some((_, known)) => {
-            let hash = const_hex::encode(Sha256::digest(code));
+            let hash = hash_of(code);
             known.iter().any(|known| hash.starts_with(known))
         }
         // The others only have defaults of their own: there is no function but `setup`.
         None => code.contains("(BuildElement)") && code.matches("def ").count() == 1,
     }
+}
+
+fn hash_of(code: &str) -> String {
+    const_hex::encode(Sha256::digest(code))
 }
 
 /// Whether a kind comes from where the built-in one is at home, or from a project that brings it.

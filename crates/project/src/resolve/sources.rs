@@ -172,7 +172,10 @@ impl Resolver<'_> {
             if !project.refs().are_used() {
                 return Ok(());
             }
-            if let Some(reference) = config.get("ref") {
+            let written = kind
+                .reference_keys()
+                .and_then(|keys| config.get(keys.first()?));
+            if let Some(reference) = written {
                 self.warnings.borrow_mut().push(Warning {
                     at: reference.at().clone(),
                     text: "this reference is ignored: the project keeps references in project.refs"
@@ -181,16 +184,21 @@ impl Resolver<'_> {
             }
             found = find(project);
         }
-        if let (SourceKind::Hosted(_), Some(found)) = (kind, &found) {
-            // Only its plugin knows which of the keys are its reference.
-            for (key, value) in found.iter() {
+        let Some(keys) = kind.reference_keys() else {
+            // Only its plugin knows which of the keys are its reference; that of most is this.
+            if found.is_none() {
+                config.remove("ref");
+            }
+            for (key, value) in found.iter().flat_map(Mapping::iter) {
                 config.insert(key.clone(), value.clone());
             }
             return Ok(());
-        }
-        config.remove("ref");
-        if let Some(reference) = found.and_then(|mut found| found.remove("ref")) {
-            config.insert("ref", reference);
+        };
+        for key in keys {
+            config.remove(key);
+            if let Some(value) = found.as_mut().and_then(|found| found.remove(key)) {
+                config.insert(*key, value);
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headstart_yaml::Mapping;
+use headstart_yaml::{Mapping, Scalar};
 
 use super::git::{describes, safe};
 use super::{Address, Behaviour, SourceContext, Version, expect_keys};
@@ -38,6 +38,19 @@ pub struct DescribedRef {
 }
 
 impl DescribedRef {
+    /// Reads a ref of a project.
+    pub(super) fn load(scalar: &Scalar) -> Result<Self, LoadError> {
+        let unlike = || scalar.unlike("a commit, or what 'git describe' says of one");
+        let parsed = Self::parse(&scalar.value).ok_or_else(unlike)?;
+        match &parsed.tag {
+            Some((tag, _)) if tag.starts_with('-') => {
+                let problem = Problem::LooksLikeOption(tag.to_string());
+                Err(LoadError::at(&scalar.at, problem))
+            }
+            _ => Ok(parsed),
+        }
+    }
+
     /// Reads a ref; none if it is none.
     pub fn parse(written: &str) -> Option<Self> {
         let at = written.len().checked_sub(40)?;
@@ -68,25 +81,9 @@ impl GitRepo {
     pub(super) fn load(config: &Mapping, context: &SourceContext<'_>) -> Result<Self, LoadError> {
         const OWN: [&str; 5] = ["url", "track", "ref", "ref-format", "exclude"];
         expect_keys(config, &[&OWN[..], &Version::KEYS].concat())?;
-        let reference = match config.scalar("ref")? {
-            None => None,
-            Some(scalar) => {
-                let parsed = DescribedRef::parse(&scalar.value);
-                let unlike = || scalar.unlike("a commit, or what 'git describe' says of one");
-                Some(parsed.ok_or_else(unlike)?)
-            }
-        };
-        if let Some(DescribedRef {
-            tag: Some((tag, _)),
-            ..
-        }) = &reference
-            && tag.starts_with('-')
-        {
-            let problem = Problem::LooksLikeOption(tag.to_string());
-            return Err(LoadError::at(config.required("ref")?.at(), problem));
-        }
+        let reference = config.scalar("ref")?.map(DescribedRef::load);
         Ok(Self {
-            reference,
+            reference: reference.transpose()?,
             track: safe(config, "track")?,
             exclude: config.strings("exclude")?,
             describe: describes(config)?,

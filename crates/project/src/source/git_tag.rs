@@ -127,15 +127,11 @@ impl GitModule {
         // An absolute path is meant from the root of the sources.
         let relative = match path.value.starts_with('/') {
             true => path::normalize(&path.value)[1..].into(),
-            false => path.value.clone(),
+            false => {
+                path::check_below(path, "leads out of the sources")?;
+                path.value.clone()
+            }
         };
-        if path::within_project(&relative).is_err() {
-            let problem = Problem::Path {
-                path: path.value.to_string(),
-                problem: "leads out of the sources",
-            };
-            return Err(LoadError::at(&path.at, problem));
-        }
         Ok(Self {
             clone,
             path: relative,

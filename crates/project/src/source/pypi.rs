@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Scalar};
+use headstart_yaml::Mapping;
 
-use super::address::push_version;
+use super::package::{PackageFile, address_or};
 use super::{Address, Behaviour, SourceContext, Version, expect_keys};
 use crate::error::LoadError;
 use crate::json::Json;
@@ -21,7 +21,7 @@ pub struct PyPi {
     /// The package's name, by which it is tracked and its download kept.
     pub name: Arc<str>,
     /// The package's file.
-    pub reference: Option<PyPiFile>,
+    pub reference: Option<PackageFile>,
     /// Whether versions before a release are tracked too.
     pub prereleases: bool,
     /// Patterns of the versions that are tracked.
@@ -31,32 +31,18 @@ pub struct PyPi {
     version: Option<Version>,
 }
 
-/// A file of the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PyPiFile {
-    /// Its SHA-256, as 64 hexadecimal digits.
-    pub sha256: Arc<str>,
-    /// What its address ends with.
-    pub suffix: Arc<str>,
-}
-
 impl PyPi {
     pub(super) fn load(config: &Mapping, context: &SourceContext<'_>) -> Result<Self, LoadError> {
         const OWN: [&str; 6] = ["url", "name", "ref", "prereleases", "include", "exclude"];
         expect_keys(config, &[&OWN[..], &Version::KEYS].concat())?;
         let reference = config.mapping("ref")?.map(|node| {
-            Ok::<_, LoadError>(PyPiFile {
+            Ok::<_, LoadError>(PackageFile {
                 sha256: node.required_scalar("sha256sum")?.value.clone(),
                 suffix: node.required_scalar("suffix")?.value.clone(),
             })
         });
-        let default = Scalar {
-            value: STORAGE.into(),
-            at: config.at.clone(),
-        };
-        let storage = config.scalar("url")?.unwrap_or(&default);
         Ok(Self {
-            storage: Address::load(storage, context)?,
+            storage: address_or(config, "url", STORAGE, context)?,
             name: config.required_scalar("name")?.value.clone(),
             reference: reference.transpose()?,
             prereleases: config.boolean("prereleases")?.unwrap_or(false),
@@ -69,10 +55,8 @@ impl PyPi {
 
 impl Behaviour for PyPi {
     fn unique_key(&self, _: &Contents) -> Option<Json> {
-        let PyPiFile { sha256, suffix } = self.reference.as_ref()?;
-        let mut key = vec![suffix.into(), sha256.into()];
-        push_version(&mut key, self.version.as_ref());
-        Some(Json::List(key))
+        let file = self.reference.as_ref()?;
+        Some(file.unique_key(self.version.as_ref()))
     }
 
     fn is_resolved(&self) -> bool {

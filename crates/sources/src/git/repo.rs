@@ -18,10 +18,15 @@ use crate::{Store, tree_path};
 /// Fetches a source into `folder`, if it is not there.
 pub(crate) fn fetch_repo(source: &GitRepo, folder: &Path) -> Result<(), SourceError> {
     let reference = source.reference.as_ref().ok_or(SourceError::Unresolved)?;
-    fetch(&source.address, reference, folder)
+    fetch_described(&source.address, reference, folder)
 }
 
-fn fetch(address: &Address, reference: &DescribedRef, folder: &Path) -> Result<(), SourceError> {
+/// Fetches a commit, with its history since the tag that describes it, into `folder`, if it is not there.
+pub(crate) fn fetch_described(
+    address: &Address,
+    reference: &DescribedRef,
+    folder: &Path,
+) -> Result<(), SourceError> {
     let mirror = Mirror::open_at(path(address, folder))?;
     if is_cached(&mirror.path, reference)? {
         return Ok(());
@@ -74,7 +79,7 @@ pub(crate) fn fetch_commit(
         tag: None,
         commit: commit.into(),
     };
-    fetch(address, &reference, folder)
+    fetch_described(address, &reference, folder)
 }
 
 /// The tree of a fetched commit, with a repository that has nothing else.
@@ -90,6 +95,18 @@ pub(crate) fn stage_commit(
     let history = History::alone(&mirror, &commit)?.stage(store)?;
     tree.insert(&tree_path(".git")?, Node::Directory(history), store)?;
     Ok(tree.write(store)?)
+}
+
+/// The tree of a fetched commit, without a repository.
+pub(crate) fn files_of(
+    address: &Address,
+    commit: &str,
+    folder: &Path,
+    store: &Store,
+) -> Result<DirectoryDigest, SourceError> {
+    let mirror = path(address, folder);
+    let commit = require(&mirror, commit, &address.url)?;
+    checkout(&mirror, &commit, true, store)
 }
 
 /// Fetches all that an address has; gives the mirror.

@@ -1,8 +1,9 @@
 //! Tracking Git repositories: the newest commit that a source wants.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use headstart_project::{Git as GitSource, GitRepo, GitTag, Tag};
+use headstart_project::{Address, Git as GitSource, GitRepo, GitTag, Tag};
 
 use super::{Git, clone, mirror, repo, resolve};
 use crate::error::SourceError;
@@ -66,26 +67,29 @@ fn reachable_tags(mirror: &Path, commit: &str) -> Result<Vec<Tag>, SourceError> 
     Ok(tags)
 }
 
-/// The newest ref, in the order of versions, that a `git_repo` source wants; none if it tracks
-/// nothing.
+/// The newest commit that a `git_repo` source wants; none if it tracks nothing.
 pub(crate) fn track_repo(source: &GitRepo, folder: &Path) -> Result<Option<String>, SourceError> {
     let Some(track) = &source.track else {
         return Ok(None);
     };
-    let listed = track_at_first(&source.address, |place| {
-        let git = Git::new().args(["ls-remote", "--quiet", "--", &place.url]);
-        git.run("it can't be tracked")
-    })?;
-    let refs: Vec<(&str, &str)> = listed
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
+    let (name, commit) = newest_ref(&source.address, track, &source.exclude)?;
+    if !source.describe {
+        return Ok(Some(commit));
+    }
+    describe(&source.address, &name, &commit, folder).map(Some)
+}
+
+/// The newest ref, in the order of versions, that matches the pattern `track` and none of `exclude`: its
+/// name and its commit.
+pub(crate) fn newest_ref(
+    address: &Address,
+    track: &str,
+    exclude: &[Arc<str>],
+) -> Result<(String, String), SourceError> {
+    let listed = list(address)?;
+    let refs = parse(&listed);
     let wanted = RefPattern::new(track);
-    let excluded: Vec<RefPattern> = source
-        .exclude
-        .iter()
-        .map(|text| RefPattern::new(text))
-        .collect();
+    let excluded: Vec<RefPattern> = exclude.iter().map(|text| RefPattern::new(text)).collect();
     let matching = refs.iter().filter(|(_, name)| {
         let is_excluded = || excluded.iter().any(|pattern| pattern.matches(name));
         !name.ends_with("^{}") && wanted.matches(name) && !is_excluded()
@@ -95,23 +99,66 @@ pub(crate) fn track_repo(source: &GitRepo, folder: &Path) -> Result<Option<Strin
         doing: "it can't be tracked".to_owned(),
         said: format!(
             "{} has no branch or tag that matches '{track}'",
-            source.address.url
+            address.url
         ),
     })?;
     let peeled = format!("{name}^{{}}");
     let peeled = refs.iter().find(|(_, other)| *other == peeled);
     let commit = peeled.map_or(*id, |(id, _)| id);
-    if !source.describe {
-        return Ok(Some(commit.to_owned()));
-    }
+    Ok(((*name).to_owned(), commit.to_owned()))
+}
+
+/// The commit of a ref as `git describe` says it, which for a tag takes no history.
+pub(crate) fn describe(
+    address: &Address,
+    name: &str,
+    commit: &str,
+    folder: &Path,
+) -> Result<String, SourceError> {
     if let Some(tag) = name.strip_prefix("refs/tags/") {
-        return Ok(Some(format!("{tag}-0-g{commit}")));
+        return Ok(format!("{tag}-0-g{commit}"));
     }
-    let mirror = repo::fetch_all(&source.address, folder)?;
+    let mirror = repo::fetch_all(address, folder)?;
     let described = Git::of(&mirror)
         .args(["describe", "--tags", "--abbrev=40", "--long", commit])
         .ask()?;
-    Ok(Some(described.unwrap_or_else(|| commit.to_owned())))
+    Ok(described.unwrap_or_else(|| commit.to_owned()))
+}
+
+/// The commit whose hash begins with `short`: of those that branches and tags lead to, or of anything
+/// else that the repository has a name for.
+pub(crate) fn full_commit(
+    address: &Address,
+    short: &str,
+    folder: &Path,
+) -> Result<String, SourceError> {
+    let mirror = repo::fetch_all(address, folder)?;
+    let known = resolve(&mirror, short)?;
+    if let Some(commit) = known.filter(|commit| commit.starts_with(short)) {
+        return Ok(commit);
+    }
+    let listed = list(address)?;
+    let named = parse(&listed).into_iter().map(|(id, _)| id);
+    let mut matching = named.filter(|id| id.starts_with(short));
+    let found = matching.next().map(str::to_owned);
+    found.ok_or_else(|| SourceError::NoCommit {
+        name: short.to_owned(),
+        url: address.url.to_string(),
+    })
+}
+
+/// What a repository has names for, as `git ls-remote` prints it.
+fn list(address: &Address) -> Result<String, SourceError> {
+    track_at_first(address, |place| {
+        let git = Git::new().args(["ls-remote", "--quiet", "--", &place.url]);
+        git.run("it can't be tracked")
+    })
+}
+
+/// The hashes and names in that.
+fn parse(listed: &str) -> Vec<(&str, &str)> {
+    let lines = listed.lines();
+    lines.filter_map(|line| line.split_once('\t')).collect()
 }
 
 /// A shell pattern for the names of refs: of branches and tags, unless it begins with `refs/`.

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::packages::tracked_and_built;
 use super::{run, show_alike};
 use crate::sources::sha256;
-use crate::support::{BuildStream, Place, Upstream, finish, output, python};
+use crate::support::{BuildStream, Place, Upstream, community_plugins, finish, output};
 
 /// Each kind of elements of the packages that is not built in.
 const ELEMENTS: &str = "
@@ -104,12 +104,13 @@ depends: [bazel.bst, bazel-local.bst, bazelize.bst, dpkg.bst, deploy.bst, bootim
 
 /// Puts the package's plugins into the project: not all of them can be had by the package's name.
 fn copy_plugins(place: &Place) {
-    let look =
-        "import buildstream_plugins_community as it, os; print(os.path.dirname(it.__file__))";
-    let output = Command::new(python()).args(["-c", look]).output().unwrap();
-    let package = String::from_utf8(output.stdout).unwrap();
     let to = place.project().join("plugins");
-    finish(Command::new("cp").arg("-r").arg(package.trim()).arg(to));
+    finish(
+        Command::new("cp")
+            .arg("-r")
+            .arg(community_plugins(false))
+            .arg(to),
+    );
 }
 
 #[test]
@@ -148,19 +149,11 @@ const SOURCES: &str = r#"
 name: sources
 min-version: 2.4
 element-path: elements
-aliases: {files: 'FILES', repos: 'REPOS'}
+aliases: {files: 'FILES'}
 plugins:
 - origin: pip
   package-name: buildstream-plugins-community
   sources: [anitya, bazel_file, bazel_source, deb, quilt]
-- {origin: local, path: plugins/sources, sources: [go_module]}
-== go/go.mod
-module example.org/main
-
-require github.com/example/part v1.2.0
-== go/go.sum
-github.com/example/part v1.2.0 h1:abc=
-github.com/example/part v1.2.0/go.mod h1:def=
 == bazel/.bst-sources
 resolved = [
     {"original_attributes": {"name": "x", "urls": ["FILESx.txt"], "sha256": "XHASH"}},
@@ -181,11 +174,6 @@ kind: import
 sources:
 - {kind: anitya, project-id: 7, api-url: 'FILESapi/', url: 'files:x-{version}.tar', directory: anitya}
 - {kind: bazel_file, url: 'files:x.txt', canonical-ids: [one], directory: bazel}
-== elements/go.bst
-kind: import
-sources:
-- {kind: local, path: go}
-- {kind: go_module, url: 'repos:part', module: github.com/example/part}
 == elements/bazel.bst
 kind: import
 sources:
@@ -263,15 +251,8 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
         r#"{"stable_versions": ["1.0", "0.9"]}"#,
     )
     .unwrap();
-    let part = upstream.repository("part");
-    part.write("go.mod", "module github.com/example/part\n\ngo 1.20\n")
-        .write("part.go", "package part\n")
-        .commit("part");
-    part.git(&["tag", "--annotate", "v1.2.0", "--message", "v1.2.0"]);
-
     let text = SOURCES
         .replace("FILES", &upstream.files_url())
-        .replace("REPOS", &upstream.git_url())
         .replace("XHASH", &sha256(served.join("x.txt")));
     let place = Place::bare(&text);
     copy_plugins(&place);
@@ -281,14 +262,6 @@ fn further_sources_of_the_packages_are_tracked_and_fetched_as_buildstream_does_i
             "tracked",
             "1.0",
             &["anitya/x.txt", "bazel/_bst_repository_cache"][..],
-        ),
-        (
-            "go",
-            "go-version: v1.2.0",
-            &[
-                "vendor/github.com/example/part/part.go",
-                "vendor/modules.txt",
-            ],
         ),
         ("bazel", "ref: ", &["_bst_distdir/x.txt"]),
         ("deb", "ref: ", &["share/doc/x", "shared/doc/x"]),

@@ -96,3 +96,14 @@ fn bst() -> PathBuf {
 pub(crate) fn python() -> PathBuf {
     bst().with_file_name("python")
 }
+
+/// Where a package of the newest plugins is, or of an earlier release of them, which projects may still have.
+pub(crate) fn community_plugins(earlier: bool) -> PathBuf {
+    const NAME: &str = "buildstream_plugins_community";
+    if earlier {
+        return bst().with_file_name("../earlier").join(NAME);
+    }
+    let look = format!("import {NAME}, os; print(os.path.dirname({NAME}.__file__))");
+    let output = Command::new(python()).args(["-c", &look]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
