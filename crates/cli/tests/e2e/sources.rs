@@ -480,10 +480,9 @@ fn refs_are_tracked_and_written_in_their_places() {
         distributions.join("a.tar.gz"),
     )
     .unwrap();
-    element(
-        "perl",
-        "kind: import\nsources:\n- {kind: cpan, index: 'files:cpan/', name: 'Some::Module'}\n",
-    );
+    let perl =
+        "kind: import\nsources:\n- {kind: cpan, index: 'files:cpan/', name: 'Some::Module'}\n";
+    element("perl", perl);
     let lock = format!(
         "version = 3\n[[package]]\nname = \"mine\"\nversion = \"1.0.0\"\n[[package]]\nname = \"two\"\nversion = \"0.2.0\"\n\
          source = \"registry+https://github.com/rust-lang/crates.io-index\"\n[[package]]\nname = \"part\"\n\
@@ -544,8 +543,10 @@ fn refs_are_tracked_and_written_in_their_places() {
             sha("crates/two/two-0.2.0.crate")
         )
     );
-    // Kept apart, with nothing of what is beside the sources. BuildStream's `cargo2` can't do that.
+    // Kept apart, with nothing of what is beside the sources. BuildStream's `cargo2` can't do that, its `cpan`
+    // not if something is there.
     for project in [&place.project(), &theirs] {
+        fs::write(project.join("elements/perl.bst"), perl).unwrap();
         fs::remove_file(project.join("elements/crates.bst")).unwrap();
         let path = project.join("project.conf");
         let conf = fs::read_to_string(&path).unwrap();
