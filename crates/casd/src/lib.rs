@@ -9,6 +9,7 @@ mod address;
 mod casd;
 mod foresight;
 mod listen;
+mod peer;
 mod premises;
 mod proxies;
 mod runner;

@@ -6,8 +6,9 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use headstart_daemon::{Manner, SandboxedAction, socket_path};
@@ -32,8 +33,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
+use crate::peer;
+
 /// How much an action may write to each of its streams where they are captured, in bytes.
 const STREAM_LIMIT: usize = 64 * 1024 * 1024;
+
+/// How long what a server has said may take to be read when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How an action is run.
 #[derive(Debug, Clone)]
@@ -79,6 +85,9 @@ pub enum RunnerError {
         /// Why.
         source: tonic::transport::Error,
     },
+    /// The daemon was there, and is no more.
+    #[error("the server at {0} has ended")]
+    Gone(String),
     /// The daemon refused something.
     #[error("the server could not {what}: {message}")]
     Refused {
@@ -100,14 +109,31 @@ pub enum RunnerError {
 
 type LocalCas = LocalContentAddressableStorageClient<Channel>;
 
-/// Runs an action to its end and writes its result. That the command fails is no error.
+/// Runs an action to its end and writes its result. That the command fails is no error; that the daemon ends
+/// before it is one, and the command is ended too.
 pub async fn run_action(
     options: &RunnerOptions,
     cancel: CancellationToken,
 ) -> Result<(), RunnerError> {
     let queued = SystemTime::now();
     let bytes = read(&options.action)?;
-    let mut local = connect(&options.remote).await?;
+    let local = connect(&options.remote).await?;
+    let mut running = pin!(run_by(local, options, bytes, queued, cancel));
+    tokio::select! {
+        ran = &mut running => return ran,
+        () = peer::ended(&options.remote) => {}
+    }
+    let last = tokio::time::timeout(LAST_WORDS, running).await;
+    last.unwrap_or_else(|_| Err(RunnerError::Gone(options.remote.clone())))
+}
+
+async fn run_by(
+    mut local: LocalCas,
+    options: &RunnerOptions,
+    bytes: Bytes,
+    queued: SystemTime,
+    cancel: CancellationToken,
+) -> Result<(), RunnerError> {
     let layout = shared_layout(&mut local, options).await?;
     let store = DiskBlobs::open(&layout)?;
     let action = store_action(&mut local, options, &store, bytes).await?;

@@ -100,14 +100,16 @@ impl Killed {
             .unwrap()
     }
 
-    /// A runner is killed too, or told to end.
+    /// A runner is killed too, or told to end, or sees by itself that there is no daemon.
     fn ends(&mut self, mut runner: Child, number: usize) {
-        if self.random.below(2) == 0 {
-            runner.kill().unwrap();
-        } else {
-            // It may have ended by itself, as there was no daemon.
-            let id = rustix::process::Pid::from_child(&runner);
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        match self.random.below(3) {
+            0 => runner.kill().unwrap(),
+            1 => {
+                // It may have ended already.
+                let id = rustix::process::Pid::from_child(&runner);
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+            }
+            _ => {}
         }
         let begun = Instant::now();
         while runner.try_wait().unwrap().is_none() {
