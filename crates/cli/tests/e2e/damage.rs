@@ -5,7 +5,7 @@ use std::path::Path;
 
 use headstart_merkle::BlobDigest;
 
-use crate::support::{CHAIN, Calls, Compiler, Place, Report, said};
+use crate::support::{CHAIN, Calls, Compiler, Place, Report, said, sharded};
 
 /// Changes a byte of a file, of whatever else it is a link to not.
 fn flip(path: &Path) {
@@ -54,8 +54,7 @@ fn a_damaged_executable_is_never_run() {
     flip(&place.object(&compiler.hex()));
     // The copy that is executable was made from it before.
     let copies = place.cache().join("headstart/executables");
-    let (folder, name) = (&compiler.hex()[..2], &compiler.hex()[2..]);
-    flip(&copies.join(folder).join(name));
+    flip(&sharded(&copies, &compiler.hex()));
     place.edit("files/base/base.h", "BASE 1", "BASE 2");
     mended(&place, compiler);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use headstart_reapi::{Message as _, buildstream};
 
-use crate::support::{BuildStream, Place, WITHOUT_RECC};
+use crate::support::{BuildStream, Place, WITHOUT_RECC, object_in};
 
 /// Values of all sorts, in all the places that metadata is made of.
 const PROJECT: &str = r##"
@@ -88,8 +88,7 @@ fn texts(cache: &Path, element: &str, key: &str) -> [String; 3] {
     ];
     texts.map(|digest| {
         let digest = digest.unwrap();
-        let (folder, name) = digest.hash.split_at(2);
-        fs::read_to_string(cache.join("cas/objects").join(folder).join(name)).unwrap()
+        fs::read_to_string(object_in(cache, &digest.hash)).unwrap()
     })
 }
 

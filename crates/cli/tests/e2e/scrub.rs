@@ -8,7 +8,7 @@ use headstart_merkle::BlobDigest;
 use headstart_reapi::Message;
 use headstart_reapi::reapi;
 
-use crate::support::{Place, said};
+use crate::support::{Place, said, sharded};
 
 const PROJECT: &str = r"
 == project.conf
@@ -37,8 +37,7 @@ fn scrub(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
 /// Puts a result of an action into the cache, as the store keeps it.
 fn put_result(place: &Place, action: &str, result: &reapi::ActionResult) -> PathBuf {
     let hex = BlobDigest::of(action.as_bytes()).hex();
-    let path = place.cache().join("headstart/action-cache");
-    let path = path.join(&hex[..2]).join(&hex[2..]);
+    let path = sharded(&place.cache().join("headstart/action-cache"), &hex);
     let encoded = result.encode_to_vec();
     let mut content = BlobDigest::of(&encoded).hash().to_vec();
     content.extend(encoded);

@@ -3,6 +3,7 @@
 mod buildstream;
 mod compiler;
 mod http;
+mod objects;
 mod place;
 mod projects;
 mod record;
@@ -15,6 +16,7 @@ mod warm;
 pub(crate) use buildstream::{BuildStream, community_plugins, python};
 pub(crate) use compiler::{Compiler, copy_links};
 pub(crate) use http::{Answer, Request, serve};
+pub(crate) use objects::{object_in, sharded};
 pub(crate) use place::{Place, WITHOUT_RECC, finish, headstart, said};
 pub(crate) use projects::{CHAIN, GENERATED, VERSIONED};
 pub(crate) use report::{Calls, Report};

@@ -5,7 +5,7 @@ use std::path::Path;
 use headstart_reapi::{Message as _, buildstream};
 
 use super::{hosting, refused, run, show_alike};
-use crate::support::{BuildStream, CHAIN, Calls, Place, finish, python, said};
+use crate::support::{BuildStream, CHAIN, Calls, Place, finish, object_in, python, said};
 
 /// Made with the compiler's project: commands are run.
 const PROJECT: &str = r##"
@@ -280,11 +280,9 @@ fn artifacts_say_what_commands_were_told_of_trees() {
         let parts = |cache: &Path| {
             let artifact = artifact(cache, element, key);
             (
-                artifact.low_diversity_meta.map(|digest| {
-                    let (folder, name) = digest.hash.split_at(2);
-                    let file = cache.join("cas/objects").join(folder).join(name);
-                    std::fs::read_to_string(file).unwrap()
-                }),
+                artifact
+                    .low_diversity_meta
+                    .map(|digest| std::fs::read_to_string(object_in(cache, &digest.hash)).unwrap()),
                 artifact.buildsandbox,
                 artifact.files,
             )

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use headstart_merkle::{BlobDigest, Directory, FileNode, Name, Node};
 
-use crate::support::{Place, Server, said};
+use crate::support::{Place, Server, object_in, said};
 
 const PROJECT: &str = r"
 == project.conf
@@ -107,10 +107,8 @@ fn what_a_server_says_falsely_is_not_believed() {
     assert!(said.contains("built    one.bst"), "{said}");
     assert!(said.contains(&digest.to_string()), "{said}");
     assert!(said.contains("nothing of it is kept"), "{said}");
-    let kept = place.cache().with_file_name("two").join("cas/objects");
-    let hex = digest.hex();
-    let (folder, name) = hex.split_at(2);
-    assert_eq!(fs::read(kept.join(folder).join(name)).unwrap(), encoded);
+    let kept = object_in(&place.cache().with_file_name("two"), &digest.hex());
+    assert_eq!(fs::read(kept).unwrap(), encoded);
 }
 
 #[test]

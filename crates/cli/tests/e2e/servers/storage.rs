@@ -6,7 +6,7 @@ use std::path::Path;
 use headstart_merkle::BlobDigest;
 
 use super::exchange;
-use crate::support::{Place, Server};
+use crate::support::{Place, Server, object_in};
 
 const PROJECT: &str = r"
 == project.conf
@@ -36,8 +36,7 @@ fn run(place: &Place, cache: &str, config: &str, arguments: &[&str]) -> String {
 /// Whether the content of the project's only file is in a cache directory.
 fn has_content(cache: &Path) -> bool {
     let content = BlobDigest::of(b"content that is kept\n").hex();
-    let (folder, name) = content.split_at(2);
-    cache.join("cas/objects").join(folder).join(name).is_file()
+    object_in(cache, &content).is_file()
 }
 
 fn contents_are_kept_at(storage: &Server) {

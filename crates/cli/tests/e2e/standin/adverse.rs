@@ -237,8 +237,7 @@ async fn a_read_only_disk_is_read() {
 
 /// Changes a byte in an object of a daemon's store.
 fn damage(daemon: &Daemon, digest: BlobDigest) {
-    let (folder, name) = (&digest.hex()[..2], &digest.hex()[2..]);
-    let path = daemon.cache().join("cas/objects").join(folder).join(name);
+    let path = daemon.object(&digest.hex());
     let mut content = fs::read(&path).unwrap();
     content[100] ^= 1;
     fs::write(path, content).unwrap();

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::support::object_in;
+
 /// A folder with links of the names that build tools look for, to put first in PATH.
 pub(crate) fn links() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -138,14 +140,14 @@ impl Daemon {
         self.folder.path().join("cache")
     }
 
+    /// Where its store keeps an object.
+    pub(crate) fn object(&self, hash: &str) -> PathBuf {
+        object_in(&self.cache(), hash)
+    }
+
     /// Whether an object is in its store.
     pub(crate) fn has(&self, hash: &str) -> bool {
-        let (folder, name) = hash.split_at(2);
-        self.cache()
-            .join("cas/objects")
-            .join(folder)
-            .join(name)
-            .exists()
+        self.object(hash).exists()
     }
 
     /// Ends it as build tools do, and gives its exit code.

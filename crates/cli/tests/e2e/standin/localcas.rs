@@ -86,9 +86,7 @@ async fn completeness_is_told_as_the_real_daemon_does() {
             ..Default::default()
         };
         let data = headstart_merkle::BlobDigest::of(b"data");
-        let object = daemon.cache().join("cas/objects");
-        let (folder, name) = (&data.hex()[..2], &data.hex()[2..]);
-        fs::remove_file(object.join(folder).join(name)).unwrap();
+        fs::remove_file(daemon.object(&data.hex())).unwrap();
         local.fetch_tree(fetch(false)).await.unwrap();
         let status = local.fetch_tree(fetch(true)).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound);
@@ -156,9 +154,7 @@ async fn a_tree_is_staged_for_as_long_as_the_stream_is_open() {
             assert!(stream.message().await.unwrap().is_some());
             assert!(!data.exists());
             let object = headstart_merkle::BlobDigest::of(b"data").hex();
-            let (folder, name) = object.split_at(2);
-            let object = daemon.cache().join("cas/objects").join(folder).join(name);
-            assert_eq!(fs::read_to_string(object).unwrap(), "data");
+            assert_eq!(fs::read_to_string(daemon.object(&object)).unwrap(), "data");
         }
     }
 }

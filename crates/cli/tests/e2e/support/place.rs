@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::buildstream::BuildStream;
 use super::compiler::{Compiler, copy_links};
+use super::objects::object_in;
 use super::report::Report;
 use super::warm::output;
 
@@ -109,8 +110,7 @@ impl Place {
 
     /// Where the store keeps an object.
     pub(crate) fn object(&self, hash: &str) -> PathBuf {
-        let (folder, name) = hash.split_at(2);
-        self.cache().join("cas/objects").join(folder).join(name)
+        object_in(&self.cache(), hash)
     }
 
     /// Builds `element`, which must fail.

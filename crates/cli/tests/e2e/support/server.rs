@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::objects::object_in;
+
 /// A running server; ends with the value.
 pub(crate) struct Server {
     _folder: TempDir,
@@ -114,8 +116,7 @@ impl Server {
 
     /// The file of an object in its store.
     pub(crate) fn object(&self, hash: &str) -> PathBuf {
-        let (folder, name) = hash.split_at(2);
-        self.cache().join("cas/objects").join(folder).join(name)
+        object_in(&self.cache(), hash)
     }
 
     /// Replaces the content of an object in its store.
