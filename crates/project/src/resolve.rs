@@ -1,6 +1,7 @@
 //! From an element's file to an element: defaults, project and element laid over each other, all
 //! variables replaced, the kind's and sources' configurations read.
 
+mod known;
 mod mirrors;
 mod origin;
 mod sources;

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use headstart_execution::CancellationToken;
 use headstart_pipeline::{Decision, Graph, OnError};
 use headstart_project::ElementId;
 use headstart_speculation::Mode;
-use headstart_store_disk::Guesses;
+use headstart_store_disk::{Guesses, time_of_files};
 
 use crate::board::Board;
 use crate::driver::Driver;
@@ -143,7 +143,7 @@ impl Session {
         watcher: &dyn Watcher,
         interrupt: CancellationToken,
     ) -> Result<BuildReport, SessionError> {
-        let (begun, since) = (Instant::now(), SystemTime::now());
+        let (begun, since) = (Instant::now(), time_of_files(&self.layout));
         let (executor, slots) = self.executor()?;
         let thread = SpeculatorThread::start(Equipment {
             mode: request.mode,

@@ -9,7 +9,7 @@ use crate::session::Session;
 
 impl Session {
     /// Removes what was not used for longest if more is stored than the configuration allows. What was
-    /// used since `begun` stays.
+    /// used since `begun` stays, a time of files.
     pub(crate) fn keep_within_limits(&self, begun: SystemTime) {
         let limits = self.config.storage.limits(self.layout.root());
         match make_room(&self.layout, limits, begun) {

@@ -17,12 +17,10 @@ use headstart_store::StoreError;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use crate::layout::Layout;
+use crate::temporary::Temporary;
 
 /// A use is noted if the last that was noted is longer ago.
 const NOTED: Duration = Duration::from_secs(60);
-/// How far the times of files may lag behind the clock: file systems know them to a tick of the kernel's, or
-/// to the second.
-const LAG: Duration = Duration::from_secs(1);
 /// No disk stores more, in bytes a second.
 const FASTEST: u64 = 1_000_000_000;
 
@@ -80,8 +78,20 @@ struct Candidate {
     path: PathBuf,
 }
 
+/// The time that files get which are stored now. File systems know it to a tick of the kernel's, or to the
+/// second: the clock is ahead of them.
+pub fn time_of_files(layout: &Layout) -> SystemTime {
+    let new = Temporary::create(&layout.temporary());
+    let time = new
+        .ok()
+        .and_then(|mut new| new.file().metadata().ok()?.accessed().ok());
+    // Nothing can be stored otherwise.
+    time.unwrap_or_else(SystemTime::now)
+}
+
 /// Makes room in a cache directory that no daemon keeps within limits: if more is stored than may be, what
-/// was not used for longest goes. With `protect_session` what was used since `since` stays.
+/// was not used for longest goes. With `protect_session` what was used since `since` stays, a [time of
+/// files](time_of_files).
 ///
 /// # Errors
 /// [`StoreError::Full`] if nothing more can go, and there is still too much.
@@ -117,16 +127,16 @@ fn free(folder: &Path) -> Option<u64> {
 impl Keeper {
     /// Counts what is stored.
     pub(crate) fn new(layout: &Layout, limits: Limits) -> Self {
-        Self::since(layout, limits, SystemTime::now())
+        Self::since(layout, limits, time_of_files(layout))
     }
 
-    /// The same for a process that began to use the store at `started`.
+    /// The same for a process that began to use the store at `started`, a time of files.
     fn since(layout: &Layout, limits: Limits, started: SystemTime) -> Self {
         let keeper = Self {
             limits,
             folders: [layout.objects(), layout.executables()],
             results: layout.action_results(),
-            started: started.checked_sub(LAG).unwrap_or(started),
+            started,
             used: AtomicU64::new(0),
             cleaning: Mutex::new(()),
         };

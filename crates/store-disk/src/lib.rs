@@ -25,6 +25,6 @@ pub use action_cache::DiskActionCache;
 pub use assets::DiskAssets;
 pub use blobs::DiskBlobs;
 pub use guesses::{Guess, Guesses};
-pub use keeper::{Limits, make_room};
+pub use keeper::{Limits, make_room, time_of_files};
 pub use layout::Layout;
 pub use scrub::{Finding, ScrubWatcher, Scrubbed, scrub};

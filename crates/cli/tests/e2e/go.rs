@@ -4,7 +4,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{BuildStream, Place, Upstream, community_plugins, finish};
+use crate::support::{
+    BuildStream, COMMUNITY, Place, Upstream, earlier_plugins, finish, plugins_of,
+};
 
 /// Sources that ask for modules in all ways that lead to other commits, directories or lines of the list.
 const PROJECT: &str = r#"
@@ -120,12 +122,11 @@ fn place(upstream: &Upstream, earlier: bool, loose: &str) -> (Place, BuildStream
         .replace("LOOSE", &loose[..12]);
     let place = Place::bare(&text);
     let plugins = place.project().join("plugins");
-    finish(
-        Command::new("cp")
-            .arg("-r")
-            .arg(community_plugins(earlier))
-            .arg(plugins),
-    );
+    let release = match earlier {
+        true => earlier_plugins(),
+        false => plugins_of(COMMUNITY),
+    };
+    finish(Command::new("cp").arg("-r").arg(release).arg(plugins));
     let bst = BuildStream::beside(&place, "cache-of-buildstream");
     (place, bst)
 }

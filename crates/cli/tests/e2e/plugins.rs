@@ -7,6 +7,7 @@ mod kinds;
 mod manifest;
 mod mirrors;
 mod packages;
+mod releases;
 mod sources;
 mod texts;
 

@@ -13,7 +13,7 @@ mod terminal;
 mod upstream;
 mod warm;
 
-pub(crate) use buildstream::{BuildStream, community_plugins, python};
+pub(crate) use buildstream::{BuildStream, COMMUNITY, earlier_plugins, plugins_of, python};
 pub(crate) use compiler::{Compiler, copy_links};
 pub(crate) use http::{Answer, Request, serve};
 pub(crate) use objects::{object_in, sharded};

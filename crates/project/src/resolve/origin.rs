@@ -9,9 +9,8 @@
 use std::sync::Arc;
 
 use headstart_yaml::Scalar;
-use sha2::{Digest as _, Sha256};
 
-use super::Resolver;
+use super::{Resolver, known};
 use crate::error::{LoadError, Problem, Warning};
 use crate::files::{FileError, Files as _};
 use crate::hosted::{PluginError, PluginHost, PluginId, PluginOrigin};
@@ -20,56 +19,8 @@ use crate::kinds::{ElementKind, Home};
 use crate::nearest::nearest;
 use crate::plugins::{Origin, PluginType};
 use crate::project::ProjectId;
-use crate::source::{ExplicitIn, SourceKind};
+use crate::source::SourceKind;
 use crate::universe::Universe;
-
-/// Beginnings of the SHA-256 of plugins' code that makes the keys and artifacts that the built-in kinds
-/// make: of the package buildstream-plugins-community 2.0 to 2.4, of GNOME's project, and of freedesktop-sdk
-/// 22.08 to 26.08.
-const KNOWN: [(&str, &[&str]); 6] = [
-    (
-        "collect_manifest",
-        &[
-            "bceb2cfa5af682a1",
-            "3291f763e7c379b1",
-            "e15c6367ce5a580d",
-            "ffbe461945fdd866",
-        ],
-    ),
-    (
-        "collect_integration",
-        &["3bc25fe5bf8259d2", "16d869a18fe6642f", "a3a23cfbbbd6fdda"],
-    ),
-    (
-        "flatpak_image",
-        &["4f38a82f5138df73", "6f9231f066d7408e", "b45304d43194dfcc"],
-    ),
-    (
-        "flatpak_repo",
-        &["97d74c47e6220965", "ff405ad6b7dad1bb", "05276df0291385fb"],
-    ),
-    ("check_forbidden", &["7ae72a59e9f77bfe"]),
-    (
-        "collect_initial_scripts",
-        &[
-            "502af4843e7f46f7",
-            "553b640d88670647",
-            "a098734ed59720d3",
-            "ff88c44d4427757f",
-            "84a15f54fae65fe2",
-            "d182eb5a8e06fed4",
-            "ddf090978816bf3b",
-            "eb49c4e4711589ef",
-        ],
-    ),
-];
-
-/// The same of the kind go_module, each with what is special to it.
-const KNOWN_GO_MODULES: [(&str, ExplicitIn); 3] = [
-    ("f624dcdc23fafa51", ExplicitIn::Ref),
-    ("11be32582bdac66d", ExplicitIn::GoMod),
-    ("f3a39217fb8f523b", ExplicitIn::GoMod),
-];
 
 /// What the elements of a kind begin with, as the text of a YAML file.
 #[derive(Clone, Debug)]
@@ -237,7 +188,7 @@ impl Resolver<'_> {
             let defaults = KindDefaults::built_in(&kind);
             return Ok((kind, defaults));
         };
-        if !is_known(&kind, &code) {
+        if !known::is_element(&kind, &code) {
             if self.host().is_ok() {
                 return self.hosted_kind(name, found);
             }
@@ -258,17 +209,12 @@ impl Resolver<'_> {
         found: &Found,
         plugin: &PluginId,
     ) -> Result<SourceKind, LoadError> {
-        let SourceKind::GoModule(_) = kind else {
-            return Ok(kind);
-        };
         let file = format!("sources/{}.py", kind.name());
         let Some(code) = self.plugin_file(&file, name, found)? else {
             return Ok(kind);
         };
-        let hash = hash_of(&code);
-        let mut known = KNOWN_GO_MODULES.iter();
-        if let Some((_, explicit)) = known.find(|(known, _)| hash.starts_with(known)) {
-            return Ok(SourceKind::GoModule(*explicit));
+        if let Some(known) = known::source(&kind, &code) {
+            return Ok(known);
         }
         if self.host().is_ok() {
             return self.hosted_source_kind(name, plugin);
@@ -437,22 +383,6 @@ pub(super) fn failed(
         };
         LoadError::at(&at, problem)
     }
-}
-
-/// Whether a plugin's code is known to make the keys that the built-in kind makes.
-fn is_known(kind: &ElementKind, code: &str) -> bool {
-    match KNOWN.iter().find(|(name, _)| *name == kind.name()) {
-        Some((_, known)) => {
-            let hash = hash_of(code);
-            known.iter().any(|known| hash.starts_with(known))
-        }
-        // The others only have defaults of their own: there is no function but `setup`.
-        None => code.contains("(BuildElement)") && code.matches("def ").count() == 1,
-    }
-}
-
-fn hash_of(code: &str) -> String {
-    const_hex::encode(Sha256::digest(code))
 }
 
 /// Whether a kind comes from where the built-in one is at home, or from a project that brings it.

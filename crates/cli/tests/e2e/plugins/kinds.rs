@@ -9,7 +9,7 @@ use std::process::Command;
 use super::packages::tracked_and_built;
 use super::{run, show_alike};
 use crate::sources::sha256;
-use crate::support::{BuildStream, Place, Upstream, community_plugins, finish, output};
+use crate::support::{BuildStream, COMMUNITY, Place, Upstream, finish, output, plugins_of};
 
 /// Each kind of elements of the packages that is not built in.
 const ELEMENTS: &str = "
@@ -108,7 +108,7 @@ fn copy_plugins(place: &Place) {
     finish(
         Command::new("cp")
             .arg("-r")
-            .arg(community_plugins(false))
+            .arg(plugins_of(COMMUNITY))
             .arg(to),
     );
 }

@@ -97,13 +97,17 @@ pub(crate) fn python() -> PathBuf {
     bst().with_file_name("python")
 }
 
-/// Where a package of the newest plugins is, or of an earlier release of them, which projects may still have.
-pub(crate) fn community_plugins(earlier: bool) -> PathBuf {
-    const NAME: &str = "buildstream_plugins_community";
-    if earlier {
-        return bst().with_file_name("../earlier").join(NAME);
-    }
-    let look = format!("import {NAME}, os; print(os.path.dirname({NAME}.__file__))");
+/// The package with most plugins.
+pub(crate) const COMMUNITY: &str = "buildstream_plugins_community";
+
+/// Where the newest release of a package of plugins is.
+pub(crate) fn plugins_of(package: &str) -> PathBuf {
+    let look = format!("import {package}, os; print(os.path.dirname({package}.__file__))");
     let output = Command::new(python()).args(["-c", &look]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+/// Where an earlier release of the package with most plugins is, which projects may still have.
+pub(crate) fn earlier_plugins() -> PathBuf {
+    bst().with_file_name("../earlier").join(COMMUNITY)
 }
