@@ -9,7 +9,7 @@ use headstart_execution::CancellationToken;
 use headstart_pipeline::{Decision, Graph, OnError};
 use headstart_project::ElementId;
 use headstart_speculation::Mode;
-use headstart_store_disk::{Guesses, time_of_files};
+use headstart_store_disk::Guesses;
 
 use crate::board::Board;
 use crate::driver::Driver;
@@ -143,7 +143,7 @@ impl Session {
         watcher: &dyn Watcher,
         interrupt: CancellationToken,
     ) -> Result<BuildReport, SessionError> {
-        let (begun, since) = (Instant::now(), time_of_files(&self.layout));
+        let begun = Instant::now();
         let (executor, slots) = self.executor()?;
         let thread = SpeculatorThread::start(Equipment {
             mode: request.mode,
@@ -180,7 +180,7 @@ impl Session {
         let session = Arc::clone(self);
         let balance = tokio::task::spawn_blocking(move || {
             let balance = thread.finish(audit);
-            session.keep_within_limits(since);
+            session.keep_within_limits();
             balance
         });
         let balance = balance.await;

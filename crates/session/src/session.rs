@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
+use std::time::SystemTime;
 
 use headstart_artifacts::{
     Artifact, ArtifactCache, ArtifactName, Cached, LineageCache, SourceCache,
@@ -19,7 +20,7 @@ use headstart_project::{
 use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
 use headstart_sources::{Sources, StatCache};
 use headstart_store::{BlobStore, Directories, LocalBlobs};
-use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
+use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout, time_of_files};
 use headstart_yaml::Error as YamlError;
 
 use headstart_speculation::Mode;
@@ -79,6 +80,8 @@ pub struct Session {
     /// The element in whose workspace it was opened.
     workspace_of: Option<String>,
     pub(crate) remotes: Remotes,
+    /// When it was opened, by the time of files.
+    pub(crate) opened: SystemTime,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Session {
         let (root, workspace_of) = project_of(root)?;
         let workspaces = Workspaces::load(&root)?;
         let layout = Layout::new(&config.cache_dir);
+        let opened = time_of_files(&layout);
         let store = Arc::new(DiskBlobs::open(&layout)?);
         let shared: Arc<dyn BlobStore> = store.clone();
         let directories = Arc::new(Directories::new(shared));
@@ -162,6 +166,7 @@ impl Session {
             workspaces: Mutex::new(workspaces),
             workspace_of,
             remotes: Remotes::default(),
+            opened,
         })
     }
 

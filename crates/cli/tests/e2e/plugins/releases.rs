@@ -43,7 +43,7 @@ sources:
 - {kind: cpan, name: 'A::B', suffix: authors/id/A/A.tar.gz, sha256sum: SHA256}
 - {kind: gen_cargo_lock, ref: YQo=}
 - {kind: git_repo, url: 'https://example.org/g', ref: v1-2-gSHA1}
-- {kind: git_tag, url: 'https://example.org/g', track: main, ref: SHA1, use-lfs: true}
+- {kind: git_tag, url: 'https://example.org/g', track: main, ref: SHA1}
 - {kind: git_module, url: 'https://example.org/m', path: m, ref: SHA1}
 - {kind: go_module, url: 'https://example.org/g', module: example.org/g, ref: {go-version: v1.0.0, git-ref: SHA1, explicit: true}}
 - {kind: ostree, url: 'https://example.org/o', ref: SHA256}
