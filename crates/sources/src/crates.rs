@@ -6,8 +6,7 @@ mod workspace;
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree, TreePath};
+use headstart_merkle::{DirectoryDigest, Node, Tree};
 use headstart_project::{Address, Crate, CrateOrigin, Crates};
 use toml::{Table, Value};
 
@@ -15,6 +14,7 @@ pub(crate) use lock::{to_yaml, track};
 
 use crate::download::{directory_name, fetch};
 use crate::error::SourceError;
+use crate::files::put_file;
 use crate::git::{fetch_commit, stage_commit};
 use crate::tar::{self, Tar};
 use crate::unpacking::{Base, Format as _};
@@ -80,7 +80,13 @@ pub(crate) fn stage(
     let mut document = Table::new();
     document.insert("source".to_owned(), Value::Table(config));
     let text = toml_text::to_text(&document);
-    put_file(&mut tree, &tree_path(".cargo/config.toml")?, text, store)?;
+    put_file(
+        &mut tree,
+        &tree_path(".cargo/config.toml")?,
+        text,
+        false,
+        store,
+    )?;
     Ok(tree.write(store)?)
 }
 
@@ -133,7 +139,7 @@ fn stage_from_registry(
     if let Some(first) = tar::first_name(&file, &address.url)? {
         let at = tree_path(&format!("{first}/.cargo-checksum.json"))?;
         let text = format!("{{\"package\": \"{sha}\", \"files\": {{}}}}");
-        put_file(&mut tree, &at, text, store)?;
+        put_file(&mut tree, &at, text, false, store)?;
     }
     Ok(tree.write(store)?)
 }
@@ -148,19 +154,10 @@ fn with_checksum(
         &mut tree,
         &tree_path(".cargo-checksum.json")?,
         text.to_owned(),
+        false,
         store,
     )?;
     Ok(tree.write(store)?)
-}
-
-fn put_file(
-    tree: &mut Tree,
-    at: &TreePath,
-    text: String,
-    store: &Store,
-) -> Result<(), SourceError> {
-    let digest = store.store().write(Bytes::from(text))?;
-    Ok(tree.insert(at, Node::File(FileNode::new(digest, false)), store)?)
 }
 
 /// What cargo's configuration says of a repository, so that cargo takes its crates from the folder.

@@ -10,14 +10,13 @@ mod version;
 
 use std::path::Path;
 
-use headstart_merkle::{
-    BlobDigest, DirectoryDigest, DirectoryReader as _, FileNode, Name, Node, Tree, TreePath,
-};
+use headstart_merkle::{DirectoryDigest, DirectoryReader as _, Name, Node, Tree, TreePath};
 use headstart_project::{Explicit, GoModule, GoRef};
 
 pub(crate) use track::{reference, track};
 
 use crate::error::SourceError;
+use crate::files::{put_file, text_at};
 use crate::git::{fetch_described, files_of};
 use crate::{Store, tree_path};
 use requirements::Requirements;
@@ -164,18 +163,6 @@ fn append(tree: &mut Tree, at: &TreePath, text: &str, store: &Store) -> Result<(
         Some(Node::File(file)) => (store.store().read(file.digest)?, file.executable),
         _ => Default::default(),
     };
-    let digest: BlobDigest = store
-        .store()
-        .write([&before, text.as_bytes()].concat().into())?;
-    let node = Node::File(FileNode::new(digest, executable));
-    Ok(tree.insert(at, node, store)?)
-}
-
-/// The text of a file; none if there is none.
-fn text_at(tree: &mut Tree, at: &TreePath, store: &Store) -> Result<Option<String>, SourceError> {
-    let Some(Node::File(file)) = tree.get(at, store)? else {
-        return Ok(None);
-    };
-    let content = store.store().read(file.digest)?;
-    Ok(Some(String::from_utf8_lossy(&content).into_owned()))
+    let content = [&before, text.as_bytes()].concat();
+    put_file(tree, at, content, executable, store)
 }

@@ -11,6 +11,7 @@ mod curl;
 mod docker;
 mod download;
 mod error;
+mod files;
 mod git;
 mod glob;
 mod go;

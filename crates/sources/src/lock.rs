@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree};
+use headstart_merkle::{DirectoryDigest, Tree};
 use headstart_project::GeneratedLock;
 
 use crate::capture::write_out;
 use crate::error::SourceError;
+use crate::files::put_file;
 use crate::{Store, tree_path};
 
 /// The tree with the file.
@@ -21,10 +22,8 @@ pub(crate) fn stage(source: &GeneratedLock, store: &Store) -> Result<DirectoryDi
             doing: "the `ref` is no file in base64".to_owned(),
             said: error.to_string(),
         })?;
-    let digest = store.store().write(content.into())?;
     let mut tree = Tree::empty();
-    let node = Node::File(FileNode::new(digest, false));
-    tree.insert(&tree_path("Cargo.lock")?, node, store)?;
+    put_file(&mut tree, &tree_path("Cargo.lock")?, content, false, store)?;
     Ok(tree.write(store)?)
 }
 

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree, TreePath};
+use headstart_merkle::{DirectoryDigest, Tree, TreePath};
 use headstart_project::Remote;
 
 use crate::Store;
 use crate::error::SourceError;
+use crate::files::put_file;
 
 /// The tree that holds just the file.
 pub(crate) fn stage(
@@ -16,16 +17,11 @@ pub(crate) fn stage(
     store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let content = fs::read(file).map_err(|error| SourceError::io(file, error))?;
-    let digest = store.store().write(content.into())?;
     let path = TreePath::normalized(&remote.filename).map_err(|error| SourceError::Unusable {
         path: file.to_owned(),
         reason: error.to_string(),
     })?;
     let mut tree = Tree::empty();
-    tree.insert(
-        &path,
-        Node::File(FileNode::new(digest, remote.executable)),
-        store,
-    )?;
+    put_file(&mut tree, &path, content, remote.executable, store)?;
     Ok(tree.write(store)?)
 }

@@ -47,15 +47,11 @@ impl NewRef {
     }
 
     fn cpan(file: &PackageFile) -> Self {
-        let entry = |key, value: &Arc<str>| {
-            let value = Scalar::synthetic(value.clone());
-            (Arc::from(key), Some(value.into()))
-        };
-        let keys = vec![
-            entry("suffix", &file.suffix),
-            entry("sha256sum", &file.sha256),
-        ];
-        Self { keys }
+        let text = |value: &Arc<str>| Scalar::synthetic(value.clone()).into();
+        Self::written(&[
+            ("suffix".into(), text(&file.suffix)),
+            ("sha256sum".into(), text(&file.sha256)),
+        ])
     }
 
     /// The keys that a plugin writes its reference to.

@@ -2,10 +2,9 @@
 //! a project has.
 
 use std::fs;
-use std::process::Command;
 
 use crate::support::{
-    BuildStream, COMMUNITY, Place, Upstream, earlier_plugins, finish, plugins_of,
+    BuildStream, COMMUNITY, Place, Upstream, earlier_plugins, output, plugins_of, said,
 };
 
 /// Sources that ask for modules in all ways that lead to other commits, directories or lines of the list.
@@ -121,12 +120,11 @@ fn place(upstream: &Upstream, earlier: bool, loose: &str) -> (Place, BuildStream
         .replace("REPLACE", replace)
         .replace("LOOSE", &loose[..12]);
     let place = Place::bare(&text);
-    let plugins = place.project().join("plugins");
     let release = match earlier {
         true => earlier_plugins(),
         false => plugins_of(COMMUNITY),
     };
-    finish(Command::new("cp").arg("-r").arg(release).arg(plugins));
+    place.copy(&release, "plugins");
     let bst = BuildStream::beside(&place, "cache-of-buildstream");
     (place, bst)
 }
@@ -202,8 +200,7 @@ github.com/example/loose
     );
     let show = ["show", "--format", "%{name} %{full-key}", "below.bst"];
     assert_eq!(place.run(&show), bst.run(&show));
-    let said = place.headstart().args(show).output().unwrap();
-    let said = String::from_utf8(said.stderr).unwrap();
+    let said = said(&output(place.headstart().args(show)));
     assert!(
         said.contains("'explicit' is deprecated and ignored"),
         "{said}"
@@ -229,12 +226,7 @@ github.com/example/fork
     let plugin = place.project().join("plugins/sources/go_module.py");
     let code = fs::read_to_string(&plugin).unwrap();
     fs::write(&plugin, format!("# Mine.\n{code}")).unwrap();
-    let said = place
-        .headstart()
-        .args(["show", "below.bst"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(said.stderr).unwrap();
+    let said = said(&output(place.headstart().args(["show", "below.bst"])));
     let told = "the source kind 'go_module' is built in, and the plugin in 'plugins/sources'";
     assert!(said.contains(told), "{said}");
 }

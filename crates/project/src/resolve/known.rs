@@ -94,8 +94,9 @@ pub(super) fn is_element(kind: &ElementKind, code: &str) -> bool {
 pub(super) fn source(kind: &SourceKind, code: &str) -> Option<SourceKind> {
     match kind {
         SourceKind::GoModule(_) => {
+            let hash = hash_of(code);
             let mut known = GO_MODULES.iter();
-            let (_, explicit) = known.find(|(hash, _)| is_one_of(&[hash], code))?;
+            let (_, explicit) = known.find(|(known, _)| hash.starts_with(known))?;
             Some(SourceKind::GoModule(*explicit))
         }
         kind => {
@@ -111,8 +112,12 @@ fn of(all: &[(&str, &'static [&'static str])], kind: &str) -> Option<&'static [&
 }
 
 fn is_one_of(known: &[&str], text: &str) -> bool {
-    let hash = const_hex::encode(Sha256::digest(text));
+    let hash = hash_of(text);
     known.iter().any(|known| hash.starts_with(known))
+}
+
+fn hash_of(text: &str) -> String {
+    const_hex::encode(Sha256::digest(text))
 }
 
 /// What a plugin's code says of keys: its functions with `unique_key` in their names, without comments, blanks

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use headstart_merkle::{DirectoryDigest, Node, Tree};
+use headstart_merkle::{DirectoryDigest, Tree};
 use headstart_project::{Address, Crate, CrateOrigin, Crates};
 use headstart_yaml::{Mapping, Node as Yaml, Scalar, Sequence};
 use toml::{Table, Value};
@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::{address, kept_in};
 use crate::download::fetch_newest;
 use crate::error::SourceError;
+use crate::files::text_at;
 use crate::{Store, tree_path};
 
 /// The new `ref`: a list of crates, sorted.
@@ -52,11 +53,8 @@ fn refuse(source: &Crates, said: String) -> SourceError {
 
 fn read(source: &Crates, previous: DirectoryDigest, store: &Store) -> Result<Table, SourceError> {
     let mut tree = Tree::stored(previous);
-    let Some(Node::File(file)) = tree.get(&tree_path(&source.lock)?, store)? else {
-        return Err(refuse(source, "there is no such file".to_owned()));
-    };
-    let content = store.store().read(file.digest)?;
-    let text = String::from_utf8_lossy(&content);
+    let text = text_at(&mut tree, &tree_path(&source.lock)?, store)?;
+    let text = text.ok_or_else(|| refuse(source, "there is no such file".to_owned()))?;
     let parsed = text.parse::<Table>();
     parsed.map_err(|error| refuse(source, error.to_string()))
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use headstart_merkle::{DirectoryDigest, Node, Tree, TreePath};
 use toml::{Table, Value};
 
-use super::put_file;
 use crate::error::SourceError;
+use crate::files::{put_file, text_at};
 use crate::glob::Glob;
 use crate::{Store, toml as toml_text, tree_path};
 
@@ -59,7 +59,7 @@ pub(super) fn find(
     inherit(&mut manifest, workspace, name)?;
     let at = path.join(&tree_path("Cargo.toml")?);
     let text = toml_text::to_text(&manifest);
-    put_file(&mut repository.files, &at, text, store)?;
+    put_file(&mut repository.files, &at, text, false, store)?;
     match repository.files.get(&path, store)? {
         Some(Node::Directory(found)) => Ok(found),
         _ => Err(missing(name, "its folder is none")),
@@ -89,11 +89,9 @@ impl Repository<'_> {
     /// The Cargo.toml in a directory, if there is one.
     fn manifest(&mut self, directory: &TreePath) -> Result<Option<Table>, SourceError> {
         let path = directory.join(&tree_path("Cargo.toml")?);
-        let Some(Node::File(file)) = self.files.get(&path, self.store)? else {
+        let Some(text) = text_at(&mut self.files, &path, self.store)? else {
             return Ok(None);
         };
-        let content = self.store.store().read(file.digest)?;
-        let text = String::from_utf8_lossy(&content);
         let parsed = text.parse::<Table>().map_err(|error| SourceError::Tool {
             doing: format!("{} can't be read", path.as_str()),
             said: error.to_string(),

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bytes::Bytes;
-use headstart_merkle::{DirectoryDigest, FileNode, Node, Tree};
+use headstart_merkle::{DirectoryDigest, Tree};
 
 use super::checkout::temporary;
 use super::objects::{Object, entries, read};
 use super::{Git, failed};
 use crate::error::SourceError;
+use crate::files::put_file;
 use crate::{Store, tree_path};
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\
@@ -233,9 +233,7 @@ impl History {
             files.push((format!("objects/{folder}/{name}"), object.compressed()?));
         }
         for (name, content) in files {
-            let digest = store.store().write(Bytes::from(content))?;
-            let node = Node::File(FileNode::new(digest, false));
-            tree.insert(&tree_path(&name)?, node, store)?;
+            put_file(&mut tree, &tree_path(&name)?, content, false, store)?;
         }
         Ok(tree.write(store)?)
     }

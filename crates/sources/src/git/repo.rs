@@ -58,8 +58,7 @@ pub(crate) fn stage_repo(
     store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
     let reference = source.reference.as_ref().ok_or(SourceError::Unresolved)?;
-    let mirror = path(&source.address, folder);
-    let commit = require(&mirror, &reference.commit, &source.address.url)?;
+    let (mirror, commit) = fetched(&source.address, &reference.commit, folder)?;
     let mut tree = Tree::stored(checkout(&mirror, &commit, true, store)?);
     let tag = reference.tag.as_ref().map(|(tag, _)| &**tag);
     let _held = Mirror::hold(&mirror)?;
@@ -89,8 +88,7 @@ pub(crate) fn stage_commit(
     folder: &Path,
     store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
-    let mirror = path(address, folder);
-    let commit = require(&mirror, commit, &address.url)?;
+    let (mirror, commit) = fetched(address, commit, folder)?;
     let mut tree = Tree::stored(checkout(&mirror, &commit, true, store)?);
     let history = History::alone(&mirror, &commit)?.stage(store)?;
     tree.insert(&tree_path(".git")?, Node::Directory(history), store)?;
@@ -104,8 +102,7 @@ pub(crate) fn files_of(
     folder: &Path,
     store: &Store,
 ) -> Result<DirectoryDigest, SourceError> {
-    let mirror = path(address, folder);
-    let commit = require(&mirror, commit, &address.url)?;
+    let (mirror, commit) = fetched(address, commit, folder)?;
     checkout(&mirror, &commit, true, store)
 }
 
@@ -119,6 +116,17 @@ pub(crate) fn fetch_all(address: &Address, folder: &Path) -> Result<PathBuf, Sou
 fn path(address: &Address, folder: &Path) -> PathBuf {
     let url = address.url.strip_suffix(".git").unwrap_or(&address.url);
     folder.join(format!("{}.git", directory_name(url)))
+}
+
+/// The mirror that a commit was fetched into, and the commit's hash.
+fn fetched(
+    address: &Address,
+    commit: &str,
+    folder: &Path,
+) -> Result<(PathBuf, String), SourceError> {
+    let mirror = path(address, folder);
+    let commit = require(&mirror, commit, &address.url)?;
+    Ok((mirror, commit))
 }
 
 fn is_cached(mirror: &Path, reference: &DescribedRef) -> Result<bool, SourceError> {

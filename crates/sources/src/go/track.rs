@@ -6,10 +6,10 @@ use headstart_merkle::{DirectoryDigest, Tree};
 use headstart_project::{Explicit, ExplicitIn, GoModule, GoRef};
 use headstart_yaml::{Mapping, Node, Scalar};
 
-use super::text_at;
 use super::version::{commit, release};
 use crate::curl::Curl;
 use crate::error::SourceError;
+use crate::files::text_at;
 use crate::git::{describe, full_commit, newest_ref};
 use crate::{Store, tree_path};
 

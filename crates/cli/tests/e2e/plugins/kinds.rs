@@ -104,13 +104,7 @@ depends: [bazel.bst, bazel-local.bst, bazelize.bst, dpkg.bst, deploy.bst, bootim
 
 /// Puts the package's plugins into the project: not all of them can be had by the package's name.
 fn copy_plugins(place: &Place) {
-    let to = place.project().join("plugins");
-    finish(
-        Command::new("cp")
-            .arg("-r")
-            .arg(plugins_of(COMMUNITY))
-            .arg(to),
-    );
+    place.copy(&plugins_of(COMMUNITY), "plugins");
 }
 
 #[test]

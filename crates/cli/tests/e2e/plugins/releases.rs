@@ -3,12 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::run;
-use crate::support::{
-    BuildStream, COMMUNITY, Place, earlier_plugins, finish, output, plugins_of, said,
-};
+use crate::support::{BuildStream, COMMUNITY, Place, earlier_plugins, output, plugins_of, said};
 
 /// Each kind of sources that the packages have and that is built in.
 const PROJECT: &str = r"
@@ -60,10 +57,8 @@ fn place(community: &Path) -> (Place, BuildStream) {
         .replace("SHA1", &"cd".repeat(20));
     let place = Place::bare(&text);
     let own = plugins_of("buildstream_plugins");
-    for (from, to) in [(&*own, "own"), (community, "community")] {
-        let to = place.project().join(to);
-        finish(Command::new("cp").arg("-r").arg(from).arg(to));
-    }
+    place.copy(&own, "own");
+    place.copy(community, "community");
     let bst = BuildStream::beside(&place, "cache-of-buildstream");
     (place, bst)
 }

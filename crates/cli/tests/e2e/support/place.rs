@@ -108,6 +108,12 @@ impl Place {
         BuildStream::beside(self, "cache-of-buildstream").command()
     }
 
+    /// Copies a folder with all that is in it into the project.
+    pub(crate) fn copy(&self, from: &Path, to: &str) {
+        let to = self.project().join(to);
+        finish(Command::new("cp").arg("-r").arg(from).arg(to));
+    }
+
     /// Where the store keeps an object.
     pub(crate) fn object(&self, hash: &str) -> PathBuf {
         object_in(&self.cache(), hash)
