@@ -5,7 +5,7 @@
 //! variables that those refer to. So what is made of them is kept by the values of these.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headstart_yaml::{Mapping, Provenance};
 use indexmap::IndexMap;
@@ -78,11 +78,11 @@ impl Defaults {
 
     /// The environment of an element.
     pub(crate) fn environment(
-        &mut self,
+        &self,
         node: &Mapping,
         variables: &Variables,
     ) -> Result<Arc<Environment>, LoadError> {
-        let environment = &mut self.environment;
+        let environment = &self.environment;
         if node.contains("environment") {
             let mut own = over(node, "environment", &environment.node)?;
             variables.expand(&mut own)?;
@@ -104,7 +104,7 @@ impl Defaults {
 
     /// The element's own public data; only split rules are inherited.
     pub(crate) fn public(
-        &mut self,
+        &self,
         node: &Mapping,
         variables: &Variables,
     ) -> Result<Arc<Public>, LoadError> {
@@ -148,34 +148,40 @@ struct Template<T> {
     node: Mapping,
     /// The variables that it refers to.
     names: Vec<Arc<str>>,
-    /// By the values of those.
-    made: HashMap<Vec<Option<Arc<str>>>, Arc<T>>,
+    made: Mutex<Made<T>>,
 }
+
+/// What was made of a template, by the values of the variables that it refers to.
+type Made<T> = HashMap<Vec<Option<Arc<str>>>, Arc<T>>;
 
 impl<T> Template<T> {
     fn new(node: Mapping) -> Self {
         Self {
             names: names_in(&node),
             node,
-            made: HashMap::new(),
+            made: Mutex::default(),
         }
     }
 
     fn expanded(
-        &mut self,
+        &self,
         variables: &Variables,
         make: impl FnOnce(Mapping) -> Result<T, LoadError>,
     ) -> Result<Arc<T>, LoadError> {
         let values = self.names.iter().map(|name| variables.get(name).cloned());
         let values: Vec<Option<Arc<str>>> = values.collect();
-        if let Some(made) = self.made.get(&values) {
+        if let Some(made) = self.made().get(&values) {
             return Ok(made.clone());
         }
         self.node.expect_composed()?;
         let mut node = self.node.clone();
         variables.expand(&mut node)?;
         let made = Arc::new(make(node)?);
-        self.made.insert(values, made.clone());
-        Ok(made)
+        // Of what two threads make at the same time the first is kept.
+        Ok(self.made().entry(values).or_insert(made).clone())
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made<T>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,7 @@ pub use script::Script;
 use crate::element::{Element, ElementId};
 use crate::error::{LoadError, Problem};
 use crate::hosted::{HostedDependency, HostedElement};
+use crate::in_order::Earlier;
 use crate::json::Json;
 use crate::variables::Variables;
 
@@ -155,8 +156,8 @@ pub(crate) struct Input<'a> {
     pub(crate) dependencies: &'a [InputDependency<'a>],
     /// The number of sources.
     pub(crate) sources: usize,
-    /// All elements that were resolved before, by their ids.
-    pub(crate) elements: &'a [Element],
+    /// The elements that come before it, by their ids.
+    pub(crate) elements: &'a Earlier<'a, Element>,
     pub(crate) at: &'a Provenance,
 }
 

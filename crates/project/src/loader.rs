@@ -1,4 +1,4 @@
-//! From targets to element files, their dependencies in order, and no circles.
+//! From targets to element files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::files::{FileError, Files, Stat};
 use crate::include::Includes;
 use crate::junctions::{Follow, MAX_LINKS};
 use crate::kinds::ElementKind;
-use crate::listsort;
 use crate::nearest::nearest;
+use crate::order;
 use crate::path;
 use crate::project::ProjectId;
 use crate::resolve;
@@ -84,8 +84,7 @@ pub(crate) fn load(
     let found = ahead.beside(&*files, || find_all(universe, targets));
     universe.ahead = Arc::default();
     let indices = found?;
-    let order = dependencies_first(&universe.elements)?;
-    sort_dependencies(universe, &order);
+    order::sort_dependencies(universe)?;
     Ok(indices)
 }
 
@@ -341,148 +340,6 @@ fn element_file(element_path: &str, name: &str) -> String {
     match element_path {
         "" => name.to_owned(),
         directory => format!("{directory}/{name}"),
-    }
-}
-
-/// The elements so that dependencies come first, or the error that some depend on themselves.
-fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadError> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum State {
-        New,
-        Open,
-        Done,
-    }
-    let mut states = vec![State::New; elements.len()];
-    let mut order = Vec::with_capacity(elements.len());
-    for root in 0..elements.len() {
-        if states[root] != State::New {
-            continue;
-        }
-        states[root] = State::Open;
-        let mut stack = vec![(root, 0)];
-        while let Some((current, position)) = stack.last_mut() {
-            let Some(dependency) = elements[*current].dependencies.get(*position) else {
-                states[*current] = State::Done;
-                order.push(*current);
-                stack.pop();
-                continue;
-            };
-            *position += 1;
-            match states[dependency.element] {
-                State::Done => {}
-                State::New => {
-                    states[dependency.element] = State::Open;
-                    stack.push((dependency.element, 0));
-                }
-                State::Open => {
-                    let open: Vec<usize> = stack.iter().map(|entry| entry.0).collect();
-                    return Err(circular(elements, &open, dependency));
-                }
-            }
-        }
-    }
-    Ok(order)
-}
-
-fn circular(elements: &[LoadedElement], open: &[usize], again: &LoadedDependency) -> LoadError {
-    let from = open.iter().position(|&index| index == again.element);
-    let circle = open[from.unwrap_or(0)..].iter().chain([&again.element]);
-    let chain: Vec<&str> = circle.map(|&index| &*elements[index].full_name).collect();
-    let problem = Problem::CircularDependency {
-        name: elements[again.element].full_name.to_string(),
-        chain: chain.join(" -> "),
-    };
-    LoadError::at(&again.written.at, problem)
-}
-
-/// Sorts each element's dependencies: what depends on another of them comes after it, what is only
-/// needed at runtime last, else by name. That is no total order (see [`listsort`]).
-fn sort_dependencies(universe: &mut Universe, order: &[usize]) {
-    let closures = Closures::new(&universe.elements, order);
-    for index in 0..universe.elements.len() {
-        let dependencies = std::mem::take(&mut universe.elements[index].dependencies);
-        let mut positions: Vec<usize> = (0..dependencies.len()).collect();
-        listsort::sort(&mut positions, |left, right| {
-            is_before(
-                universe,
-                &closures,
-                &dependencies[left],
-                &dependencies[right],
-            )
-        });
-        let mut taken: Vec<Option<LoadedDependency>> = dependencies.into_iter().map(Some).collect();
-        universe.elements[index].dependencies = positions
-            .into_iter()
-            .filter_map(|position| taken[position].take())
-            .collect();
-    }
-}
-
-fn is_before(
-    universe: &Universe,
-    closures: &Closures,
-    left: &LoadedDependency,
-    right: &LoadedDependency,
-) -> bool {
-    if closures.depends(left.element, right.element) {
-        return false;
-    }
-    if closures.depends(right.element, left.element) {
-        return true;
-    }
-    let kinds =
-        |dependency: &LoadedDependency| (dependency.written.build, dependency.written.runtime);
-    let (left_kinds, right_kinds) = (kinds(left), kinds(right));
-    if left_kinds != right_kinds {
-        if left_kinds == (false, true) {
-            return false;
-        }
-        if right_kinds == (false, true) {
-            return true;
-        }
-    }
-    let (left, right) = (
-        &universe.elements[left.element],
-        &universe.elements[right.element],
-    );
-    if left.name != right.name {
-        return left.name < right.name;
-    }
-    let junction = |element: &LoadedElement| Some(&universe[element.project].parent.as_ref()?.name);
-    match (junction(left), junction(right)) {
-        (Some(left), Some(right)) => left < right,
-        (Some(_), None) => true,
-        (None, _) => false,
-    }
-}
-
-/// For each element the set of all that it depends on, in bits.
-struct Closures {
-    words: usize,
-    bits: Vec<u64>,
-}
-
-impl Closures {
-    fn new(elements: &[LoadedElement], order: &[usize]) -> Self {
-        let words = elements.len().div_ceil(64);
-        let mut bits = vec![0; words * elements.len()];
-        let mut row = vec![0_u64; words];
-        for &index in order {
-            row.fill(0);
-            for dependency in &elements[index].dependencies {
-                let other = dependency.element;
-                row[other / 64] |= 1 << (other % 64);
-                for (word, theirs) in row.iter_mut().zip(&bits[other * words..]) {
-                    *word |= theirs;
-                }
-            }
-            bits[index * words..(index + 1) * words].copy_from_slice(&row);
-        }
-        Self { words, bits }
-    }
-
-    fn depends(&self, element: usize, on: usize) -> bool {
-        self.bits[element * self.words + on / 64] >> (on % 64) & 1 == 1
     }
 }
 

@@ -20,7 +20,6 @@ mod remote;
 mod tools;
 mod workspace;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use headstart_yaml::{Mapping, Provenance, Scalar};
@@ -280,7 +279,8 @@ pub(crate) struct SourceContext<'a> {
     pub(crate) aliases: &'a Aliases,
     /// Whether an address without an alias is an error.
     pub(crate) unaliased_is_fatal: bool,
-    pub(crate) warnings: &'a RefCell<Vec<Warning>>,
+    /// Takes what is doubtful.
+    pub(crate) warn: &'a dyn Fn(Warning),
 }
 
 impl SourceContext<'_> {

@@ -74,6 +74,17 @@ impl Sequence {
             })
             .collect()
     }
+
+    /// The items themselves, all of which must be mappings.
+    pub fn into_mappings(self) -> Result<Vec<Mapping>, Error> {
+        self.items
+            .into_iter()
+            .map(|item| match item {
+                Node::Mapping(mapping) => Ok(mapping),
+                other => Err(wrong_item(&other, "a mapping")),
+            })
+            .collect()
+    }
 }
 
 impl Mapping {

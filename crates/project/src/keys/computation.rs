@@ -1,42 +1,40 @@
 //! All keys of a graph, computed by several threads.
-//!
-//! Elements are taken in the order of the graph, in which dependencies come first. A thread that
-//! needs the key of an element that another one is still at waits for it. It never waits for ever:
-//! of all elements that are not done, the first waits for nothing.
 
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::convert::Infallible;
+use std::sync::Arc;
 
 use super::{
     BaseText, CacheKey, Contents, Dependencies, ElementKeys, Keys, SourceKeys, entries, name_text,
     source_entry,
 };
-use crate::ahead;
 use crate::element::{Element, ElementId, Public};
 use crate::graph::{ElementGraph, Visited};
+use crate::in_order::{Earlier, try_map};
 use crate::json::Json;
 use crate::project::ProjectId;
 
-/// Elements that a thread takes at a time.
-const BLOCK: usize = 8;
-
-/// Elements that are worth a further thread.
-const WORTHWHILE: usize = 128;
-
 pub(super) fn run(graph: &ElementGraph, contents: &Contents) -> Keys {
-    let computation = Computation::new(graph, contents);
-    thread::scope(|scope| {
-        for _ in 0..ahead::spare_processors().min(graph.len() / WORTHWHILE) {
-            scope.spawn(|| computation.work());
-        }
-        computation.work();
-    });
+    let names = graph.iter().map(|(_, element)| name_text(element));
+    let computation = Computation {
+        graph,
+        contents,
+        names: names.collect(),
+    };
+    let scratch = || Scratch {
+        visited: Visited::new(graph.len()),
+        scope: Vec::new(),
+        publics: HashMap::new(),
+    };
+    let (computed, Ok(())) = try_map(
+        graph.iter(),
+        scratch,
+        |_, (id, element), scratch, earlier| {
+            Ok::<_, Infallible>(computation.compute(id, element, scratch, earlier))
+        },
+    );
     let mut keys = Keys::default();
-    for slot in computation.slots {
-        let computed = slot.into_inner().unwrap_or_default();
+    for computed in computed {
         keys.elements.push(computed.keys);
         keys.sources.push(computed.sources);
         keys.bases.push(computed.base);
@@ -45,7 +43,6 @@ pub(super) fn run(graph: &ElementGraph, contents: &Contents) -> Keys {
 }
 
 /// What becomes known of an element.
-#[derive(Default)]
 struct Computed {
     sources: SourceKeys,
     base: Option<BaseText>,
@@ -57,11 +54,8 @@ struct Computed {
 struct Computation<'a> {
     graph: &'a ElementGraph,
     contents: &'a Contents,
-    /// The first element that no thread has taken.
-    next: AtomicUsize,
     /// `"project","name"` of each element.
     names: Vec<String>,
-    slots: Vec<OnceLock<Computed>>,
 }
 
 /// What each thread has of its own.
@@ -72,60 +66,14 @@ struct Scratch {
     publics: HashMap<(ProjectId, *const Public), Arc<str>>,
 }
 
-/// Elements that a thread has taken. If it panics, nobody waits for them for ever.
-struct Taken<'a> {
-    slots: &'a [OnceLock<Computed>],
-    range: Range<usize>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        for slot in &self.slots[self.range.clone()] {
-            slot.get_or_init(Computed::default);
-        }
-    }
-}
-
-impl<'a> Computation<'a> {
-    fn new(graph: &'a ElementGraph, contents: &'a Contents) -> Self {
-        Self {
-            graph,
-            contents,
-            next: AtomicUsize::new(0),
-            names: graph
-                .iter()
-                .map(|(_, element)| name_text(element))
-                .collect(),
-            slots: graph.iter().map(|_| OnceLock::new()).collect(),
-        }
-    }
-
-    fn work(&self) {
-        let mut scratch = Scratch {
-            visited: Visited::new(self.graph.len()),
-            scope: Vec::new(),
-            publics: HashMap::new(),
-        };
-        loop {
-            let first = self.next.fetch_add(BLOCK, Ordering::Relaxed);
-            let end = self.graph.len().min(first.saturating_add(BLOCK));
-            if first >= end {
-                return;
-            }
-            let taken = Taken {
-                slots: &self.slots,
-                range: first..end,
-            };
-            for index in taken.range.clone() {
-                let computed = self.compute(ElementId::from_index(index), &mut scratch);
-                // Each is taken once.
-                let _ = self.slots[index].set(computed);
-            }
-        }
-    }
-
-    fn compute(&self, id: ElementId, scratch: &mut Scratch) -> Computed {
-        let element = &self.graph[id];
+impl Computation<'_> {
+    fn compute(
+        &self,
+        id: ElementId,
+        element: &Element,
+        scratch: &mut Scratch,
+        earlier: &Earlier<'_, Computed>,
+    ) -> Computed {
         let (described, sources) = self.sources(element);
         let base = described.map(|described| {
             let public = self.public(id, element, &mut scratch.publics);
@@ -133,7 +81,7 @@ impl<'a> Computation<'a> {
         });
         let keys = base
             .as_ref()
-            .and_then(|base| self.keys(element, base, scratch));
+            .and_then(|base| self.keys(element, base, scratch, earlier));
         Computed {
             sources,
             base,
@@ -193,6 +141,7 @@ impl<'a> Computation<'a> {
         element: &Element,
         base: &BaseText,
         scratch: &mut Scratch,
+        earlier: &Earlier<'_, Computed>,
     ) -> Option<ElementKeys> {
         let Scratch { visited, scope, .. } = scratch;
         visited.clear();
@@ -204,7 +153,7 @@ impl<'a> Computation<'a> {
         let (mut weak, mut strict) = (Dependencies::new(), Dependencies::new());
         for &dependency in &*scope {
             let name = &self.names[dependency.index()];
-            let computed = self.slots[dependency.index()].wait();
+            let computed = earlier.get(dependency.index())?;
             let keys = computed.keys?;
             let must_be_same = element.is_strict_about(dependency);
             weak.push(name, must_be_same.then(|| keys.weak.hex()).as_deref());

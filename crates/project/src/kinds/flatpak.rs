@@ -173,17 +173,16 @@ fn images(
     match (is("flatpak-image")?, is("flatpak-stack")?) {
         (true, false) => Ok(vec![dependency]),
         (false, true) => {
-            let stack = &input.elements[dependency.element.index()];
-            let image = |&element: &ElementId| StagedDependency {
-                element,
-                path: format!(
-                    "{} ({})",
-                    dependency.path,
-                    input.elements[element.index()].name
-                )
-                .into(),
+            let Some(stack) = input.elements.get(dependency.element.index()) else {
+                return Ok(Vec::new());
             };
-            Ok(stack.runtime_dependencies.iter().map(image).collect())
+            let image = |&element: &ElementId| {
+                let name = &input.elements.get(element.index())?.name;
+                let path = format!("{} ({name})", dependency.path).into();
+                Some(StagedDependency { element, path })
+            };
+            let images = stack.runtime_dependencies.iter().filter_map(image);
+            Ok(images.collect())
         }
         _ => Err(LoadError::at(&config.at, Problem::FlatpakDependency)),
     }
@@ -201,7 +200,11 @@ impl Repository<'_> {
     }
 
     fn export(&mut self, input: &Input<'_>, image: StagedDependency, branch: &str) {
-        let name = input.elements[image.element.index()].normal_name();
+        // Where there is none it failed, and so does everything after it.
+        let Some(name) = input.elements.get(image.element.index()) else {
+            return;
+        };
+        let name = name.normal_name();
         let place = format!("/buildstream/input/{name}");
         let command = format!(
             "flatpak build-export --files=files --arch={} {REPOSITORY} {place} {branch}",

@@ -1,7 +1,7 @@
 //! Mirrors that are plugins, made when their project is loaded: what is wrong with one is told then, as
 //! BuildStream does it, and not only when something is fetched from it.
 
-use super::Resolver;
+use super::find::Finder;
 use super::origin::failed;
 use crate::error::LoadError;
 use crate::mirror::SourceMirror;
@@ -20,7 +20,7 @@ impl Universe {
     }
 }
 
-impl Resolver<'_> {
+impl Finder<'_> {
     /// Says which mirrors of all projects are not to be used any more.
     pub(super) fn warn_of_mirrors(&self) {
         for id in self.universe.ids() {

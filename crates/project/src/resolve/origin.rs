@@ -6,11 +6,14 @@
 //! not known to be that of the built-in kind, is run by whoever hosts plugins. If nobody does, the
 //! built-in kind takes its place, and that keys may differ is told.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use headstart_yaml::Scalar;
 
-use super::{Resolver, known};
+use super::find::{Finder, FoundKind, FoundSource};
+use super::known;
+use crate::defaults::Defaults;
 use crate::error::{LoadError, Problem, Warning};
 use crate::files::{FileError, Files as _};
 use crate::hosted::{PluginError, PluginHost, PluginId, PluginOrigin};
@@ -18,30 +21,21 @@ use crate::junctions::Follow;
 use crate::kinds::{ElementKind, Home};
 use crate::nearest::nearest;
 use crate::plugins::{Origin, PluginType};
-use crate::project::ProjectId;
+use crate::project::{Project, ProjectId};
 use crate::source::SourceKind;
 use crate::universe::Universe;
 
 /// What the elements of a kind begin with, as the text of a YAML file.
-#[derive(Clone, Debug)]
-pub(super) struct KindDefaults {
+struct KindDefaults {
     /// What errors call the file.
-    pub(super) name: Arc<str>,
-    pub(super) text: Arc<str>,
-}
-
-/// A kind of elements as a project has it.
-#[derive(Clone, Debug)]
-pub(super) struct FoundKind {
-    pub(super) kind: ElementKind,
-    pub(super) defaults: KindDefaults,
-    pub(super) plugin: Arc<PluginId>,
+    name: String,
+    text: Cow<'static, str>,
 }
 
 impl KindDefaults {
     fn built_in(kind: &ElementKind) -> Self {
         Self {
-            name: format!("{kind}.yaml").into(),
+            name: format!("{kind}.yaml"),
             text: kind.defaults().into(),
         }
     }
@@ -60,17 +54,17 @@ enum Found {
     Directory { project: ProjectId, path: Arc<str> },
 }
 
-impl Resolver<'_> {
+impl Finder<'_> {
     /// The kind of elements that a name means in a project, with its defaults.
     pub(super) fn element_kind(
         &mut self,
-        project: ProjectId,
+        project: &Project,
         name: &Scalar,
     ) -> Result<FoundKind, LoadError> {
         let found = self.known_element_kind(project, name)?;
         if let ElementKind::Hosted(class) = &found.kind {
             let deprecated = class.deprecated.as_deref();
-            self.warn_of_deprecated(project, PluginType::Element, name, deprecated);
+            self.warn_of_deprecated(project.id(), PluginType::Element, name, deprecated);
         }
         Ok(found)
     }
@@ -94,22 +88,22 @@ impl Resolver<'_> {
             text.push_str(&format!(": {advice}"));
         }
         let at = name.at.clone();
-        self.warnings.borrow_mut().push(Warning { at, text });
+        self.warn(Warning { at, text });
     }
 
     /// The same as [`Self::element_kind`], with nothing said of it.
     fn known_element_kind(
         &mut self,
-        project: ProjectId,
+        project: &Project,
         name: &Scalar,
     ) -> Result<FoundKind, LoadError> {
-        let key = (project, name.value.clone());
+        let key = (project.id(), name.value.clone());
         if let Some(known) = self.kinds.get(&key) {
             return Ok(known.clone());
         }
         let found = self
             .universe
-            .plugin_origin(project, PluginType::Element, &name.value)?;
+            .plugin_origin(project.id(), PluginType::Element, &name.value)?;
         let built_in = ElementKind::from_name(&name.value);
         let home = built_in.as_ref().map(ElementKind::home);
         let is_at_home = check(PluginType::Element, name, &found, home)?;
@@ -121,9 +115,10 @@ impl Resolver<'_> {
             }
             _ => self.hosted_kind(name, &found)?,
         };
+        let own = headstart_yaml::parse(&defaults.name, &defaults.text)?;
         let found = FoundKind {
+            defaults: Arc::new(Defaults::new(project, &kind, own)?),
             kind,
-            defaults,
             plugin: Arc::new(self.universe.plugin(PluginType::Element, name, &found)),
         };
         self.kinds.insert(key, found.clone());
@@ -135,9 +130,9 @@ impl Resolver<'_> {
         &mut self,
         project: ProjectId,
         name: &Scalar,
-    ) -> Result<(SourceKind, Arc<PluginId>), LoadError> {
+    ) -> Result<FoundSource, LoadError> {
         let found = self.known_source_kind(project, name)?;
-        if let SourceKind::Hosted(class) = &found.0 {
+        if let SourceKind::Hosted(class) = &found.kind {
             let deprecated = class.deprecated.as_deref();
             self.warn_of_deprecated(project, PluginType::Source, name, deprecated);
         }
@@ -149,7 +144,7 @@ impl Resolver<'_> {
         &mut self,
         project: ProjectId,
         name: &Scalar,
-    ) -> Result<(SourceKind, Arc<PluginId>), LoadError> {
+    ) -> Result<FoundSource, LoadError> {
         let key = (project, name.value.clone());
         if let Some(known) = self.source_kinds.get(&key) {
             return Ok(known.clone());
@@ -171,7 +166,8 @@ impl Resolver<'_> {
             }
             _ => self.hosted_source_kind(name, &plugin)?,
         };
-        let found = (kind, Arc::new(plugin));
+        let plugin = Arc::new(plugin);
+        let found = FoundSource { kind, plugin };
         self.source_kinds.insert(key, found.clone());
         Ok(found)
     }
@@ -189,13 +185,13 @@ impl Resolver<'_> {
             return Ok((kind, defaults));
         };
         if !known::is_element(&kind, &code) {
-            if self.host().is_ok() {
+            if self.universe.host().is_ok() {
                 return self.hosted_kind(name, found);
             }
             self.warn_of_unknown_plugin(PluginType::Element, name, found);
         }
         let defaults = KindDefaults {
-            name: format!("{}/{kind}.yaml", self.place(found)).into(),
+            name: format!("{}/{kind}.yaml", self.place(found)),
             text: read("yaml")?.unwrap_or_default().into(),
         };
         Ok((kind, defaults))
@@ -216,7 +212,7 @@ impl Resolver<'_> {
         if let Some(known) = known::source(&kind, &code) {
             return Ok(known);
         }
-        if self.host().is_ok() {
+        if self.universe.host().is_ok() {
             return self.hosted_source_kind(name, plugin);
         }
         self.warn_of_unknown_plugin(PluginType::Source, name, found);
@@ -232,7 +228,7 @@ impl Resolver<'_> {
             self.place(found),
         );
         let at = kind.at.clone();
-        self.warnings.borrow_mut().push(Warning { at, text });
+        self.warn(Warning { at, text });
     }
 
     /// The directory or package that a plugin is in, for messages.
@@ -278,10 +274,10 @@ impl Resolver<'_> {
     ) -> Result<(ElementKind, KindDefaults), LoadError> {
         let plugin = self.universe.plugin(PluginType::Element, name, found);
         let failed = failed(&plugin, name);
-        let host = self.host().map_err(&failed)?;
+        let host = self.universe.host().map_err(&failed)?;
         let (class, defaults) = host.element_class(&plugin).map_err(&failed)?;
         let defaults = KindDefaults {
-            name: defaults.name.into(),
+            name: defaults.name,
             text: defaults.text.into(),
         };
         Ok((ElementKind::Hosted(Arc::new(class)), defaults))
@@ -294,19 +290,19 @@ impl Resolver<'_> {
         plugin: &PluginId,
     ) -> Result<SourceKind, LoadError> {
         let failed = failed(plugin, name);
-        let host = self.host().map_err(&failed)?;
+        let host = self.universe.host().map_err(&failed)?;
         let class = host.source_class(plugin).map_err(&failed)?;
         Ok(SourceKind::Hosted(Arc::new(class)))
-    }
-
-    /// Whoever hosts plugins.
-    pub(super) fn host(&self) -> Result<&dyn PluginHost, PluginError> {
-        let host = self.universe.outside.plugins();
-        host.map_err(|error| PluginError::new(error.to_string()))
     }
 }
 
 impl Universe {
+    /// Whoever hosts plugins.
+    pub(super) fn host(&self) -> Result<&dyn PluginHost, PluginError> {
+        let host = self.outside.plugins();
+        host.map_err(|error| PluginError::new(error.to_string()))
+    }
+
     /// The plugin of a mirror.
     pub(crate) fn mirror_plugin(
         &mut self,

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headstart_yaml::{Mapping, Scalar};
+use headstart_yaml::Mapping;
 
-use super::Resolver;
-use super::origin::failed;
+use super::ask::{Question, What};
+use super::find::FoundSource;
+use super::make::Making;
 use crate::conf::UNALIASED;
 use crate::element::texts;
 use crate::error::{LoadError, Problem, Warning};
@@ -16,58 +17,39 @@ use crate::kinds::ElementKind;
 use crate::nearest::nearest;
 use crate::project::{Project, ProjectId};
 use crate::source::{self, Source, SourceConfig, SourceContext, SourceKind, WrittenSource};
-use crate::variables::Variables;
 
-/// Which source of which element is looked at.
-struct SourcePlace<'a> {
-    element: &'a str,
-    index: usize,
-    element_kind: &'a ElementKind,
-}
-
-impl SourcePlace<'_> {
-    fn of_junction(&self) -> bool {
-        *self.element_kind == ElementKind::Junction
-    }
-}
-
-impl Resolver<'_> {
+impl Making<'_> {
+    /// The sources that an element's file lists, which are taken out of it.
     pub(super) fn sources(
-        &mut self,
-        project: &Project,
-        element: &str,
-        node: &Mapping,
-        variables: &Variables,
-        kind: &ElementKind,
+        &self,
+        node: &mut Mapping,
+        found: Vec<Result<FoundSource, LoadError>>,
     ) -> Result<Vec<Source>, LoadError> {
-        let Some(list) = node.sequence("sources")? else {
+        let Some(list) = node.take_sequence("sources")? else {
             return Ok(Vec::new());
         };
-        let mut sources = Vec::new();
-        for (index, source) in list.mappings()?.into_iter().enumerate() {
-            let place = SourcePlace {
-                element,
-                index,
-                element_kind: kind,
-            };
-            sources.push(self.source(project, &place, source.clone(), variables)?);
+        let list = list.into_mappings()?;
+        let mut sources = Vec::with_capacity(list.len());
+        for (index, (source, found)) in list.into_iter().zip(found).enumerate() {
+            sources.push(self.source(index, source, found?)?);
         }
         source::check(&sources)?;
         Ok(sources)
     }
 
+    fn is_junction(&self) -> bool {
+        *self.kind == ElementKind::Junction
+    }
+
     fn source(
-        &mut self,
-        project: &Project,
-        place: &SourcePlace<'_>,
+        &self,
+        index: usize,
         mut node: Mapping,
-        variables: &Variables,
+        found: FoundSource,
     ) -> Result<Source, LoadError> {
+        let project = self.project;
+        let FoundSource { kind, plugin } = found;
         let name = node.required_scalar("kind")?.clone();
-        if *name.value == *SourceKind::Workspace.name() {
-            return Err(LoadError::at(&name.at, Problem::WorkspaceSource));
-        }
-        let (kind, plugin) = self.source_kind(project.id(), &name)?;
         node.remove("kind");
         let directory = node.scalar("directory")?.map(|scalar| scalar.value.clone());
         if directory
@@ -79,7 +61,7 @@ impl Resolver<'_> {
         let provenance = node.take_mapping("provenance")?;
         if let Some(provenance) = &provenance {
             // Only complete projects know which there are.
-            if !place.of_junction() {
+            if !self.is_junction() {
                 check_attributes(project, provenance)?;
             }
             texts(provenance)?;
@@ -91,8 +73,8 @@ impl Resolver<'_> {
         let mut config = changes.flatten().cloned().unwrap_or_default();
         node.compose(&mut config)?;
         config.expect_composed()?;
-        variables.expand(&mut config)?;
-        self.reference(project, place, &kind, &mut config)?;
+        self.variables.expand(&mut config)?;
+        self.reference(index, &kind, &mut config)?;
         let written = WrittenSource {
             plugin,
             config,
@@ -102,13 +84,15 @@ impl Resolver<'_> {
             files: project.files(),
             aliases: project.aliases(),
             unaliased_is_fatal: project.is_fatal(UNALIASED),
-            warnings: &self.warnings,
+            warn: &|warning| self.warn(warning),
         };
         let SourceKind::Hosted(class) = kind else {
             return Source::load(kind, directory, written, &node.at, &context);
         };
-        let config = written.config.clone();
-        let hosted = self.hosted_source(class.clone(), project, place, config, &name)?;
+        let what = What::Source(index);
+        let questions = &self.maker.questions;
+        questions.add(self.place, Question { what, name });
+        let hosted = self.hosted_source(class.clone(), index, written.config.clone());
         Ok(Source {
             kind: SourceKind::Hosted(class),
             directory,
@@ -118,51 +102,48 @@ impl Resolver<'_> {
         })
     }
 
-    /// A source of a kind that only its plugin knows.
+    fn warn(&self, warning: Warning) {
+        self.maker.warnings.add(self.place, warning);
+    }
+
+    /// A source of a kind that only its plugin knows, which is still to be asked for it.
     fn hosted_source(
         &self,
         class: Arc<SourceClass>,
-        project: &Project,
-        place: &SourcePlace<'_>,
+        index: usize,
         config: Mapping,
-        kind: &Scalar,
-    ) -> Result<HostedSource, LoadError> {
-        let failed = failed(&class.plugin, kind);
-        let host = self.host().map_err(&failed)?;
-        let mut hosted = HostedSource {
+    ) -> HostedSource {
+        let project = self.project;
+        HostedSource {
             class,
             config,
-            element: place.element.into(),
-            element_kind: place.element_kind.name().into(),
-            index: place.index,
+            element: self.name.clone(),
+            element_kind: self.kind.name().into(),
+            index,
             project: project.name().clone(),
             project_directory: project.directory().into(),
             fatal_warnings: project.fatal_warnings().into(),
             aliases: BTreeMap::new(),
             facts: SourceFacts::default(),
-        };
-        host.source(&mut hosted, project.aliases())
-            .map_err(failed)?;
-        Ok(hosted)
+        }
     }
 
     /// Puts the reference into a source that is kept in a file of the top-level project's, or of
     /// the source's own project.
     fn reference(
         &self,
-        project: &Project,
-        place: &SourcePlace<'_>,
+        index: usize,
         kind: &SourceKind,
         config: &mut Mapping,
     ) -> Result<(), LoadError> {
+        let (project, universe) = (self.project, self.maker.universe);
         let find = |project_of_refs: &Project| {
             let refs = project_of_refs.refs();
-            refs.find(project.name(), place.element, place.index)
-                .cloned()
+            refs.find(project.name(), self.name, index).cloned()
         };
-        let top = match place.of_junction() {
-            true => self.universe.first(ProjectId::TOP)?,
-            false => self.universe.full(ProjectId::TOP)?,
+        let top = match self.is_junction() {
+            true => universe.first(ProjectId::TOP)?,
+            false => universe.full(ProjectId::TOP)?,
         };
         let mut found = None;
         if project.id() != ProjectId::TOP {
@@ -176,7 +157,7 @@ impl Resolver<'_> {
                 .reference_keys()
                 .and_then(|keys| config.get(keys.first()?));
             if let Some(reference) = written {
-                self.warnings.borrow_mut().push(Warning {
+                self.warn(Warning {
                     at: reference.at().clone(),
                     text: "this reference is ignored: the project keeps references in project.refs"
                         .to_owned(),

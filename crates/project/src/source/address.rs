@@ -40,7 +40,7 @@ impl Address {
                 let problem = Problem::Unaliased(url.value.to_string());
                 return Err(LoadError::at(&url.at, problem));
             }
-            context.warnings.borrow_mut().push(Warning {
+            (context.warn)(Warning {
                 at: url.at.clone(),
                 text: format!("the address '{}' has no alias", url.value),
             });

@@ -91,7 +91,7 @@ impl GoRef {
             }
             (ExplicitIn::GoMod, None) => Explicit::Unsaid,
             (ExplicitIn::GoMod, Some(said)) => {
-                context.warnings.borrow_mut().push(Warning {
+                (context.warn)(Warning {
                     at: said.at().clone(),
                     text: "'explicit' is deprecated and ignored".to_owned(),
                 });
