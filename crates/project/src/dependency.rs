@@ -5,7 +5,12 @@ use std::sync::Arc;
 use headstart_yaml::{Mapping, Node, Provenance, Scalar};
 
 use crate::error::{BadName, LoadError, Problem};
+use crate::include::INCLUDE;
+use crate::options::{ASSERTION, CONDITIONS};
 use crate::path;
+
+/// What is resolved before anything else in a file is read.
+const DIRECTIVES: [&str; 3] = [ASSERTION, CONDITIONS, INCLUDE];
 
 /// A dependency of an element, before it is known what it leads to.
 #[derive(Clone, Debug)]
@@ -70,9 +75,54 @@ pub(crate) fn take(element: &mut Mapping) -> Result<Vec<Dependency>, LoadError> 
     Ok(dependencies.into_values().collect())
 }
 
-/// The elements of the same project that a file names as dependencies, as far as that can be told
-/// before its conditions and includes are resolved. What is wrong with it is not told here.
-pub(crate) fn names_written(element: &Mapping) -> Vec<String> {
+/// An element's file as it is parsed.
+#[derive(Debug)]
+pub(crate) struct ElementFile {
+    pub(crate) node: Mapping,
+    /// Its dependencies, which are not in `node` any more. None if conditions or includes may change them.
+    pub(crate) dependencies: Option<Result<Vec<Dependency>, LoadError>>,
+}
+
+impl ElementFile {
+    pub(crate) fn new(mut node: Mapping) -> Self {
+        let is_final = !has_directives(&node);
+        Self {
+            dependencies: is_final.then(|| take(&mut node)),
+            node,
+        }
+    }
+
+    /// The elements of the same project that it names as dependencies, as far as that can be told
+    /// before its conditions and includes are resolved. What is wrong with it is not told here.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match &self.dependencies {
+            None => names_written(&self.node),
+            Some(dependencies) => {
+                let dependencies = dependencies.iter().flatten();
+                let near = dependencies.filter(|it| it.junction().is_none());
+                let names = near.map(|it| it.name.clone());
+                names
+                    .filter(|name| check_element_name(name, None).is_ok())
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Whether there are conditions, assertions or includes in a mapping.
+fn has_directives(mapping: &Mapping) -> bool {
+    fn has(node: &Node) -> bool {
+        match node {
+            Node::Scalar(_) => false,
+            Node::Sequence(sequence) => sequence.items.iter().any(has),
+            Node::Mapping(mapping) => has_directives(mapping),
+        }
+    }
+    let mut entries = mapping.iter();
+    entries.any(|(key, value)| DIRECTIVES.contains(&&*key.text) || has(value))
+}
+
+fn names_written(element: &Mapping) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |written: &str| {
         let name = path::normalize(written);

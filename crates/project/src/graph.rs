@@ -19,6 +19,8 @@ pub struct ElementGraph {
     elements: Vec<Element>,
     targets: Vec<ElementId>,
     by_name: HashMap<Arc<str>, ElementId>,
+    /// The runtime dependencies of all elements, close together: most walks follow just them.
+    runtime: Edges,
     projects: BTreeMap<ProjectId, Arc<Project>>,
     warnings: Vec<Warning>,
 }
@@ -32,7 +34,11 @@ impl ElementGraph {
     ) -> Self {
         let names = elements.iter().map(|element| element.full_name.clone());
         let by_name = names.zip((0..).map(ElementId)).collect();
+        let runtime = elements
+            .iter()
+            .map(|element| &*element.runtime_dependencies);
         Self {
+            runtime: Edges::new(runtime),
             elements,
             targets,
             by_name,
@@ -116,58 +122,30 @@ impl ElementGraph {
 
     /// All that is staged to use several elements, each once, in the order of staging.
     pub fn run_scope_of(&self, ids: &[ElementId]) -> Vec<ElementId> {
-        let mut visited = Visited::new(self.len());
-        let mut scope = Vec::new();
-        self.walk(ids, &mut visited, &mut scope, |element, position| {
-            element.runtime_dependencies.get(position).copied()
+        let mut scope = Scope::new(self.len());
+        self.fill_run_scope(ids, &mut scope);
+        scope.ids
+    }
+
+    /// Makes a scope that of [`Self::run_scope_of`].
+    pub(crate) fn fill_run_scope(&self, ids: &[ElementId], scope: &mut Scope) {
+        scope.fill(ids, |id, position| {
+            self.runtime.of(id).get(position).copied()
         });
-        scope
     }
 
     /// Elements with all that they are built with and used with, each once, dependencies first.
     pub fn all_scope(&self, ids: &[ElementId]) -> Vec<ElementId> {
-        let mut visited = Visited::new(self.len());
-        let mut scope = Vec::new();
-        self.walk(ids, &mut visited, &mut scope, |element, position| {
-            let build = &element.build_dependencies;
-            let runtime = &element.runtime_dependencies;
+        let mut scope = Scope::new(self.len());
+        scope.fill(ids, |id, position| {
+            let build = &self[id].build_dependencies;
             let runtime_position = position.checked_sub(build.len());
             build
                 .get(position)
-                .or_else(|| runtime.get(runtime_position?))
+                .or_else(|| self.runtime.of(id).get(runtime_position?))
                 .copied()
         });
-        scope
-    }
-
-    /// Post-order over what `next` gives for each position. Iterative, as chains can be long.
-    pub(crate) fn walk(
-        &self,
-        roots: &[ElementId],
-        visited: &mut Visited,
-        scope: &mut Vec<ElementId>,
-        next: impl Fn(&Element, usize) -> Option<ElementId>,
-    ) {
-        let mut stack: Vec<(ElementId, usize)> = Vec::new();
-        for &root in roots {
-            if visited.insert(root) {
-                stack.push((root, 0));
-            }
-            while let Some((id, position)) = stack.last_mut() {
-                match next(&self.elements[id.index()], *position) {
-                    Some(dependency) => {
-                        *position += 1;
-                        if visited.insert(dependency) {
-                            stack.push((dependency, 0));
-                        }
-                    }
-                    None => {
-                        scope.push(*id);
-                        stack.pop();
-                    }
-                }
-            }
-        }
+        scope.ids
     }
 }
 
@@ -180,25 +158,82 @@ impl Index<ElementId> for ElementGraph {
     }
 }
 
-/// A set of elements that is quick to clear: an element is in it if its mark is the current one.
-pub(crate) struct Visited {
-    marks: Vec<u32>,
-    current: u32,
+/// For each element a list of others.
+#[derive(Clone, Debug, Default)]
+struct Edges {
+    /// Where the list of each element begins, and the end of the last.
+    starts: Vec<usize>,
+    ids: Vec<ElementId>,
 }
 
-impl Visited {
+impl Edges {
+    fn new<'a>(lists: impl Iterator<Item = &'a [ElementId]>) -> Self {
+        let mut edges = Self {
+            starts: vec![0],
+            ids: Vec::new(),
+        };
+        for list in lists {
+            edges.ids.extend(list);
+            edges.starts.push(edges.ids.len());
+        }
+        edges
+    }
+
+    fn of(&self, id: ElementId) -> &[ElementId] {
+        &self.ids[self.starts[id.index()]..self.starts[id.index() + 1]]
+    }
+}
+
+/// Elements with what they need, each once, dependencies first. It can be filled again and again.
+pub(crate) struct Scope {
+    ids: Vec<ElementId>,
+    /// An element is among them if its mark is the current one.
+    marks: Vec<u32>,
+    current: u32,
+    stack: Vec<(ElementId, usize)>,
+}
+
+impl Scope {
+    /// An empty one, for a graph of `len` elements.
     pub(crate) fn new(len: usize) -> Self {
         Self {
+            ids: Vec::new(),
             marks: vec![0; len],
-            current: 1,
+            current: 0,
+            stack: Vec::new(),
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.current += 1;
+    pub(crate) fn ids(&self) -> &[ElementId] {
+        &self.ids
     }
 
-    fn insert(&mut self, id: ElementId) -> bool {
-        std::mem::replace(&mut self.marks[id.index()], self.current) != self.current
+    /// Post-order over what `next` gives for each position. Iterative, as chains can be long.
+    fn fill(&mut self, roots: &[ElementId], next: impl Fn(ElementId, usize) -> Option<ElementId>) {
+        self.ids.clear();
+        self.current += 1;
+        for &root in roots {
+            self.begin(root);
+            while let Some((id, position)) = self.stack.last_mut() {
+                match next(*id, *position) {
+                    Some(dependency) => {
+                        *position += 1;
+                        self.begin(dependency);
+                    }
+                    None => {
+                        self.ids.push(*id);
+                        self.stack.pop();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, id: ElementId) {
+        let mark = &mut self.marks[id.index()];
+        if *mark != self.current {
+            *mark = self.current;
+            self.stack.push((id, 0));
+        }
     }
 }

@@ -24,7 +24,8 @@ pub(crate) struct Earlier<'a, T> {
 impl<'a, T> Earlier<'a, T> {
     /// What has come of an item, which is waited for. None if it failed, or is none of those before.
     pub(crate) fn get(&self, index: usize) -> Option<&'a T> {
-        self.slots.get(index)?.wait().as_ref()
+        let slot = self.slots.get(index)?;
+        slot.get().unwrap_or_else(|| slot.wait()).as_ref()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::project::{Pass, ProjectId};
 use crate::universe::Universe;
 use crate::variables::Variables;
 
-const INCLUDE: &str = "(@)";
+pub(crate) const INCLUDE: &str = "(@)";
 
 /// Files that include each other, one within the other.
 const MAX_NESTING: usize = 20;

@@ -8,7 +8,7 @@
 mod computation;
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -150,10 +150,9 @@ impl Keys {
         let weak = self.get(id)?.weak;
         let mut dependencies = Dependencies::new();
         for dependency in graph.build_scope(id) {
-            let name = name_text(&graph[dependency]);
-            dependencies.push(&name, Some(&strong(dependency)?.hex()));
+            dependencies.push(&Entry::new(&graph[dependency], &strong(dependency)?));
         }
-        Some(base.key(dependencies, Some(&weak)))
+        Some(base.key(&dependencies, Some(&weak)))
     }
 }
 
@@ -195,10 +194,10 @@ impl BaseText {
     }
 
     /// The key with these dependencies. The names of all entries are in order.
-    fn key(&self, dependencies: Dependencies, weak: Option<&CacheKey>) -> CacheKey {
-        let mut hash = dependencies.hash;
-        hash.update("]");
-        for part in [&*self.own, &*self.public, &*self.rest] {
+    fn key(&self, dependencies: &Dependencies, weak: Option<&CacheKey>) -> CacheKey {
+        let mut hash = Sha256::new();
+        let dependencies = dependencies.text.trim_end_matches(',');
+        for part in [dependencies, "]", &self.own, &self.public, &self.rest] {
             hash.update(part);
         }
         if let Some(weak) = weak {
@@ -211,35 +210,67 @@ impl BaseText {
     }
 }
 
-/// The beginning of a key's text: what an element is built with.
+/// The beginning of a key's text: what an element is built with. It is the longest part by far, so it is kept
+/// in one piece, which can be used again.
 struct Dependencies {
-    hash: Sha256,
-    is_first: bool,
+    text: String,
 }
 
 impl Dependencies {
     fn new() -> Self {
-        let begin = format!("{{\"core-artifact-version\":{ARTIFACT_VERSION},\"dependencies\":[");
-        Self {
-            hash: Sha256::new().chain_update(begin),
-            is_first: true,
-        }
+        let mut dependencies = Self {
+            text: String::new(),
+        };
+        dependencies.clear();
+        dependencies
     }
 
-    /// Adds an element, given as [`name_text`], with its key if that counts.
-    fn push(&mut self, name: &str, key: Option<&str>) {
-        self.hash.update(match self.is_first {
-            true => "[",
-            false => ",[",
-        });
-        self.is_first = false;
-        self.hash.update(name);
+    fn clear(&mut self) {
+        self.text.clear();
+        // What is written to a string arrives there.
+        let _ = write!(
+            self.text,
+            "{{\"core-artifact-version\":{ARTIFACT_VERSION},\"dependencies\":["
+        );
+    }
+
+    /// Adds an element with its key.
+    fn push(&mut self, entry: &Entry) {
+        self.text.push_str(&entry.text);
+    }
+
+    /// Adds an element with another key than it has in its entry, or with none.
+    fn push_with(&mut self, entry: &Entry, key: Option<&CacheKey>) {
+        self.text.push_str(&entry.text[..entry.name_len]);
         if let Some(key) = key {
-            self.hash.update(",\"");
-            self.hash.update(key);
-            self.hash.update("\"");
+            self.text.push_str(",\"");
+            self.text.push_str(&key.hex());
+            self.text.push('"');
         }
-        self.hash.update("]");
+        self.text.push_str("],");
+    }
+}
+
+/// An element as the keys of those have it that are built with it.
+struct Entry {
+    /// `["project","name","key"],`
+    text: String,
+    /// The length of what is before the key, without the comma.
+    name_len: usize,
+}
+
+impl Entry {
+    fn new(element: &Element, key: &CacheKey) -> Self {
+        let mut text = String::with_capacity(element.project.len() + element.name.len() + 80);
+        text.push('[');
+        write_string(&element.project, &mut text);
+        text.push(',');
+        write_string(&element.name, &mut text);
+        let name_len = text.len();
+        text.push_str(",\"");
+        text.push_str(&key.hex());
+        text.push_str("\"],");
+        Self { text, name_len }
     }
 }
 
@@ -253,14 +284,6 @@ fn entries(entries: impl IntoIterator<Item = (&'static str, Json)>) -> String {
         value.write(&mut text);
     }
     text.shrink_to_fit();
-    text
-}
-
-fn name_text(element: &Element) -> String {
-    let mut text = String::new();
-    write_string(&element.project, &mut text);
-    text.push(',');
-    write_string(&element.name, &mut text);
     text
 }
 

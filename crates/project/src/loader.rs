@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headstart_yaml::{Mapping, Provenance, Scalar};
 
 use crate::ahead::Ahead;
-use crate::dependency::{self, Dependency};
+use crate::dependency::{self, Dependency, ElementFile};
 use crate::error::{LoadError, Problem};
 use crate::files::{FileError, Files, Stat};
 use crate::include::Includes;
@@ -204,9 +204,9 @@ impl Universe {
         name: &str,
         at: Option<&Provenance>,
     ) -> Result<usize, LoadError> {
-        let node = self.parse_element(project, name, at)?;
-        let first_pass = is_first_pass(&node)?;
-        self.add_element(project, name, node, first_pass)
+        let file = self.parse_element(project, name, at)?;
+        let first_pass = is_first_pass(&file.node)?;
+        self.add_element(project, name, file, first_pass)
     }
 
     /// The same, if it is a junction or link: those need no complete project.
@@ -216,11 +216,11 @@ impl Universe {
         name: &str,
         at: Option<&Provenance>,
     ) -> Result<Option<usize>, LoadError> {
-        let node = self.parse_element(project, name, at)?;
-        if !is_first_pass(&node)? {
+        let file = self.parse_element(project, name, at)?;
+        if !is_first_pass(&file.node)? {
             return Ok(None);
         }
-        self.add_element(project, name, node, true).map(Some)
+        self.add_element(project, name, file, true).map(Some)
     }
 
     fn parse_element(
@@ -228,7 +228,7 @@ impl Universe {
         project: ProjectId,
         name: &str,
         at: Option<&Provenance>,
-    ) -> Result<Mapping, LoadError> {
+    ) -> Result<ElementFile, LoadError> {
         dependency::check_element_name(name, at)?;
         let Instance { conf, files, .. } = &self[project];
         let elements = files.path(&conf.element_path);
@@ -246,14 +246,24 @@ impl Universe {
         &mut self,
         project: ProjectId,
         name: &str,
-        mut node: Mapping,
+        file: ElementFile,
         first_pass: bool,
     ) -> Result<usize, LoadError> {
+        let ElementFile {
+            mut node,
+            dependencies,
+        } = file;
+        let is_final = dependencies.is_some();
         if first_pass {
-            self.first(project)?.options().process(&mut node, &[])?;
+            let project = self.first(project)?;
+            if !is_final {
+                project.options().process(&mut node, &[])?;
+            }
         } else {
             self.load_fully(project)?;
-            Includes::of_elements(self, project).process(&mut node)?;
+            if !is_final {
+                Includes::of_elements(self, project).process(&mut node)?;
+            }
         }
         node.expect_keys(&KEYS)?;
         let kind = node.required_string("kind")?;
@@ -261,7 +271,7 @@ impl Universe {
         if !is_link && needs_plugins(kind, &node) {
             self.outside.expect_plugins();
         }
-        let written = dependency::take(&mut node)?;
+        let written = dependencies.unwrap_or_else(|| dependency::take(&mut node))?;
         let link = if is_link {
             if let Some(dependency) = written.first() {
                 return Err(LoadError::at(&dependency.at, Problem::LinkDependency));

@@ -10,8 +10,8 @@ use crate::expression::{self, Value};
 use crate::host::{Host, canonical_arch};
 use crate::nearest::nearest;
 
-const CONDITIONS: &str = "(?)";
-const ASSERTION: &str = "(!)";
+pub(crate) const CONDITIONS: &str = "(?)";
+pub(crate) const ASSERTION: &str = "(!)";
 
 /// The type of an option, with the values that it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

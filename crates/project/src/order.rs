@@ -38,6 +38,9 @@ fn sorted(
             &dependencies[right],
         )
     });
+    if positions.is_sorted() {
+        return dependencies;
+    }
     let mut taken: Vec<Option<LoadedDependency>> = dependencies.into_iter().map(Some).collect();
     let sorted = positions.into_iter();
     sorted
@@ -53,6 +56,13 @@ fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadErro
         Open,
         Done,
     }
+    // Close together, as they are gone through in no order at all.
+    let mut starts = vec![0];
+    let mut others = Vec::new();
+    for element in elements {
+        others.extend(element.dependencies.iter().map(|it| it.element));
+        starts.push(others.len());
+    }
     let mut states = vec![State::New; elements.len()];
     let mut order = Vec::with_capacity(elements.len());
     for root in 0..elements.len() {
@@ -62,22 +72,24 @@ fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadErro
         states[root] = State::Open;
         let mut stack = vec![(root, 0)];
         while let Some((current, position)) = stack.last_mut() {
-            let Some(dependency) = elements[*current].dependencies.get(*position) else {
+            let list = &others[starts[*current]..starts[*current + 1]];
+            let Some(&other) = list.get(*position) else {
                 states[*current] = State::Done;
                 order.push(*current);
                 stack.pop();
                 continue;
             };
-            *position += 1;
-            match states[dependency.element] {
-                State::Done => {}
+            match states[other] {
+                State::Done => *position += 1,
                 State::New => {
-                    states[dependency.element] = State::Open;
-                    stack.push((dependency.element, 0));
+                    *position += 1;
+                    states[other] = State::Open;
+                    stack.push((other, 0));
                 }
                 State::Open => {
+                    let again = &elements[*current].dependencies[*position];
                     let open: Vec<usize> = stack.iter().map(|entry| entry.0).collect();
-                    return Err(circular(elements, &open, dependency));
+                    return Err(circular(elements, &open, again));
                 }
             }
         }

@@ -5,25 +5,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::{
-    BaseText, CacheKey, Contents, Dependencies, ElementKeys, Keys, SourceKeys, entries, name_text,
+    BaseText, CacheKey, Contents, Dependencies, ElementKeys, Entry, Keys, SourceKeys, entries,
     source_entry,
 };
 use crate::element::{Element, ElementId, Public};
-use crate::graph::{ElementGraph, Visited};
+use crate::graph::{ElementGraph, Scope};
 use crate::in_order::{Earlier, try_map};
 use crate::json::Json;
 use crate::project::ProjectId;
 
 pub(super) fn run(graph: &ElementGraph, contents: &Contents) -> Keys {
-    let names = graph.iter().map(|(_, element)| name_text(element));
-    let computation = Computation {
-        graph,
-        contents,
-        names: names.collect(),
-    };
+    let computation = Computation { graph, contents };
     let scratch = || Scratch {
-        visited: Visited::new(graph.len()),
-        scope: Vec::new(),
+        scope: Scope::new(graph.len()),
+        weak: Dependencies::new(),
+        strict: Dependencies::new(),
         publics: HashMap::new(),
     };
     let (computed, Ok(())) = try_map(
@@ -47,21 +43,20 @@ struct Computed {
     sources: SourceKeys,
     base: Option<BaseText>,
     keys: Option<ElementKeys>,
-    /// The strict key's digits, which all that is built with the element hashes.
-    strict: String,
+    /// The element with its strict key.
+    entry: Option<Entry>,
 }
 
 struct Computation<'a> {
     graph: &'a ElementGraph,
     contents: &'a Contents,
-    /// `"project","name"` of each element.
-    names: Vec<String>,
 }
 
 /// What each thread has of its own.
 struct Scratch {
-    visited: Visited,
-    scope: Vec<ElementId>,
+    scope: Scope,
+    weak: Dependencies,
+    strict: Dependencies,
     /// The public parts of texts, by project and the address of the public data.
     publics: HashMap<(ProjectId, *const Public), Arc<str>>,
 }
@@ -86,7 +81,7 @@ impl Computation<'_> {
             sources,
             base,
             keys,
-            strict: keys.map(|keys| keys.strict.hex()).unwrap_or_default(),
+            entry: keys.map(|keys| Entry::new(element, &keys.strict)),
         }
     }
 
@@ -143,21 +138,22 @@ impl Computation<'_> {
         scratch: &mut Scratch,
         earlier: &Earlier<'_, Computed>,
     ) -> Option<ElementKeys> {
-        let Scratch { visited, scope, .. } = scratch;
-        visited.clear();
-        scope.clear();
-        let roots = &element.build_dependencies;
-        self.graph.walk(roots, visited, scope, |element, position| {
-            element.runtime_dependencies.get(position).copied()
-        });
-        let (mut weak, mut strict) = (Dependencies::new(), Dependencies::new());
-        for &dependency in &*scope {
-            let name = &self.names[dependency.index()];
-            let computed = earlier.get(dependency.index())?;
-            let keys = computed.keys?;
+        let Scratch {
+            scope,
+            weak,
+            strict,
+            ..
+        } = scratch;
+        weak.clear();
+        strict.clear();
+        self.graph
+            .fill_run_scope(&element.build_dependencies, scope);
+        for &dependency in scope.ids() {
+            let Computed { keys, entry, .. } = earlier.get(dependency.index())?;
+            let (keys, entry) = (keys.as_ref()?, entry.as_ref()?);
             let must_be_same = element.is_strict_about(dependency);
-            weak.push(name, must_be_same.then(|| keys.weak.hex()).as_deref());
-            strict.push(name, Some(&computed.strict));
+            weak.push_with(entry, must_be_same.then_some(&keys.weak));
+            strict.push(entry);
         }
         let weak = base.key(weak, None);
         let strict = base.key(strict, Some(&weak));
