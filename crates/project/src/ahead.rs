@@ -4,6 +4,9 @@
 //! Beside it further threads parse the files that it is going to need, as far as what has been parsed
 //! names them. What they find, errors too, counts only when the loader asks for the file; until then
 //! it's only kept. So the result is that of loading alone, whatever the threads do.
+//!
+//! They go through the files in about the loader's order, just before it: so there is something for all to do
+//! until the end. When a file is not ready yet, the loader parses others as they do.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -42,12 +45,25 @@ struct State {
     serves: bool,
     ended: bool,
     files: HashMap<String, File>,
-    /// What is to be parsed, the last first: the loader begins at the other end.
+    /// What is to be parsed, the last first, as the loader goes down before it goes on.
     todo: Vec<Wanted>,
     /// Threads that have nothing to do. Waking is not free where nobody sleeps.
     idle: usize,
     /// Whether the loader waits for a file.
     is_awaited: bool,
+}
+
+impl State {
+    /// Takes the next file to parse, which is busy from now on.
+    fn take(&mut self) -> Option<Wanted> {
+        while let Some(wanted) = self.todo.pop() {
+            if let Some(file @ File::Wanted) = self.files.get_mut(&wanted.file) {
+                *file = File::Busy;
+                return Some(wanted);
+            }
+        }
+        None
+    }
 }
 
 enum File {
@@ -118,10 +134,19 @@ impl Ahead {
             return read(files, &file);
         }
         while let Some(File::Busy) = state.files.get(&file) {
-            state.is_awaited = true;
-            let waited = self.parsed.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-            state.is_awaited = false;
+            match state.take() {
+                Some(wanted) => {
+                    drop(state);
+                    self.parse_wanted(files, wanted);
+                    state = self.lock();
+                }
+                None => {
+                    state.is_awaited = true;
+                    let waited = self.parsed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                    state.is_awaited = false;
+                }
+            }
         }
         if let Some(File::Done(parsed)) = state.files.insert(file.clone(), File::Taken) {
             return *parsed;
@@ -143,7 +168,7 @@ impl Ahead {
         let State {
             files, todo, idle, ..
         } = &mut *state;
-        for name in names {
+        for name in names.into_iter().rev() {
             if let Entry::Vacant(entry) = files.entry(below(elements, &name)) {
                 todo.push(Wanted {
                     file: entry.key().clone(),
@@ -160,29 +185,32 @@ impl Ahead {
     fn work(&self, files: &dyn Files) {
         let mut state = self.lock();
         while !state.ended {
-            let Some(Wanted { file, elements }) = state.todo.pop() else {
-                state.idle += 1;
-                let waited = self.work.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
-                continue;
-            };
-            match state.files.get_mut(&file) {
-                Some(it @ File::Wanted) => *it = File::Busy,
-                _ => continue,
+            match state.take() {
+                Some(wanted) => {
+                    drop(state);
+                    self.parse_wanted(files, wanted);
+                    state = self.lock();
+                }
+                None => {
+                    state.idle += 1;
+                    let waited = self.work.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                    state.idle -= 1;
+                }
             }
-            drop(state);
-            let mut busy = Busy {
-                ahead: self,
-                file: None,
-                parsed: None,
-            };
-            let parsed = read(files, busy.file.insert(file));
-            self.want(&elements, &parsed);
-            busy.parsed = Some(parsed);
-            drop(busy);
-            state = self.lock();
         }
+    }
+
+    /// Parses a file that has been [taken](State::take).
+    fn parse_wanted(&self, files: &dyn Files, Wanted { file, elements }: Wanted) {
+        let mut busy = Busy {
+            ahead: self,
+            file: None,
+            parsed: None,
+        };
+        let parsed = read(files, busy.file.insert(file));
+        self.want(&elements, &parsed);
+        busy.parsed = Some(parsed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -31,8 +31,8 @@ pub enum Json {
 
 impl Json {
     /// A list of strings.
-    pub fn strings<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> Self {
-        Self::List(items.into_iter().map(|item| item.as_ref().into()).collect())
+    pub fn strings<S: Into<Self>>(items: impl IntoIterator<Item = S>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
     }
 
     /// An object.

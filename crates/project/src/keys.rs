@@ -276,7 +276,8 @@ impl Entry {
 
 /// Entries of a JSON object, each with a comma before it.
 fn entries(entries: impl IntoIterator<Item = (&'static str, Json)>) -> String {
-    let mut text = String::new();
+    // Most are not longer, and those that are grow as texts do.
+    let mut text = String::with_capacity(2048);
     for (key, value) in entries {
         text.push(',');
         write_string(key, &mut text);

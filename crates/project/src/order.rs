@@ -204,11 +204,20 @@ impl Closures {
                 *word |= bits;
             }
         }
-        touched.sort_unstable();
-        let taken = touched.into_iter();
-        taken
-            .map(|number| (number, std::mem::take(&mut self.words[number as usize])))
-            .collect()
+        if touched.len() < self.words.len() / 8 {
+            touched.sort_unstable();
+            let words = &mut self.words;
+            let take = |number: u32| (number, std::mem::take(&mut words[number as usize]));
+            return touched.into_iter().map(take).collect();
+        }
+        // To go through all of them is quicker than to sort so many.
+        let mut set = Vec::with_capacity(touched.len());
+        for (number, word) in (0..).zip(&mut self.words) {
+            if *word != 0 {
+                set.push((number, std::mem::take(word)));
+            }
+        }
+        set
     }
 
     /// Whether an element depends on another one. Both are dependencies of the one that is to be added next.

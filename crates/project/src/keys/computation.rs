@@ -98,7 +98,7 @@ impl Computation<'_> {
             let mut warnings = warnings.to_vec();
             warnings.sort();
             let text = entries([
-                ("fatal-warnings", Json::strings(warnings)),
+                ("fatal-warnings", Json::strings(&warnings)),
                 ("public", (&element.public.data).into()),
             ]);
             text.into()

@@ -47,5 +47,5 @@ impl Compose {
 pub(super) fn sorted(names: &[Arc<str>]) -> Json {
     let mut names = names.to_vec();
     names.sort();
-    Json::strings(names)
+    Json::strings(&names)
 }
