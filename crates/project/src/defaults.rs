@@ -5,10 +5,10 @@
 //! variables that those refer to. So what is made of them is kept by the values of these.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use headstart_yaml::{Mapping, Provenance};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::element::{Public, texts};
 use crate::error::LoadError;
@@ -147,7 +147,9 @@ pub(crate) fn over(node: &Mapping, key: &str, base: &Mapping) -> Result<Mapping,
 struct Template<T> {
     node: Mapping,
     /// The variables that it refers to.
-    names: Vec<Arc<str>>,
+    names: IndexSet<Arc<str>>,
+    /// What was made for elements that change none of those.
+    unchanged: OnceLock<Arc<T>>,
     made: Mutex<Made<T>>,
 }
 
@@ -159,6 +161,7 @@ impl<T> Template<T> {
         Self {
             names: names_in(&node),
             node,
+            unchanged: OnceLock::new(),
             made: Mutex::default(),
         }
     }
@@ -168,17 +171,32 @@ impl<T> Template<T> {
         variables: &Variables,
         make: impl FnOnce(Mapping) -> Result<T, LoadError>,
     ) -> Result<Arc<T>, LoadError> {
+        // Of what two threads make at the same time the first is kept.
+        if !variables.change_any(&self.names) {
+            if let Some(made) = self.unchanged.get() {
+                return Ok(made.clone());
+            }
+            let made = self.make(variables, make)?;
+            return Ok(self.unchanged.get_or_init(|| made).clone());
+        }
         let values = self.names.iter().map(|name| variables.get(name).cloned());
         let values: Vec<Option<Arc<str>>> = values.collect();
         if let Some(made) = self.made().get(&values) {
             return Ok(made.clone());
         }
+        let made = self.make(variables, make)?;
+        Ok(self.made().entry(values).or_insert(made).clone())
+    }
+
+    fn make(
+        &self,
+        variables: &Variables,
+        make: impl FnOnce(Mapping) -> Result<T, LoadError>,
+    ) -> Result<Arc<T>, LoadError> {
         self.node.expect_composed()?;
         let mut node = self.node.clone();
         variables.expand(&mut node)?;
-        let made = Arc::new(make(node)?);
-        // Of what two threads make at the same time the first is kept.
-        Ok(self.made().entry(values).or_insert(made).clone())
+        Ok(Arc::new(make(node)?))
     }
 
     fn made(&self) -> MutexGuard<'_, Made<T>> {

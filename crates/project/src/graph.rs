@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::element::{Element, ElementId};
 use crate::error::Warning;
 use crate::keys::Content;
+use crate::lists::Lists;
 use crate::project::{Project, ProjectId};
 use crate::source::Source;
 
@@ -20,7 +21,7 @@ pub struct ElementGraph {
     targets: Vec<ElementId>,
     by_name: HashMap<Arc<str>, ElementId>,
     /// The runtime dependencies of all elements, close together: most walks follow just them.
-    runtime: Edges,
+    runtime: Lists<ElementId>,
     projects: BTreeMap<ProjectId, Arc<Project>>,
     warnings: Vec<Warning>,
 }
@@ -34,11 +35,10 @@ impl ElementGraph {
     ) -> Self {
         let names = elements.iter().map(|element| element.full_name.clone());
         let by_name = names.zip((0..).map(ElementId)).collect();
-        let runtime = elements
-            .iter()
-            .map(|element| &*element.runtime_dependencies);
+        let runtime = elements.iter();
+        let runtime = runtime.map(|element| element.runtime_dependencies.iter().copied());
         Self {
-            runtime: Edges::new(runtime),
+            runtime: runtime.collect(),
             elements,
             targets,
             by_name,
@@ -130,7 +130,7 @@ impl ElementGraph {
     /// Makes a scope that of [`Self::run_scope_of`].
     pub(crate) fn fill_run_scope(&self, ids: &[ElementId], scope: &mut Scope) {
         scope.fill(ids, |id, position| {
-            self.runtime.of(id).get(position).copied()
+            self.runtime.of(id.index()).get(position).copied()
         });
     }
 
@@ -142,7 +142,7 @@ impl ElementGraph {
             let runtime_position = position.checked_sub(build.len());
             build
                 .get(position)
-                .or_else(|| self.runtime.of(id).get(runtime_position?))
+                .or_else(|| self.runtime.of(id.index()).get(runtime_position?))
                 .copied()
         });
         scope.ids
@@ -155,32 +155,6 @@ impl Index<ElementId> for ElementGraph {
     /// The element at an id of this graph. Panics on an id of a larger graph.
     fn index(&self, id: ElementId) -> &Element {
         &self.elements[id.index()]
-    }
-}
-
-/// For each element a list of others.
-#[derive(Clone, Debug, Default)]
-struct Edges {
-    /// Where the list of each element begins, and the end of the last.
-    starts: Vec<usize>,
-    ids: Vec<ElementId>,
-}
-
-impl Edges {
-    fn new<'a>(lists: impl Iterator<Item = &'a [ElementId]>) -> Self {
-        let mut edges = Self {
-            starts: vec![0],
-            ids: Vec::new(),
-        };
-        for list in lists {
-            edges.ids.extend(list);
-            edges.starts.push(edges.ids.len());
-        }
-        edges
-    }
-
-    fn of(&self, id: ElementId) -> &[ElementId] {
-        &self.ids[self.starts[id.index()]..self.starts[id.index() + 1]]
     }
 }
 

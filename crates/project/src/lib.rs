@@ -31,6 +31,7 @@ mod json;
 mod junctions;
 mod keys;
 mod kinds;
+mod lists;
 mod listsort;
 mod loader;
 mod meta;

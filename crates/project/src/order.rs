@@ -2,6 +2,7 @@
 //! as BuildStream stages them.
 
 use crate::error::{LoadError, Problem};
+use crate::lists::Lists;
 use crate::listsort;
 use crate::loader::{LoadedDependency, LoadedElement};
 use crate::universe::Universe;
@@ -11,15 +12,20 @@ use crate::universe::Universe;
 ///
 /// The error is that an element depends on itself.
 pub(crate) fn sort_dependencies(universe: &mut Universe) -> Result<(), LoadError> {
-    let order = dependencies_first(&universe.elements)?;
-    let mut closures = Closures::new(&universe.elements, &order);
+    let elements = universe.elements.iter();
+    let lists: Lists<usize> = elements
+        .map(|element| element.dependencies.iter().map(|it| it.element))
+        .collect();
+    let order = dependencies_first(&universe.elements, &lists)?;
+    let mut closures = Closures::new(&lists, &order);
     for index in order {
-        let mut dependencies = std::mem::take(&mut universe.elements[index].dependencies);
-        if dependencies.len() > 1 {
-            dependencies = sorted(universe, &closures, dependencies);
+        let list = lists.of(index);
+        if list.len() > 1 {
+            let dependencies = std::mem::take(&mut universe.elements[index].dependencies);
+            let dependencies = sorted(universe, &closures, dependencies);
+            universe.elements[index].dependencies = dependencies;
         }
-        closures.add(index, &dependencies);
-        universe.elements[index].dependencies = dependencies;
+        closures.add(index, list);
     }
     Ok(())
 }
@@ -49,19 +55,15 @@ fn sorted(
 }
 
 /// The elements so that dependencies come first, or the error that some depend on themselves.
-fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadError> {
+fn dependencies_first(
+    elements: &[LoadedElement],
+    lists: &Lists<usize>,
+) -> Result<Vec<usize>, LoadError> {
     #[derive(Clone, Copy, PartialEq)]
     enum State {
         New,
         Open,
         Done,
-    }
-    // Close together, as they are gone through in no order at all.
-    let mut starts = vec![0];
-    let mut others = Vec::new();
-    for element in elements {
-        others.extend(element.dependencies.iter().map(|it| it.element));
-        starts.push(others.len());
     }
     let mut states = vec![State::New; elements.len()];
     let mut order = Vec::with_capacity(elements.len());
@@ -72,8 +74,7 @@ fn dependencies_first(elements: &[LoadedElement]) -> Result<Vec<usize>, LoadErro
         states[root] = State::Open;
         let mut stack = vec![(root, 0)];
         while let Some((current, position)) = stack.last_mut() {
-            let list = &others[starts[*current]..starts[*current + 1]];
-            let Some(&other) = list.get(*position) else {
+            let Some(&other) = lists.of(*current).get(*position) else {
                 states[*current] = State::Done;
                 order.push(*current);
                 stack.pop();
@@ -146,78 +147,82 @@ fn is_before(
     }
 }
 
+/// Words of a block.
+const WORDS: usize = 4;
+
+/// A piece of a set of places, one in a bit.
+type Block = [u64; WORDS];
+
+/// A set of places: its blocks that are not empty, in order, with their numbers.
+type Places = Vec<(u32, Block)>;
+
 /// For each element the set of all that it depends on, as long as that may be asked for: an element's is made
 /// after those of its dependencies, and dropped with the last of its dependants.
 struct Closures {
     /// The place of each element in the order. Elements that depend on each other are close to each other there.
     places: Vec<u32>,
-    /// By element: its set, as the words of a bit set that are not zero, in order, with their numbers. Bits are
-    /// places.
-    sets: Vec<Vec<(u32, u64)>>,
+    /// By element.
+    sets: Vec<Places>,
     /// By element: dependants that are still to be added.
     awaited: Vec<u32>,
-    /// The set that is being made, as all words. Zero in between.
-    words: Vec<u64>,
+    /// The set that is being made, with all blocks. Empty in between.
+    blocks: Vec<Block>,
 }
 
 impl Closures {
-    fn new(elements: &[LoadedElement], order: &[usize]) -> Self {
-        let mut places = vec![0; elements.len()];
+    fn new(dependencies: &Lists<usize>, order: &[usize]) -> Self {
+        let len = order.len();
+        let mut places = vec![0; len];
         for (place, &index) in (0..).zip(order) {
             places[index] = place;
         }
-        let mut awaited = vec![0; elements.len()];
-        for dependency in elements.iter().flat_map(|element| &element.dependencies) {
-            awaited[dependency.element] += 1;
+        let mut awaited = vec![0; len];
+        for &dependency in dependencies.items() {
+            awaited[dependency] += 1;
         }
         Self {
             places,
-            sets: vec![Vec::new(); elements.len()],
+            sets: vec![Vec::new(); len],
             awaited,
-            words: vec![0; elements.len().div_ceil(64)],
+            blocks: vec![Block::default(); len.div_ceil(64 * WORDS)],
         }
     }
 
     /// Adds an element whose dependencies have been added.
-    fn add(&mut self, element: usize, dependencies: &[LoadedDependency]) {
+    fn add(&mut self, element: usize, dependencies: &[usize]) {
         if self.awaited[element] > 0 {
             self.sets[element] = self.union(dependencies);
         }
-        for dependency in dependencies {
-            let awaited = &mut self.awaited[dependency.element];
+        for &dependency in dependencies {
+            let awaited = &mut self.awaited[dependency];
             *awaited -= 1;
             if *awaited == 0 {
-                self.sets[dependency.element] = Vec::new();
+                self.sets[dependency] = Vec::new();
             }
         }
     }
 
-    fn union(&mut self, dependencies: &[LoadedDependency]) -> Vec<(u32, u64)> {
+    /// Some elements with all that they depend on.
+    fn union(&mut self, elements: &[usize]) -> Places {
         let mut touched = Vec::new();
-        for dependency in dependencies {
-            let own = bit(self.places[dependency.element]);
-            for (number, bits) in self.sets[dependency.element].iter().copied().chain([own]) {
-                let word = &mut self.words[number as usize];
-                if *word == 0 {
-                    touched.push(number);
+        for &element in elements {
+            let (number, word, bit) = bit(self.places[element]);
+            let mut own = Block::default();
+            own[word] = bit;
+            for (number, block) in self.sets[element].iter().chain([&(number, own)]) {
+                let sum = &mut self.blocks[*number as usize];
+                if *sum == Block::default() {
+                    touched.push(*number);
                 }
-                *word |= bits;
+                for (sum, word) in sum.iter_mut().zip(block) {
+                    *sum |= word;
+                }
             }
         }
-        if touched.len() < self.words.len() / 8 {
-            touched.sort_unstable();
-            let words = &mut self.words;
-            let take = |number: u32| (number, std::mem::take(&mut words[number as usize]));
-            return touched.into_iter().map(take).collect();
-        }
-        // To go through all of them is quicker than to sort so many.
-        let mut set = Vec::with_capacity(touched.len());
-        for (number, word) in (0..).zip(&mut self.words) {
-            if *word != 0 {
-                set.push((number, std::mem::take(word)));
-            }
-        }
-        set
+        touched.sort_unstable();
+        let mut take = |number: u32| std::mem::take(&mut self.blocks[number as usize]);
+        let taken = touched.into_iter();
+        taken.map(|number| (number, take(number))).collect()
     }
 
     /// Whether an element depends on another one. Both are dependencies of the one that is to be added next.
@@ -225,14 +230,19 @@ impl Closures {
         if self.places[on] >= self.places[element] {
             return false;
         }
-        let (number, bit) = bit(self.places[on]);
+        let (number, word, bit) = bit(self.places[on]);
         let set = &self.sets[element];
         let found = set.binary_search_by_key(&number, |(number, _)| *number);
-        found.is_ok_and(|found| set[found].1 & bit != 0)
+        found.is_ok_and(|found| set[found].1[word] & bit != 0)
     }
 }
 
-/// The number of the word that a place is in, and the word with just its bit.
-fn bit(place: u32) -> (u32, u64) {
-    (place / 64, 1 << (place % 64))
+/// Where a place is in a set: the number of the block, the word in it, and that word with just its bit.
+fn bit(place: u32) -> (u32, usize, u64) {
+    let word = place / 64;
+    (
+        word / WORDS as u32,
+        word as usize % WORDS,
+        1 << (place % 64),
+    )
 }

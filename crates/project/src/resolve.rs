@@ -22,6 +22,7 @@ use crate::defaults::over;
 use crate::error::{LoadError, Problem};
 use crate::graph::ElementGraph;
 use crate::in_order::try_map;
+use crate::lists::Lists;
 use crate::loader::{LoadedDependency, LoadedElement};
 use crate::project::Project;
 use crate::universe::Universe;
@@ -115,22 +116,15 @@ pub(crate) fn link_target(
 
 /// Build dependencies, then runtime dependencies, then the element; target by target.
 fn pipeline_order(loaded: &[LoadedElement], targets: &[usize]) -> Vec<usize> {
-    let next: Vec<Vec<usize>> = loaded
-        .iter()
-        .map(|element| {
-            let which = |wanted: fn(&LoadedDependency) -> bool| {
-                let chosen = element
-                    .dependencies
-                    .iter()
-                    .filter(move |dependency| wanted(dependency));
-                chosen.map(|dependency| dependency.element)
-            };
-            let build = which(|dependency| dependency.written.build);
-            build
-                .chain(which(|dependency| dependency.written.runtime))
-                .collect()
-        })
-        .collect();
+    let next = loaded.iter().map(|element| {
+        let which = |wanted: fn(&LoadedDependency) -> bool| {
+            let chosen = element.dependencies.iter().filter(move |it| wanted(it));
+            chosen.map(|dependency| dependency.element)
+        };
+        let build = which(|dependency| dependency.written.build);
+        build.chain(which(|dependency| dependency.written.runtime))
+    });
+    let next: Lists<usize> = next.collect();
     let mut visited = vec![false; loaded.len()];
     let mut order = Vec::with_capacity(loaded.len());
     for &target in targets {
@@ -139,7 +133,7 @@ fn pipeline_order(loaded: &[LoadedElement], targets: &[usize]) -> Vec<usize> {
             stack.push((target, 0));
         }
         while let Some((index, position)) = stack.last_mut() {
-            match next[*index].get(*position) {
+            match next.of(*index).get(*position) {
                 Some(&dependency) => {
                     *position += 1;
                     if !std::mem::replace(&mut visited[dependency], true) {

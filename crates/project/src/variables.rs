@@ -63,6 +63,11 @@ impl Variables {
         self.get(name).filter(|value| !value.is_empty())
     }
 
+    /// Whether any of these is the element's own, and not as in the [`Layer`] that it begins with.
+    pub(crate) fn change_any(&self, names: &IndexSet<Arc<str>>) -> bool {
+        self.own.keys().any(|name| names.contains(name))
+    }
+
     /// All variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
         let order = &self.base.order;
@@ -141,7 +146,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 }
 
 /// The names of the variables that a mapping's strings refer to, each once.
-pub(crate) fn names_in(mapping: &Mapping) -> Vec<Arc<str>> {
+pub(crate) fn names_in(mapping: &Mapping) -> IndexSet<Arc<str>> {
     fn add(node: &Node, names: &mut IndexSet<Arc<str>>) {
         match node {
             Node::Scalar(scalar) => names.extend(references(&scalar.value).map(Arc::from)),
@@ -151,7 +156,7 @@ pub(crate) fn names_in(mapping: &Mapping) -> Vec<Arc<str>> {
     }
     let mut names = IndexSet::new();
     mapping.iter().for_each(|(_, node)| add(node, &mut names));
-    names.into_iter().collect()
+    names
 }
 
 /// The variables that a text refers to.
