@@ -1,5 +1,6 @@
 //! Artifacts by element and key: `artifacts/refs/PROJECT/ELEMENT/KEY`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,11 @@ impl ArtifactCache {
     ) -> Result<(), RefError> {
         keys.iter()
             .try_for_each(|key| files::write(&self.path(name, key), artifact.bytes()))
+    }
+
+    /// The elements of a project that may have artifacts, as refs name them; others have none.
+    pub fn elements(&self, project: &str) -> Result<HashSet<String>, RefError> {
+        Ok(names(&self.refs.join(project))?.into_iter().collect())
     }
 
     /// The names and keys of all artifacts, those that were used last at the end.
@@ -214,6 +220,9 @@ mod tests {
             cache.find(&name, "strong").unwrap(),
             Some(Cached::Success(_))
         ));
+        let elements = HashSet::from([name.element.clone()]);
+        assert_eq!(cache.elements("demo").unwrap(), elements);
+        assert_eq!(cache.elements("other").unwrap(), HashSet::new());
         assert!(cache.remove(&name, "strong").unwrap());
         assert!(!cache.remove(&name, "strong").unwrap());
         assert_eq!(cache.read(&name, "strong").unwrap(), None);

@@ -1,12 +1,14 @@
 //! Where elements stand: which artifacts are here, under which strong keys, and what could be built
 //! next. As BuildStream's `Element` works it out when nothing is built.
 
+use std::collections::HashMap;
+
 use headstart_artifacts::{Artifact, Cached};
 use headstart_project::{CacheKey, ElementId};
 use rayon::prelude::*;
 
 use crate::error::SessionError;
-use crate::session::{Loaded, Session};
+use crate::session::{Loaded, Session, artifact_name};
 
 /// Elements whose artifacts are looked for that are worth a thread.
 const LEAST_SHARE: usize = 256;
@@ -106,14 +108,26 @@ impl Session {
     }
 
     /// The artifacts of elements. Looking for one is waiting for the disk, so several are looked for at
-    /// a time.
+    /// a time, and only those of elements that have any.
     fn artifacts(
         &self,
         loaded: &Loaded,
         ids: &[ElementId],
     ) -> Result<Vec<(ElementId, Option<Cached>)>, SessionError> {
+        let mut elements = HashMap::new();
+        for project in loaded.graph.projects() {
+            elements.insert(&**project.name(), self.artifacts.elements(project.name())?);
+        }
+        let may_have_any = |id: ElementId| {
+            let elements = elements.get(&*loaded.graph[id].project);
+            let name = || artifact_name(&loaded.graph, id).element;
+            elements.is_some_and(|elements| !elements.is_empty() && elements.contains(&name()))
+        };
         let ids = ids.par_iter().with_min_len(LEAST_SHARE);
-        let found = ids.map(|&id| Ok((id, self.artifact(loaded, id)?)));
+        let found = ids.map(|&id| match may_have_any(id) {
+            true => Ok((id, self.artifact(loaded, id)?)),
+            false => Ok((id, None)),
+        });
         found.collect()
     }
 

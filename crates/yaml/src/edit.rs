@@ -1,12 +1,13 @@
 //! Changing keys of one mapping in a file's text, with all else of the text left as it is: comments,
 //! order, quotes, line ends.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Mark, Parser, SequenceStyle};
 use thiserror::Error;
 
-use crate::write::{write_items, write_mapping};
+use crate::write::{write_items, write_mapping, written};
 use crate::{Node, Provenance, quoted};
 
 /// Why a text can't be changed.
@@ -140,7 +141,7 @@ impl Found {
             Node::Scalar(scalar) => match text.as_bytes().get(entry.value) {
                 Some(b'\'') => format!("'{}'", scalar.value.replace('\'', "''")),
                 Some(b'"') if is_simple(&scalar.value) => format!("\"{}\"", scalar.value),
-                _ => quoted(&scalar.value),
+                _ => self.scalar(&scalar.value).into_owned(),
             },
             value => return self.replace_collection(text, entry, colon, value),
         };
@@ -151,6 +152,14 @@ impl Found {
         }
         let space = if before.ends_with(':') { " " } else { "" };
         format!("{before}{space}{written}{after}")
+    }
+
+    /// A text as a value, which no colon can run into.
+    fn scalar<'v>(&self, value: &'v str) -> Cow<'v, str> {
+        match self.flow || value.is_empty() {
+            true => quoted(value).into(),
+            false => written(value),
+        }
     }
 
     fn replace_collection(&self, text: &str, entry: &Entry, colon: usize, value: &Node) -> String {
@@ -170,7 +179,7 @@ impl Found {
             Node::Mapping(mapping) if mapping.is_empty() => return " {}".to_owned(),
             Node::Sequence(list) => write_items(&mut written, &list.items, dashes),
             Node::Mapping(mapping) => write_mapping(&mut written, mapping, self.indent + 2),
-            Node::Scalar(scalar) => return format!(" {}", quoted(&scalar.value)),
+            Node::Scalar(scalar) => return format!(" {}", self.scalar(&scalar.value)),
         }
         // The line's own end is there already.
         written.truncate(written.trim_end_matches('\n').len());
@@ -408,11 +417,22 @@ mod tests {
             edit(&folded, &[("ref", scalar("abcdef2"))]),
             text.replace("abcdef1 # old", "abcdef2")
         );
-        // What looks like a number is quoted.
-        assert_eq!(
-            edit(text, &[("ref", scalar("12e45"))]),
-            text.replace("abcdef1", "'12e45'")
-        );
+        // All that is read is a string, also without quotes.
+        for plain in ["12e45", "True", "null", "2026-11-25"] {
+            let replaced = text.replace("abcdef1", plain);
+            assert_eq!(edit(text, &[("ref", scalar(plain))]), replaced);
+        }
+        for (value, quoted) in [("- a", "'- a'"), ("a: b", "'a: b'"), ("", "''")] {
+            let replaced = text.replace("abcdef1", quoted);
+            assert_eq!(edit(text, &[("ref", scalar(value))]), replaced);
+        }
+        let flow = "{kind: tar, ref: abcdef1}";
+        for (value, quoted) in [("a, b", "'a, b'"), ("v1", "v1")] {
+            let replaced = flow.replace("abcdef1", quoted);
+            let sources = |source| format!("sources: [{source}]");
+            let edited = edit(&sources(flow), &[("ref", scalar(value))]);
+            assert_eq!(edited, sources(&replaced));
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(crate) fn write_items(text: &mut String, items: &[Node], indent: usize) {
 
 /// A scalar in block style as BuildStream's library writes it: plain where that can be read, else in single
 /// quotes, and in double ones if there are single quotes, line breaks or unprintable characters in it.
-fn written(text: &str) -> Cow<'_, str> {
+pub(crate) fn written(text: &str) -> Cow<'_, str> {
     if can_be_plain(text) {
         return text.into();
     }
