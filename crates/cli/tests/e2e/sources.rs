@@ -618,10 +618,14 @@ fn what_bzr_and_ostree_fetch_is_the_same_trees() {
     assert_eq!(elements, contents(&peer.cache().join("elementsources")));
 
     assert!(place.run(&["source", "track"]).starts_with("1 new refs"));
-    let text = fs::read_to_string(place.project().join("elements/both.bst")).unwrap();
-    assert!(text.contains("  ref: '2'\n"), "{text}");
+    let text = || fs::read_to_string(place.project().join("elements/both.bst")).unwrap();
+    let tracked = text();
+    assert!(tracked.contains("  ref: 2\n"), "{tracked}");
+    place.edit("elements/both.bst", "ref: 2", "ref: 1");
+    peer.run(&["source", "track", "both.bst"]);
+    assert_eq!(text(), tracked);
 
-    place.edit("elements/both.bst", "ref: '2'", "ref: 1");
+    place.edit("elements/both.bst", "ref: 2", "ref: 1");
     upstream.disconnect();
     exchange_downloads(&place.cache(), peer.cache());
     place.run(&["source", "fetch"]);
