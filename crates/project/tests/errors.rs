@@ -509,3 +509,31 @@ fn options_that_are_wrong() {
         assert_eq!(load(&conf(options), &[]).unwrap_err().to_string(), message);
     }
 }
+
+#[test]
+fn the_first_element_with_an_error_is_told_of_whatever_it_is() {
+    let wrong = [
+        "kind: unknown\n",
+        "kind: manual\nvariables: {v: '%{nothing}'}\n",
+        "kind: manual\nsources: [{kind: unknown}]\n",
+        "kind: manual\nconfig: {commands: []}\n",
+    ];
+    for first in 0..wrong.len() {
+        // Enough for several threads, with the same errors in another order at the end.
+        let mut fixture = "//- e/a.bst\nkind: stack\ndepends:\n".to_owned();
+        let names: Vec<_> = (0..400).map(|number| format!("{number:03}.bst")).collect();
+        names
+            .iter()
+            .for_each(|name| fixture += &format!("- {name}\n"));
+        for (number, name) in names.iter().enumerate() {
+            let element = match number {
+                200.. => wrong[(first + number - 200) % wrong.len()],
+                _ => "kind: import\nsources: [{kind: remote, url: y}]\n",
+            };
+            fixture += &format!("//- e/{name}\n{element}");
+        }
+        let error = load(&fixture, &[]).unwrap_err();
+        let place = error.provenance().unwrap().to_string();
+        assert!(place.starts_with("e/200.bst:"), "{error}");
+    }
+}
