@@ -30,6 +30,12 @@ impl ElementId {
     }
 }
 
+impl From<ElementId> for usize {
+    fn from(id: ElementId) -> Self {
+        id.index()
+    }
+}
+
 /// An element.
 #[derive(Clone, Debug)]
 pub struct Element {

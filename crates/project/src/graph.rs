@@ -9,6 +9,7 @@ use crate::error::Warning;
 use crate::keys::Content;
 use crate::lists::Lists;
 use crate::project::{Project, ProjectId};
+use crate::scope::Scope;
 use crate::source::Source;
 
 /// The targets that were asked for, with all that they depend on.
@@ -124,11 +125,11 @@ impl ElementGraph {
     pub fn run_scope_of(&self, ids: &[ElementId]) -> Vec<ElementId> {
         let mut scope = Scope::new(self.len());
         self.fill_run_scope(ids, &mut scope);
-        scope.ids
+        scope.into_ids()
     }
 
     /// Makes a scope that of [`Self::run_scope_of`].
-    pub(crate) fn fill_run_scope(&self, ids: &[ElementId], scope: &mut Scope) {
+    pub(crate) fn fill_run_scope(&self, ids: &[ElementId], scope: &mut Scope<ElementId>) {
         scope.fill(ids, |id, position| {
             self.runtime.of(id.index()).get(position).copied()
         });
@@ -145,7 +146,7 @@ impl ElementGraph {
                 .or_else(|| self.runtime.of(id.index()).get(runtime_position?))
                 .copied()
         });
-        scope.ids
+        scope.into_ids()
     }
 }
 
@@ -155,59 +156,5 @@ impl Index<ElementId> for ElementGraph {
     /// The element at an id of this graph. Panics on an id of a larger graph.
     fn index(&self, id: ElementId) -> &Element {
         &self.elements[id.index()]
-    }
-}
-
-/// Elements with what they need, each once, dependencies first. It can be filled again and again.
-pub(crate) struct Scope {
-    ids: Vec<ElementId>,
-    /// An element is among them if its mark is the current one.
-    marks: Vec<u32>,
-    current: u32,
-    stack: Vec<(ElementId, usize)>,
-}
-
-impl Scope {
-    /// An empty one, for a graph of `len` elements.
-    pub(crate) fn new(len: usize) -> Self {
-        Self {
-            ids: Vec::new(),
-            marks: vec![0; len],
-            current: 0,
-            stack: Vec::new(),
-        }
-    }
-
-    pub(crate) fn ids(&self) -> &[ElementId] {
-        &self.ids
-    }
-
-    /// Post-order over what `next` gives for each position. Iterative, as chains can be long.
-    fn fill(&mut self, roots: &[ElementId], next: impl Fn(ElementId, usize) -> Option<ElementId>) {
-        self.ids.clear();
-        self.current += 1;
-        for &root in roots {
-            self.begin(root);
-            while let Some((id, position)) = self.stack.last_mut() {
-                match next(*id, *position) {
-                    Some(dependency) => {
-                        *position += 1;
-                        self.begin(dependency);
-                    }
-                    None => {
-                        self.ids.push(*id);
-                        self.stack.pop();
-                    }
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, id: ElementId) {
-        let mark = &mut self.marks[id.index()];
-        if *mark != self.current {
-            *mark = self.current;
-            self.stack.push((id, 0));
-        }
     }
 }

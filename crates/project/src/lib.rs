@@ -47,6 +47,7 @@ mod projects;
 mod reason;
 mod refs;
 mod resolve;
+mod scope;
 mod servers;
 mod shell;
 mod source;

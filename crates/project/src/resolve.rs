@@ -25,6 +25,7 @@ use crate::in_order::try_map;
 use crate::lists::Lists;
 use crate::loader::{LoadedDependency, LoadedElement};
 use crate::project::Project;
+use crate::scope::Scope;
 use crate::universe::Universe;
 use crate::variables::Variables;
 
@@ -125,27 +126,9 @@ fn pipeline_order(loaded: &[LoadedElement], targets: &[usize]) -> Vec<usize> {
         build.chain(which(|dependency| dependency.written.runtime))
     });
     let next: Lists<usize> = next.collect();
-    let mut visited = vec![false; loaded.len()];
-    let mut order = Vec::with_capacity(loaded.len());
-    for &target in targets {
-        let mut stack = Vec::new();
-        if !std::mem::replace(&mut visited[target], true) {
-            stack.push((target, 0));
-        }
-        while let Some((index, position)) = stack.last_mut() {
-            match next.of(*index).get(*position) {
-                Some(&dependency) => {
-                    *position += 1;
-                    if !std::mem::replace(&mut visited[dependency], true) {
-                        stack.push((dependency, 0));
-                    }
-                }
-                None => {
-                    order.push(*index);
-                    stack.pop();
-                }
-            }
-        }
-    }
-    order
+    let mut scope = Scope::new(loaded.len());
+    scope.fill(targets, |index, position| {
+        next.of(index).get(position).copied()
+    });
+    scope.into_ids()
 }

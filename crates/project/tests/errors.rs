@@ -537,3 +537,25 @@ fn the_first_element_with_an_error_is_told_of_whatever_it_is() {
         assert!(place.starts_with("e/200.bst:"), "{error}");
     }
 }
+
+#[test]
+fn modules_of_go_stay_among_the_sources() {
+    const CONF: &str = "//- project.conf\nname: p\nmin-version: 2.0\nelement-path: e\nplugins:\n- origin: pip\n  \
+         package-name: buildstream-plugins-community\n  sources: [go_module]\n";
+    let element = |module: &str, subdirectory: &str| {
+        format!(
+            "{CONF}//- e/a.bst\nkind: import\nsources:\n- kind: remote\n  url: y\n- kind: go_module\n  url: y\n  module: {module}\n  ref:\n    \
+             go-version: v1.0.0\n    git-ref: v1.0.0-0-g{}\n    subdirectory: {subdirectory}\n",
+            "0".repeat(40)
+        )
+    };
+    load(&element("example.org/x", "a/../b"), &[]).unwrap();
+    for path in ["../x", "a/../../x", "/x", ".."] {
+        let error = load(&element(path, "b"), &[]).unwrap_err();
+        let place = error.provenance().unwrap().to_string();
+        assert_eq!(place, "e/a.bst:7:11", "{error}");
+        let error = load(&element("x", path), &[]).unwrap_err();
+        let place = error.provenance().unwrap().to_string();
+        assert_eq!(place, "e/a.bst:11:19", "{error}");
+    }
+}

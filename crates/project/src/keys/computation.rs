@@ -9,10 +9,11 @@ use super::{
     source_entry,
 };
 use crate::element::{Element, ElementId, Public};
-use crate::graph::{ElementGraph, Scope};
+use crate::graph::ElementGraph;
 use crate::in_order::{Earlier, try_map};
 use crate::json::Json;
 use crate::project::ProjectId;
+use crate::scope::Scope;
 
 pub(super) fn run(graph: &ElementGraph, contents: &Contents) -> Keys {
     let computation = Computation { graph, contents };
@@ -54,7 +55,7 @@ struct Computation<'a> {
 
 /// What each thread has of its own.
 struct Scratch {
-    scope: Scope,
+    scope: Scope<ElementId>,
     weak: Dependencies,
     strict: Dependencies,
     /// The public parts of texts, by project and the address of the public data.
