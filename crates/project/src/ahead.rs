@@ -16,6 +16,7 @@ use std::thread;
 
 use crate::dependency::ElementFile;
 use crate::files::{FileError, Files};
+use crate::in_order::lock;
 
 /// Threads at most, with the loader's own: more have nothing to do.
 const MAX_THREADS: usize = 8;
@@ -93,13 +94,13 @@ impl Drop for End<'_> {
 /// A file that a thread parses. If it panics, the loader doesn't wait for it.
 struct Busy<'a> {
     ahead: &'a Ahead,
-    file: Option<String>,
+    file: String,
     parsed: Option<Parsed>,
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
+        let file = std::mem::take(&mut self.file);
         let parsed = self.parsed.take().map(Box::new);
         let mut state = self.ahead.lock();
         let parsed = parsed.map_or(File::Taken, File::Done);
@@ -134,19 +135,12 @@ impl Ahead {
             return read(files, &file);
         }
         while let Some(File::Busy) = state.files.get(&file) {
-            match state.take() {
-                Some(wanted) => {
-                    drop(state);
-                    self.parse_wanted(files, wanted);
-                    state = self.lock();
-                }
-                None => {
-                    state.is_awaited = true;
-                    let waited = self.parsed.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
-                    state.is_awaited = false;
-                }
-            }
+            state = self.parse_next(files, state, |mut state| {
+                state.is_awaited = true;
+                state = wait(&self.parsed, state);
+                state.is_awaited = false;
+                state
+            });
         }
         if let Some(File::Done(parsed)) = state.files.insert(file.clone(), File::Taken) {
             return *parsed;
@@ -185,37 +179,46 @@ impl Ahead {
     fn work(&self, files: &dyn Files) {
         let mut state = self.lock();
         while !state.ended {
-            match state.take() {
-                Some(wanted) => {
-                    drop(state);
-                    self.parse_wanted(files, wanted);
-                    state = self.lock();
-                }
-                None => {
-                    state.idle += 1;
-                    let waited = self.work.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
-                    state.idle -= 1;
-                }
-            }
+            state = self.parse_next(files, state, |mut state| {
+                state.idle += 1;
+                state = wait(&self.work, state);
+                state.idle -= 1;
+                state
+            });
         }
     }
 
-    /// Parses a file that has been [taken](State::take).
-    fn parse_wanted(&self, files: &dyn Files, Wanted { file, elements }: Wanted) {
+    /// Parses the next file that somebody will want, or waits if there is none.
+    fn parse_next<'a>(
+        &'a self,
+        files: &dyn Files,
+        mut state: MutexGuard<'a, State>,
+        wait: impl FnOnce(MutexGuard<'a, State>) -> MutexGuard<'a, State>,
+    ) -> MutexGuard<'a, State> {
+        let Some(Wanted { file, elements }) = state.take() else {
+            return wait(state);
+        };
+        drop(state);
         let mut busy = Busy {
             ahead: self,
-            file: None,
+            file,
             parsed: None,
         };
-        let parsed = read(files, busy.file.insert(file));
+        let parsed = read(files, &busy.file);
         self.want(&elements, &parsed);
         busy.parsed = Some(parsed);
+        drop(busy);
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    let waited = condition.wait(state);
+    waited.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The path of a file below a directory, which may be the top one.

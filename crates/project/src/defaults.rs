@@ -5,13 +5,14 @@
 //! variables that those refer to. So what is made of them is kept by the values of these.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use headstart_yaml::{Mapping, Provenance};
 use indexmap::{IndexMap, IndexSet};
 
 use crate::element::{Public, texts};
 use crate::error::LoadError;
+use crate::in_order::lock;
 use crate::kinds::ElementKind;
 use crate::project::Project;
 use crate::variables::{Layer, Variables, names_in};
@@ -148,12 +149,11 @@ struct Template<T> {
     node: Mapping,
     /// The variables that it refers to.
     names: IndexSet<Arc<str>>,
-    /// What was made for elements that change none of those.
-    unchanged: OnceLock<Arc<T>>,
     made: Mutex<Made<T>>,
 }
 
-/// What was made of a template, by the values of the variables that it refers to.
+/// What was made of a template, by the values of the variables that it refers to: by none at all for elements
+/// that change none of those.
 type Made<T> = HashMap<Vec<Option<Arc<str>>>, Arc<T>>;
 
 impl<T> Template<T> {
@@ -161,7 +161,6 @@ impl<T> Template<T> {
         Self {
             names: names_in(&node),
             node,
-            unchanged: OnceLock::new(),
             made: Mutex::default(),
         }
     }
@@ -171,35 +170,18 @@ impl<T> Template<T> {
         variables: &Variables,
         make: impl FnOnce(Mapping) -> Result<T, LoadError>,
     ) -> Result<Arc<T>, LoadError> {
-        // Of what two threads make at the same time the first is kept.
-        if !variables.change_any(&self.names) {
-            if let Some(made) = self.unchanged.get() {
-                return Ok(made.clone());
-            }
-            let made = self.make(variables, make)?;
-            return Ok(self.unchanged.get_or_init(|| made).clone());
+        let mut values = Vec::new();
+        if variables.change_any(&self.names) {
+            values.extend(self.names.iter().map(|name| variables.get(name).cloned()));
         }
-        let values = self.names.iter().map(|name| variables.get(name).cloned());
-        let values: Vec<Option<Arc<str>>> = values.collect();
-        if let Some(made) = self.made().get(&values) {
+        if let Some(made) = lock(&self.made).get(&values) {
             return Ok(made.clone());
         }
-        let made = self.make(variables, make)?;
-        Ok(self.made().entry(values).or_insert(made).clone())
-    }
-
-    fn make(
-        &self,
-        variables: &Variables,
-        make: impl FnOnce(Mapping) -> Result<T, LoadError>,
-    ) -> Result<Arc<T>, LoadError> {
         self.node.expect_composed()?;
         let mut node = self.node.clone();
         variables.expand(&mut node)?;
-        Ok(Arc::new(make(node)?))
-    }
-
-    fn made(&self) -> MutexGuard<'_, Made<T>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+        let made = Arc::new(make(node)?);
+        // Of what two threads make at the same time the first is kept.
+        Ok(lock(&self.made).entry(values).or_insert(made).clone())
     }
 }

@@ -242,13 +242,18 @@ impl Dependencies {
     /// Adds an element with another key than it has in its entry, or with none.
     fn push_with(&mut self, entry: &Entry, key: Option<&CacheKey>) {
         self.text.push_str(&entry.text[..entry.name_len]);
-        if let Some(key) = key {
-            self.text.push_str(",\"");
-            self.text.push_str(&key.hex());
-            self.text.push('"');
-        }
-        self.text.push_str("],");
+        end_entry(key, &mut self.text);
     }
+}
+
+/// Writes what comes after an element's name.
+fn end_entry(key: Option<&CacheKey>, text: &mut String) {
+    if let Some(key) = key {
+        text.push_str(",\"");
+        text.push_str(&key.hex());
+        text.push('"');
+    }
+    text.push_str("],");
 }
 
 /// An element as the keys of those have it that are built with it.
@@ -267,9 +272,7 @@ impl Entry {
         text.push(',');
         write_string(&element.name, &mut text);
         let name_len = text.len();
-        text.push_str(",\"");
-        text.push_str(&key.hex());
-        text.push_str("\"],");
+        end_entry(Some(key), &mut text);
         Self { text, name_len }
     }
 }

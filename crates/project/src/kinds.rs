@@ -175,6 +175,11 @@ pub(crate) struct InputDependency<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// An element that comes before it. None if that failed: then nothing comes of this one either.
+    fn element(&self, id: ElementId) -> Option<&'a Element> {
+        self.elements.get(id.index())
+    }
+
     /// The build dependencies with their `config`s.
     fn written(&self) -> Vec<HostedDependency> {
         let build = self.dependencies.iter().filter(|it| it.build);

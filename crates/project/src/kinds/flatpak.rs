@@ -173,11 +173,11 @@ fn images(
     match (is("flatpak-image")?, is("flatpak-stack")?) {
         (true, false) => Ok(vec![dependency]),
         (false, true) => {
-            let Some(stack) = input.elements.get(dependency.element.index()) else {
+            let Some(stack) = input.element(dependency.element) else {
                 return Ok(Vec::new());
             };
             let image = |&element: &ElementId| {
-                let name = &input.elements.get(element.index())?.name;
+                let name = &input.element(element)?.name;
                 let path = format!("{} ({name})", dependency.path).into();
                 Some(StagedDependency { element, path })
             };
@@ -200,11 +200,10 @@ impl Repository<'_> {
     }
 
     fn export(&mut self, input: &Input<'_>, image: StagedDependency, branch: &str) {
-        // Where there is none it failed, and so does everything after it.
-        let Some(name) = input.elements.get(image.element.index()) else {
+        let Some(element) = input.element(image.element) else {
             return;
         };
-        let name = name.normal_name();
+        let name = element.normal_name();
         let place = format!("/buildstream/input/{name}");
         let command = format!(
             "flatpak build-export --files=files --arch={} {REPOSITORY} {place} {branch}",

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::in_order::lock;
+
 /// Things that have been noted of elements, by the elements' places.
 #[derive(Debug)]
 pub(super) struct Noted<T>(Mutex<Vec<(usize, T)>>);
@@ -15,8 +17,7 @@ impl<T> Default for Noted<T> {
 impl<T> Noted<T> {
     /// Notes something of the element at a place.
     pub(super) fn add(&self, place: usize, it: T) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.push((place, it));
+        lock(&self.0).push((place, it));
     }
 
     /// All in the order of the elements, and what is of one element as it was noted.
