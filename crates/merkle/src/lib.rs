@@ -18,5 +18,8 @@ pub use directory::{
 };
 pub use extent::{Extent, MAX_DEPTH, MAX_ENTRIES, extent};
 pub use path::{Name, TreePath};
-pub use tree::{DirectoryReader, DirectoryWriter, MemoryDirectories, Merged, Tree, TreeError};
+pub use tree::{
+    Ahead, DirectoryReader, DirectoryWriter, Everywhere, Guide, MemoryDirectories, Merged, Tree,
+    TreeError,
+};
 pub use walk::{Difference, Visit, diff, each_directory, tree_blobs, walk};

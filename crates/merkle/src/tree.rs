@@ -34,9 +34,44 @@ pub trait DirectoryReader {
         read.collect()
     }
 
-    /// Says that these trees will soon be walked. Readers that can read in the background begin to,
-    /// in this order, and keep what they can.
-    fn read_ahead(&self, _trees: &[DirectoryDigest]) {}
+    /// Says that these trees will soon be walked as far as `guide` says. Readers that can read in the
+    /// background begin to, and keep what they can.
+    fn read_ahead(&self, _trees: Vec<Ahead>, _guide: Arc<dyn Guide>) {}
+}
+
+/// A Directory that will soon be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead {
+    /// The Directory.
+    pub directory: DirectoryDigest,
+    /// Its number for the guide that leads on from here; `None` if nothing below is wanted.
+    pub from: Option<u32>,
+}
+
+/// Who knows which directories of a tree will be read. Directories have numbers of the guide's own.
+pub trait Guide: Send + Sync {
+    /// The number of the directory `name` in that numbered `at`; `None` if it is not wanted.
+    fn enter(&self, at: u32, name: &Name) -> Option<u32>;
+}
+
+/// Wants whole trees, whose directories all have the number 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Everywhere;
+
+impl Guide for Everywhere {
+    fn enter(&self, _at: u32, _name: &Name) -> Option<u32> {
+        Some(0)
+    }
+}
+
+impl Ahead {
+    /// All of a tree, for [`Everywhere`].
+    pub fn whole(directory: DirectoryDigest) -> Self {
+        Self {
+            directory,
+            from: Some(0),
+        }
+    }
 }
 
 /// Whoever keeps Directories.

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headstart_execution::{ActionSpec, Subaction};
 use headstart_merkle::{
-    ActionDigest, BlobDigest, CommandDigest, DirectoryDigest, TreePath, Visit, walk,
+    ActionDigest, Ahead, BlobDigest, CommandDigest, DirectoryDigest, Everywhere, TreePath, Visit,
+    walk,
 };
 use headstart_reapi::reapi;
 use headstart_store::{StoreError, decode_message};
@@ -140,7 +141,7 @@ pub fn generate(build: &Generation, store: &dyn Storage) -> Result<Generated, Sp
     let read_ahead = |some: Option<&[Recorded<'_>]>| {
         let roots = some.unwrap_or_default().iter();
         let roots = roots.filter_map(|one| Some(one.spec.as_ref()?.input_root));
-        store.read_ahead(&roots.collect::<Vec<_>>());
+        store.read_ahead(roots.map(Ahead::whole).collect(), Arc::new(Everywhere));
     };
     let mut ahead = recorded.chunks(READ_AHEAD);
     read_ahead(ahead.next());

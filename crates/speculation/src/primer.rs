@@ -4,7 +4,8 @@
 //! session. Each Directory of the recorded inputs is a node of one graph ([`shapes`]); each group of
 //! files in it waits for exactly what its resolution depends on ([`resolve`]), and is marked by that
 //! alone, with the recorded actions that have it ([`happened`]). Those are looked at, what matters
-//! most first and a bit at a time ([`follow`]): when all inputs of an action are known it is adapted
+//! most first and a bit at a time ([`follow`]), while the trees of the next are read in the background
+//! ([`upcoming`]): when all inputs of an action are known it is adapted
 //! and becomes a task ([`tasks`]), which is shared by all who come to the same action ([`predict`]).
 //! Results of tasks are inputs of others in turn.
 //!
@@ -39,6 +40,7 @@ mod shapes;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upcoming;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -93,6 +95,8 @@ pub struct Primer {
     changed: VecDeque<(Key, Duration)>,
     /// Jobs that have to be looked at, the most urgent first.
     marked: BTreeSet<(Reverse<u64>, JobId)>,
+    /// Of how many of these, from the first, the input trees are being read ahead.
+    upcoming: usize,
     /// Actions that nobody predicted and that real builds were given the results of.
     unforeseen: VecDeque<(ElementNo, ActionDigest)>,
     /// What happened to actions since the last effects.
@@ -144,6 +148,7 @@ impl Primer {
             guarded: HashMap::new(),
             changed: VecDeque::new(),
             marked: BTreeSet::new(),
+            upcoming: 0,
             unforeseen: VecDeque::new(),
             notes: Vec::new(),
             unwritten: Vec::new(),

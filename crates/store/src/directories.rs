@@ -1,13 +1,14 @@
 //! Directories as the tree code wants them, out of any blob store.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use headstart_merkle::{
-    Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Node, TreeError,
+    Ahead, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Guide, Node, TreeError,
 };
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::blobs::{BlobStore, StoreError};
 
@@ -16,6 +17,9 @@ const GENERATION: usize = 64 * 1024;
 
 /// How many Directories each thread reads at least: for fewer it is not worth waking one.
 const READ_TOGETHER: usize = 4;
+
+/// By how much the priority of threads that read in the background is lower than that of others.
+const NICE: i32 = 10;
 
 /// Reads and writes Directories in a blob store, and remembers those met of late: the same header
 /// directories occur in the input roots of most actions.
@@ -93,22 +97,45 @@ fn read<S: BlobStore + ?Sized>(
     Ok((directory, true))
 }
 
-/// Reads a tree, except what is known: that was read with all below it. What can't be read is left
-/// to whoever needs it, and so is the error.
-fn read_tree<S: BlobStore + ?Sized + 'static>(
-    root: DirectoryDigest,
-    store: &Arc<S>,
-    recent: &Arc<Mutex<Recent>>,
+/// Reads a tree as far as it is wanted, except what is known, which is taken to have been read with
+/// all that is wanted below it. What can't be read is left to whoever needs it, and so is the error.
+fn read_tree<S: BlobStore + ?Sized>(
+    root: Ahead,
+    guide: &dyn Guide,
+    store: &S,
+    recent: &Mutex<Recent>,
 ) {
     let mut pending = vec![root];
-    while let Some(digest) = pending.pop() {
-        if let Ok((directory, true)) = read(digest, &**store, recent) {
-            pending.extend(directory.entries.values().filter_map(|node| match node {
-                Node::Directory(child) => Some(*child),
+    while let Some(Ahead { directory, from }) = pending.pop() {
+        if let (Ok((directory, true)), Some(at)) = (read(directory, store, recent), from) {
+            let below = directory.entries.iter();
+            pending.extend(below.filter_map(|(name, node)| match node {
+                Node::Directory(child) => Some(Ahead {
+                    directory: *child,
+                    from: Some(guide.enter(at, name)?),
+                }),
                 _ => None,
             }));
         }
     }
+}
+
+/// Threads that read in the background. They are not those that others have help them and wait for, which
+/// would wait for what nobody needs yet.
+fn readers() -> Option<&'static ThreadPool> {
+    static READERS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let start = || {
+        // Whoever wants what they read has work of its own to do meanwhile.
+        let threads = rayon::current_num_threads().saturating_sub(1).max(1);
+        let pool = ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.thread_name(|_| "read-ahead".to_owned());
+        // Who has work that is needed now comes first. If that can't be, they only come too early.
+        let pool = pool.start_handler(|_| {
+            let _ = rustix::process::nice(NICE);
+        });
+        pool.build().ok()
+    };
+    READERS.get_or_init(start).as_ref()
 }
 
 impl<S: BlobStore + ?Sized + 'static> DirectoryReader for Directories<S> {
@@ -126,16 +153,18 @@ impl<S: BlobStore + ?Sized + 'static> DirectoryReader for Directories<S> {
     }
 
     /// Reads the trees in the background.
-    fn read_ahead(&self, trees: &[DirectoryDigest]) {
-        // Whoever wants them has work of its own to do meanwhile.
-        let others = rayon::current_num_threads().saturating_sub(1).max(1);
-        for some in trees.chunks(trees.len().div_ceil(others).max(1)) {
+    fn read_ahead(&self, trees: Vec<Ahead>, guide: Arc<dyn Guide>) {
+        let Some(readers) = readers() else {
+            return;
+        };
+        let each = trees.len().div_ceil(readers.current_num_threads());
+        for some in trees.chunks(each.max(1)) {
             let (store, recent) = (Arc::clone(&self.store), Arc::clone(&self.recent));
-            let some = some.to_vec();
+            let (some, guide) = (some.to_vec(), Arc::clone(&guide));
             // From the end, so as not to read at the same time what is wanted first.
-            rayon::spawn_fifo(move || {
+            readers.spawn_fifo(move || {
                 for root in some.into_iter().rev() {
-                    read_tree(root, &store, &recent);
+                    read_tree(root, &*guide, &*store, &recent);
                 }
             });
         }
@@ -160,7 +189,7 @@ impl<S: BlobStore + ?Sized> DirectoryWriter for Directories<S> {
 mod tests {
     use super::*;
     use crate::memory::MemoryBlobs;
-    use headstart_merkle::{BlobDigest, FileNode, Name};
+    use headstart_merkle::{BlobDigest, Everywhere, FileNode, Name};
 
     /// A directory with as many files.
     fn directory(store: &Directories<MemoryBlobs>, files: usize, salt: usize) -> DirectoryDigest {
@@ -209,7 +238,8 @@ mod tests {
             ..Directory::default()
         };
         store.write_directory(root.digest(), root.encode()).unwrap();
-        read_tree(root.digest(), &store.store, &store.recent);
+        let whole = Ahead::whole(root.digest());
+        read_tree(whole, &Everywhere, &*store.store, &store.recent);
         assert!(lock(&store.recent).get(root.digest()).is_some());
         assert!(lock(&store.recent).get(leaf).is_some());
         let error = store.read_directory(missing).unwrap_err();

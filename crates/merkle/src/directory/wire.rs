@@ -122,15 +122,23 @@ fn write_node(name: &Name, node: &Node, out: &mut Vec<u8>) {
 
 fn write_digest<K>(digest: &Digest<K>, out: &mut Vec<u8>) {
     let hash = const_hex::Buffer::<32>::new().const_format(digest.hash());
-    let mut size = Vec::with_capacity(11);
-    if digest.size() > 0 {
-        write_varint(u64::from(SIZE << 3 | VARINT), &mut size);
-        write_varint(digest.size(), &mut size);
-    }
+    let size = match digest.size() {
+        0 => 0,
+        size => 1 + varint_length(size),
+    };
     write_varint(u64::from(DIGEST << 3 | LENGTH), out);
-    write_varint((2 + hash.as_str().len() + size.len()) as u64, out);
+    write_varint((2 + hash.as_str().len() + size) as u64, out);
     write_bytes(HASH, hash.as_str().as_bytes(), out);
-    out.extend_from_slice(&size);
+    if digest.size() > 0 {
+        write_varint(u64::from(SIZE << 3 | VARINT), out);
+        write_varint(digest.size(), out);
+    }
+}
+
+/// How many bytes a number takes, each of which holds seven bits.
+fn varint_length(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
 }
 
 fn write_properties(number: u32, properties: &Properties, out: &mut Vec<u8>) {

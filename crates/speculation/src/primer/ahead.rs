@@ -5,8 +5,9 @@
 //! while there is nothing else to do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use headstart_merkle::{BlobDigest, DirectoryDigest, Name, Node};
+use headstart_merkle::{Ahead, BlobDigest, DirectoryDigest, Everywhere, Name, Node};
 
 use super::Primer;
 use super::knowledge::{ElementNo, Key, Known};
@@ -106,7 +107,8 @@ impl Primer {
         };
         if coming.looked_at == 0 {
             let was: BTreeSet<_> = self.shadows.were(coming.key).collect();
-            store.read_ahead(&Vec::from_iter(was));
+            let whole = was.into_iter().map(Ahead::whole).collect();
+            store.read_ahead(whole, Arc::new(Everywhere));
         }
         if !coming.read_some(&self.shapes, &mut self.scanner, store) {
             self.coming.pop_front();

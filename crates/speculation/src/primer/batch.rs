@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use headstart_merkle::{
-    BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, TreeError,
+    Ahead, BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Guide,
+    TreeError,
 };
 use headstart_store::{BlobStore, BlobWriter, StoreError};
 
@@ -88,8 +89,8 @@ impl DirectoryReader for Batch<'_> {
         read.collect()
     }
 
-    fn read_ahead(&self, trees: &[DirectoryDigest]) {
-        self.store.read_ahead(trees);
+    fn read_ahead(&self, trees: Vec<Ahead>, guide: Arc<dyn Guide>) {
+        self.store.read_ahead(trees, guide);
     }
 }
 

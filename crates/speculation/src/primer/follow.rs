@@ -126,6 +126,7 @@ impl Primer {
         store: &dyn Storage,
         effects: &mut Vec<Effect>,
     ) -> ControlFlow<Stop> {
+        self.read_for_next(store);
         let built = |job: &Job| self.elements.get(&job.element).is_some_and(|e| e.built);
         let job = &self.jobs[id as usize];
         if job.is_live() && !built(job) {

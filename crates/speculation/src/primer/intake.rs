@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headstart_execution::ActionSpec;
-use headstart_merkle::{ActionDigest, Digest, TreePath};
-use headstart_reapi::reapi;
-use headstart_store::read_message;
+use headstart_merkle::{ActionDigest, TreePath};
 
 use super::Primer;
 use super::jobs::{Job, JobState, chains};
 use super::knowledge::{ActionFact, ElementNo, Key};
 use super::plan::Plan;
 use super::shapes::JobId;
+use super::upcoming::{self, Recorded};
 use crate::event::Effect;
 use crate::message::SpeculativeActions;
 use crate::origin::ElementId;
@@ -36,6 +35,7 @@ struct Begun {
     chains: Vec<Duration>,
     /// The next action.
     place: usize,
+    recorded: Recorded,
 }
 
 /// Jobs of an element by the paths of what they make.
@@ -109,9 +109,7 @@ impl Primer {
         };
         let action = message.actions.get(begun.place)?;
         if !begun.older || !self.is_superseded(element, action.digest, store) {
-            let (plan, place) = (begun.plan, begun.place);
-            let chain = begun.chains[place];
-            let added = self.add_job(element, plan, place as u32, chain, intake.since, store);
+            let added = self.add_job(element, &mut begun, intake.since, store);
             if let Err(error) = added {
                 let digest = action.digest;
                 self.problem(element, format!("the action {digest}: {error}"), effects);
@@ -146,28 +144,35 @@ impl Primer {
             older,
             chains: chains(message),
             place: 0,
+            recorded: Recorded::default(),
         })
     }
 
     fn add_job(
         &mut self,
         element: ElementNo,
-        plan: u32,
-        place: u32,
-        chain: Duration,
+        begun: &mut Begun,
         since: Duration,
         store: &dyn Storage,
     ) -> Result<(), SpeculationError> {
         let known = self.elements.entry(element).or_default();
         known.account.stored += 1;
-        let message = Arc::clone(&self.shapes.plans[plan as usize].message);
-        let action = &message.actions[place as usize];
+        let (plan, chain) = (begun.plan, begun.chains[begun.place]);
+        let of_plan = &mut self.shapes.plans[plan as usize];
+        let message = Arc::clone(&of_plan.message);
+        let action = &message.actions[begun.place];
         if !action.usable {
             return Ok(());
         }
-        let base: reapi::Action = read_message(store.blobs(), action.digest, "an Action")?;
-        let base_root = Digest::required(base.input_root_digest.as_ref())
-            .map_err(|error| SpeculationError::Message(error.to_string()))?;
+        let base_root = match begun.older {
+            // Most of these are left out.
+            true => upcoming::input_root(action.digest, store)?,
+            false => {
+                let guide = of_plan.guide(&self.knowledge);
+                let recorded = &mut begun.recorded;
+                recorded.input_root(&message, action.digest, &guide, store)?
+            }
+        };
         let id = self.jobs.len() as JobId;
         let root = self.shapes.add_root(plan, base_root, id)?;
         let mut mentions = Vec::new();

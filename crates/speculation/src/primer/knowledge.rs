@@ -114,6 +114,8 @@ pub(crate) struct Knowledge {
     /// Actions as they were, what is known of which may be about to change.
     doubtful: HashSet<(ElementNo, ActionDigest)>,
     directories: HashMap<(DirectoryDigest, TreePath), Option<Arc<Directory>>>,
+    /// How often something became known of a tree.
+    version: u64,
     comparisons: HashMap<Pair, Compared>,
 }
 
@@ -173,7 +175,13 @@ impl Knowledge {
             return false;
         }
         *place = known;
+        self.version += 1;
         true
+    }
+
+    /// The same as long as nothing new is known of any tree.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn result(&self, element: ElementNo, action: ActionDigest) -> ActionFact {

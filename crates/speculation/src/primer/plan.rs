@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use headstart_merkle::DirectoryDigest;
+use headstart_merkle::{DirectoryDigest, Guide, Name};
 
 use super::knowledge::{ElementNo, Knowledge};
-use super::resolve::Source;
+use super::resolve::{Outlook, Source};
 use super::shapes::ShapeId;
 use crate::message::SpeculativeActions;
 use crate::table::{DirId, Kind, RuleId};
@@ -19,8 +19,39 @@ pub(crate) struct Plan {
     pub(crate) message: Arc<SpeculativeActions>,
     pub(crate) elements: Vec<ElementNo>,
     pub(crate) shapes: HashMap<(DirectoryDigest, DirId), ShapeId>,
-    /// For each directory of the table rules that stand for all at and below it, if a few do.
-    pub(crate) common: Vec<Option<Arc<[RuleId]>>>,
+    pub(crate) common: Arc<Common>,
+    /// What the last guide was made of.
+    guide: Option<(u64, Arc<Unjudged>)>,
+}
+
+/// For each directory of the table rules that stand for all at and below it, if a few do.
+pub(crate) type Common = [Option<Arc<[RuleId]>>];
+
+/// Leads to the Directories that have to be looked into, since no rules that stand for all in them
+/// decide.
+pub(crate) struct Unjudged {
+    message: Arc<SpeculativeActions>,
+    common: Arc<Common>,
+    /// For each rule.
+    outlooks: Vec<Outlook>,
+}
+
+impl Unjudged {
+    /// Whether what is in a directory of the table is judged without looking into it.
+    pub(crate) fn is_judged(&self, at: DirId) -> bool {
+        let rules = self.common[at as usize].as_deref();
+        rules.is_some_and(|rules| {
+            let mut outlooks = rules.iter().map(|rule| self.outlooks[*rule as usize]);
+            outlooks.all(|one| one.judges(rules.len()))
+        })
+    }
+}
+
+impl Guide for Unjudged {
+    fn enter(&self, at: DirId, name: &Name) -> Option<DirId> {
+        let below = self.message.inputs.child(at, name);
+        below.filter(|below| !self.is_judged(*below))
+    }
 }
 
 impl Plan {
@@ -28,10 +59,28 @@ impl Plan {
         let elements = message.elements.iter();
         Self {
             elements: elements.map(|element| knowledge.number(element)).collect(),
-            common: common_rules(&message),
+            common: common_rules(&message).into(),
             message,
             shapes: HashMap::new(),
+            guide: None,
         }
+    }
+
+    /// Leads to what has to be looked into, as far as is known by now.
+    pub(crate) fn guide(&mut self, knowledge: &Knowledge) -> Arc<Unjudged> {
+        let version = knowledge.version();
+        if let Some((_, guide)) = self.guide.as_ref().filter(|(of, _)| *of == version) {
+            return Arc::clone(guide);
+        }
+        let source = self.source();
+        let rules = self.message.rules.iter();
+        let guide = Arc::new(Unjudged {
+            outlooks: rules.map(|rule| source.outlook(rule, knowledge)).collect(),
+            message: Arc::clone(&self.message),
+            common: Arc::clone(&self.common),
+        });
+        self.guide = Some((version, Arc::clone(&guide)));
+        guide
     }
 
     pub(crate) fn source(&self) -> Source<'_> {

@@ -38,6 +38,18 @@ pub(crate) enum Outlook {
     Open,
 }
 
+impl Outlook {
+    /// Whether it decides on files that have one of so many rules. Of several some may be known, and can
+    /// be looked at while the others are waited for.
+    pub(crate) fn judges(self, rules: usize) -> bool {
+        match self {
+            Self::Same => true,
+            Self::Pending => rules == 1,
+            Self::Open => false,
+        }
+    }
+}
+
 /// A stored message, its elements numbered for this session.
 pub(crate) struct Source<'a> {
     pub(crate) message: &'a SpeculativeActions,

@@ -27,6 +27,15 @@ pub(crate) struct Scanner {
     older: HashMap<BlobDigest, Scanned>,
     /// Files and directives in the younger generation.
     weight: usize,
+    /// Whether a file includes others than it did; the same edit is met in many Directories.
+    verdicts: HashMap<Edit, bool>,
+}
+
+/// The contents of a file that has been edited and may include others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Edit {
+    old: BlobDigest,
+    new: BlobDigest,
 }
 
 /// `None` if it can't be said what a file includes, since it is not here.
@@ -62,10 +71,34 @@ impl Scanner {
         self.younger.contains_key(&content) || self.older.contains_key(&content)
     }
 
-    /// Reads together what `changes` of files that were in `here` have to be scanned for.
-    pub(crate) fn read(&mut self, changes: &[Change], here: &Directory, store: &dyn Storage) {
-        let pairs = changes.iter().filter_map(|change| change_of(change, here));
-        self.read_all(pairs.flat_map(|(old, new)| [old, new]).collect(), store);
+    /// Finds out of `changes` of files that were in `here` which are there no more, or include others than
+    /// they did. What has to be scanned is read together.
+    pub(crate) fn judge(&mut self, changes: &mut [Change], here: &Directory, store: &dyn Storage) {
+        let mut open: Vec<(&mut Change, Edit)> = Vec::new();
+        for change in changes.iter_mut().filter(|change| change.notable.is_none()) {
+            match edit_of(change, here) {
+                None => change.notable = Some(change.new.is_none()),
+                Some(edit) => match self.verdicts.get(&edit) {
+                    Some(verdict) => change.notable = Some(*verdict),
+                    None => open.push((change, edit)),
+                },
+            }
+        }
+        let contents = open.iter().flat_map(|(_, edit)| [edit.old, edit.new]);
+        self.read_all(contents.collect(), store);
+        for (change, edit) in open {
+            change.notable = Some(self.is_notable(edit, store));
+        }
+    }
+
+    fn is_notable(&mut self, edit: Edit, store: &dyn Storage) -> bool {
+        let (old, new) = (self.scan(edit.old, store), self.scan(edit.new, store));
+        let notable = matches!((old, new), (Some(old), Some(new)) if old.named != new.named);
+        if self.verdicts.len() >= GENERATION {
+            self.verdicts.clear();
+        }
+        self.verdicts.insert(edit, notable);
+        notable
     }
 
     /// Reads files together, and scans them.
@@ -80,31 +113,18 @@ impl Scanner {
         }
     }
 
-    /// Whether a file that was in `here` is there no more, or includes others than it did.
-    pub(crate) fn is_notable(
-        &mut self,
-        change: &Change,
-        here: &Directory,
-        store: &dyn Storage,
-    ) -> bool {
-        let Some((old, new)) = change_of(change, here) else {
-            return change.new.is_none();
-        };
-        let (old, new) = (self.scan(old, store), self.scan(new, store));
-        matches!((old, new), (Some(old), Some(new)) if old.named != new.named)
-    }
-
     /// The directives that `changed` files have and had not, and had and have not, each with the file
     /// it is in.
     pub(super) fn differences(&mut self, changed: &[Changed], store: &dyn Storage) -> Differences {
         let mut differences = Differences::default();
         for Changed { path, old, new } in changed {
             let name = path.split().map(|(_, name)| name);
-            let contents = name.and_then(|name| edited(&name, old, new.as_ref()));
-            let Some((old, new)) = contents else {
+            let edit = name.and_then(|name| edited(&name, old, new.as_ref()));
+            let Some(edit) = edit else {
                 continue;
             };
-            let (Some(old), Some(new)) = (self.scan(old, store), self.scan(new, store)) else {
+            let scanned = (self.scan(edit.old, store), self.scan(edit.new, store));
+            let (Some(old), Some(new)) = scanned else {
                 continue;
             };
             let one_sided = |a: &Includes, b: &Includes| {
@@ -119,16 +139,16 @@ impl Scanner {
     }
 }
 
-/// The contents of a file that has been edited and may include others, before and after.
-fn edited(name: &Name, old: &Node, new: Option<&Node>) -> Option<(BlobDigest, BlobDigest)> {
+fn edited(name: &Name, old: &Node, new: Option<&Node>) -> Option<Edit> {
     let (Node::File(old), Some(Node::File(new))) = (old, new) else {
         return None;
     };
-    (old.digest != new.digest && may_include(name.as_str())).then_some((old.digest, new.digest))
+    let (old, new) = (old.digest, new.digest);
+    (old != new && may_include(name.as_str())).then_some(Edit { old, new })
 }
 
-/// The same for a change of what was in `here`.
-fn change_of(change: &Change, here: &Directory) -> Option<(BlobDigest, BlobDigest)> {
+/// What a change of a file that was in `here` is to its contents.
+fn edit_of(change: &Change, here: &Directory) -> Option<Edit> {
     let (name, old) = here.entries.nth(change.place as usize)?;
     edited(name, old, change.new.as_ref())
 }

@@ -7,6 +7,7 @@
 //! Invariant: above a marked shape all are marked, and all their jobs are known to have to be looked
 //! at.
 
+mod pieces;
 mod update;
 
 use std::collections::HashMap;
@@ -14,16 +15,17 @@ use std::collections::hash_map::IntoIter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
+use headstart_merkle::{Ahead, DirectoryDigest, Name, Node, TreePath};
 use smallvec::SmallVec;
 
 use super::group::{Change, Group, GroupState, Output};
 use super::knowledge::{ElementNo, Key, Knowledge};
 use super::pace::Slices;
-use super::plan::Plan;
+use super::plan::{Plan, Unjudged};
 use super::scanner::Scanner;
 use crate::storage::{MAX_DEPTH, SpeculationError, Storage, directory};
 use crate::table::{DirId, RuleId, Table};
+use pieces::Pieces;
 
 /// How many directories the input trees of one element may have, each path counted.
 const MAX_SHAPES: usize = 4_000_000;
@@ -106,7 +108,7 @@ type Watchers = HashMap<Key, Vec<(ShapeId, u32)>>;
 #[derive(Default)]
 pub(crate) struct Shapes {
     pub(crate) plans: Vec<Plan>,
-    shapes: Vec<Option<Shape>>,
+    shapes: Pieces<Option<Shape>>,
     watchers: Watchers,
     /// Jobs that have to be looked at, since something in their inputs has been marked.
     pub(crate) woken: Vec<JobId>,
@@ -148,11 +150,10 @@ impl Shapes {
             let whose = plan.message.element().to_string();
             return Err(SpeculationError::TooLarge(whose, MAX_SHAPES));
         }
-        let id = self.shapes.len() as ShapeId;
-        plan.shapes.insert((base, at), id);
         let closed = plan.common[at as usize].clone();
         let shape = Shape::new(number, base, at, depth, closed);
-        self.shapes.push(Some(shape));
+        let id = self.shapes.push(Some(shape)) as ShapeId;
+        plan.shapes.insert((base, at), id);
         Ok(id)
     }
 
@@ -253,6 +254,35 @@ impl Shapes {
         Ok(changed)
     }
 
+    /// Adds what will be read to bring `id` and all below it up to what is known, as `guide` leads on from
+    /// there; says whether there is anything.
+    pub(crate) fn add_what_will_be_read(
+        &self,
+        id: ShapeId,
+        guide: &Unjudged,
+        list: &mut Vec<Ahead>,
+    ) -> bool {
+        let Some(shape) = self.get(id).filter(|shape| shape.marked) else {
+            return false;
+        };
+        let (is_read, from) = match shape.look {
+            Look::Open => {
+                let here = shape.groups.iter().any(|group| group.marked);
+                let below = shape.children.iter().fold(false, |any, (_, child)| {
+                    self.add_what_will_be_read(*child, guide, list) || any
+                });
+                // It is written again if something below is another.
+                (here || below, None)
+            }
+            Look::Closed => (!guide.is_judged(shape.at), Some(shape.at)),
+            Look::Unread => (true, Some(shape.at)),
+            Look::Broken => (false, None),
+        };
+        let directory = shape.base;
+        list.extend(is_read.then_some(Ahead { directory, from }));
+        is_read
+    }
+
     /// Forgets the shapes of a plan: nobody needs them any more.
     pub(crate) fn forget(&mut self, plan: u32) {
         let shapes = std::mem::take(&mut self.plans[plan as usize].shapes);
@@ -270,7 +300,9 @@ impl Shapes {
             return;
         };
         for (_, id) in shapes.by_ref().take(FORGOTTEN_AT_ONCE) {
-            self.shapes[id as usize] = None;
+            if let Some(shape) = self.shapes.get_mut(id as usize) {
+                *shape = None;
+            }
         }
         if shapes.len() == 0 {
             self.forgotten.pop();

@@ -10,6 +10,7 @@ mod properties;
 mod prototype;
 mod scenarios;
 mod shadows;
+mod upcoming;
 
 use crate::testing::world::{ElementSpec, Step};
 

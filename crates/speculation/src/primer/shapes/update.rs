@@ -73,14 +73,16 @@ impl Shapes {
             return false;
         };
         let source = self.plans[shape.plan as usize].source();
-        let alone = shape.groups.len() == 1;
+        let rules = shape.groups.len();
         for group in shape.groups.iter_mut().filter(|group| group.marked) {
             let rule = source.message.rule(group.rule);
-            group.state = match source.outlook(rule, means.knowledge) {
+            let outlook = source.outlook(rule, means.knowledge);
+            if !outlook.judges(rules) {
+                return false;
+            }
+            group.state = match outlook {
                 Outlook::Same => GroupState::Resolved(Vec::new()),
-                // Of several some may be known, and can be looked at meanwhile.
-                Outlook::Pending if alone => GroupState::Pending,
-                Outlook::Pending | Outlook::Open => return false,
+                _ => GroupState::Pending,
             };
         }
         for (number, group) in shape.groups.iter_mut().enumerate() {
@@ -198,11 +200,7 @@ impl Shapes {
                 if some.iter().all(|change| change.notable.is_some()) {
                     continue;
                 }
-                means.scanner.read(some, &here, means.store);
-                for change in some {
-                    let notable = means.scanner.is_notable(change, &here, means.store);
-                    change.notable = Some(notable);
-                }
+                means.scanner.judge(some, &here, means.store);
                 means.slices.spend()?;
             }
         }
