@@ -1,27 +1,4 @@
-//! Figures of the core's parts, each on work that lies in a folder.
-//!
-//! `headstart-bench speculation FOLDER` takes a recorded element: a CAS in `cas/objects` and
-//! `index.json`, which names the element's sources, its dependencies before and after a change, and
-//! its subactions. `peers/prototype.py FOLDER CHECKOUT` does the same by the prototype in Python.
-//!
-//! `headstart-bench latency FOLDER` takes the same, tells a primer of it as in a build, executes nothing
-//! but for show, and prints how soon actions are handed out.
-//!
-//! `headstart-bench nested FOLDER` executes trivial actions as if a client inside a sandbox asked for
-//! them, with a cache directory in the folder.
-//!
-//! `headstart-bench import FOLDER` makes a project with 1 GiB in 20,000 local files, and tells how long it takes to
-//! know its key, the first time and again, beside how long it takes to hash them.
-//!
-//! `headstart-bench rebuild PROJECT CACHE ELEMENT FILE [OPTION=VALUE…]` builds an element again whose every
-//! call is known, without and with speculation; and then after edits of a file that its calls read.
-//!
-//! `headstart-bench simulate ELEMENTS ACTIONS SLOTS [CONFIGURE]` builds a stack of so many elements, each
-//! asking for so many actions, on a farm of so many slots, in virtual time and in each mode; configuring
-//! an element takes so many seconds (10).
-//!
-//! `headstart-bench daemon --peer FOLDER [FIGURE…]` compares the daemon with the buildbox-casd in the folder:
-//! all figures, or those whose names begin so.
+//! Figures of the core's parts; `--help` tells which, and on what.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
@@ -35,9 +12,36 @@ mod speculation;
 mod streams;
 
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use headstart_allocator as _;
+
+const HELP: &str = "\
+Prints figures of headstart's parts, each on work that lies in a folder.
+
+headstart-bench speculation FOLDER
+    Generates and adapts the speculative actions of a recorded element: FOLDER has a CAS in cas/objects
+    and index.json, which names the element's sources, its dependencies before and after a change, and
+    its subactions. peers/prototype.py FOLDER CHECKOUT does the same by the prototype in Python.
+headstart-bench latency FOLDER
+    Takes the same, tells a primer of it as in a build, executes nothing but for show, and prints how
+    soon actions are handed out.
+headstart-bench nested FOLDER
+    Executes trivial actions as if a client inside a sandbox asked for them, with a cache directory in
+    FOLDER.
+headstart-bench import FOLDER
+    Makes a project with 1 GiB in 20,000 local files in FOLDER, and tells how long it takes to know its
+    key, the first time and again, beside how long it takes to hash them.
+headstart-bench rebuild PROJECT CACHE ELEMENT FILE [OPTION=VALUE…]
+    Builds ELEMENT again whose every call is known, without and with speculation; and then after edits
+    of FILE, which its calls read.
+headstart-bench simulate ELEMENTS ACTIONS SLOTS [CONFIGURE]
+    Builds a stack of so many elements, each asking for so many actions, on a farm of so many slots, in
+    virtual time and in each mode; configuring an element takes so many seconds (10).
+headstart-bench daemon --peer PEER [FIGURE…]
+    Compares the daemon with the buildbox-casd in the folder PEER: all figures, or those whose names
+    begin so.";
 
 /// Why there are no figures.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -46,6 +50,11 @@ fn main() -> ExitCode {
     // This program may be started again as the init of a sandbox.
     headstart_sandbox::init_if_requested();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|one| one == "--help" || one == "-h") {
+        // Who has read enough of it may be gone.
+        let _ = writeln!(std::io::stdout(), "{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speculation", folder] => speculation::run(folder.as_ref()),
         ["latency", folder] => latency::run(folder.as_ref()),
@@ -64,11 +73,7 @@ fn main() -> ExitCode {
         }
         ["daemon", "--peer", peer, ref wanted @ ..] => daemon::run(peer.as_ref(), wanted),
         [daemon::SERVE, folder] => daemon::serve_folder(folder.as_ref()),
-        _ => Err(
-            "usage: headstart-bench speculation|latency|nested|import FOLDER, or rebuild PROJECT CACHE ELEMENT FILE \
-             [OPTION=VALUE…], or simulate ELEMENTS ACTIONS SLOTS [CONFIGURE], or daemon --peer FOLDER [FIGURE…]"
-                .into(),
-        ),
+        _ => Err(format!("these arguments are none that it takes\n\n{HELP}").into()),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
