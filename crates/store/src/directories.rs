@@ -50,7 +50,12 @@ impl Recent {
 
     fn insert(&mut self, digest: DirectoryDigest, directory: Arc<Directory>) {
         if self.entries >= GENERATION {
-            self.older = std::mem::take(&mut self.younger);
+            let younger = std::mem::take(&mut self.younger);
+            let forgotten = std::mem::replace(&mut self.older, younger);
+            // It takes a millisecond to free them, in which others would wait.
+            if let Some(readers) = readers() {
+                readers.spawn_fifo(move || drop(forgotten));
+            }
             self.entries = 0;
         }
         self.entries += 1 + directory.entries.len();
