@@ -10,6 +10,7 @@ use headstart_store::{decode_message, read_message};
 
 use super::Primer;
 use super::plan::Unjudged;
+use super::shapes::ShapeId;
 use crate::message::SpeculativeActions;
 use crate::storage::{SpeculationError, Storage};
 use crate::table::Table;
@@ -18,18 +19,17 @@ use crate::table::Table;
 /// at.
 const TOGETHER: usize = 16;
 
-/// The recorded actions of a message, in order, of which some are read ahead.
+/// The usable actions of a message, of which some are read ahead. Each is asked for, in order.
 #[derive(Default)]
 pub(super) struct Recorded {
-    /// How many have been read.
+    /// How many actions of the message have been passed.
     read: usize,
-    /// Input trees of those that were read last.
-    ahead: VecDeque<(ActionDigest, Result<DirectoryDigest, SpeculationError>)>,
+    /// Input trees of those that were read and not asked for yet.
+    ahead: VecDeque<Result<DirectoryDigest, SpeculationError>>,
 }
 
 impl Recorded {
-    /// The input tree of the next action of `message`, which is `action`. Those that are left out are not
-    /// asked for later.
+    /// The input tree of the next usable action of `message`, which is `action`.
     pub(super) fn input_root(
         &mut self,
         message: &SpeculativeActions,
@@ -37,17 +37,12 @@ impl Recorded {
         guide: &Arc<Unjudged>,
         store: &dyn Storage,
     ) -> Result<DirectoryDigest, SpeculationError> {
-        loop {
-            // Always one lot more than the one that is being taken in.
-            while self.ahead.len() <= TOGETHER && self.read < message.actions.len() {
-                self.read_some(message, guide, store);
-            }
-            match self.ahead.pop_front() {
-                Some((other, root)) if other == action => return root,
-                Some(_) => {}
-                None => return input_root(action, store),
-            }
+        // Always one lot more than the one that is being taken in.
+        while self.ahead.len() <= TOGETHER && self.read < message.actions.len() {
+            self.read_some(message, guide, store);
         }
+        let next = self.ahead.pop_front();
+        next.unwrap_or_else(|| input_root(action, store))
     }
 
     fn read_some(
@@ -66,7 +61,7 @@ impl Recorded {
             from: Some(Table::ROOT),
         });
         store.read_ahead(trees.collect(), Arc::clone(guide) as _);
-        self.ahead.extend(digests.into_iter().zip(roots));
+        self.ahead.extend(roots);
     }
 }
 
@@ -104,19 +99,17 @@ impl Primer {
             return;
         }
         let next = self.marked.iter().skip(upcoming).take(TOGETHER);
-        let mut lists: Vec<(u32, Vec<Ahead>)> = Vec::new();
-        for (_, id) in next {
-            let job = &self.jobs[*id as usize];
-            let guide = self.shapes.plans[job.plan as usize].guide(&self.knowledge);
-            if lists.last().is_none_or(|(plan, _)| *plan != job.plan) {
-                lists.push((job.plan, Vec::new()));
+        let next = next.map(|(_, id)| &self.jobs[*id as usize]);
+        let next: Vec<(u32, ShapeId)> = next.map(|job| (job.plan, job.root)).collect();
+        for of_one in next.chunk_by(|(one, _), (other, _)| one == other) {
+            let [(plan, _), ..] = of_one else {
+                continue;
+            };
+            let guide = self.shapes.plans[*plan as usize].guide(&self.knowledge);
+            let mut list = Vec::new();
+            for (_, root) in of_one {
+                self.shapes.add_what_will_be_read(*root, &guide, &mut list);
             }
-            if let Some((_, list)) = lists.last_mut() {
-                self.shapes.add_what_will_be_read(job.root, &guide, list);
-            }
-        }
-        for (plan, list) in lists {
-            let guide = self.shapes.plans[plan as usize].guide(&self.knowledge);
             store.read_ahead(list, guide as _);
         }
         self.upcoming = upcoming + TOGETHER - 1;

@@ -24,15 +24,17 @@ impl<T> Pieces<T> {
 
     /// Adds a thing, and gives its number.
     pub(super) fn push(&mut self, thing: T) -> usize {
-        if self.0.last().is_none_or(|piece| piece.len() == PIECE) {
-            self.0.push(Vec::with_capacity(PIECE));
+        let full = self.0.len().saturating_sub(1) * PIECE;
+        let number = full + self.0.last().map_or(0, Vec::len);
+        match self.0.last_mut().filter(|piece| piece.len() < PIECE) {
+            Some(piece) => piece.push(thing),
+            None => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(thing);
+                self.0.push(piece);
+            }
         }
-        let before = (self.0.len() - 1) * PIECE;
-        let last = self.0.last_mut().map(|piece| {
-            piece.push(thing);
-            piece.len() - 1
-        });
-        before + last.unwrap_or_default()
+        number
     }
 }
 
