@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headstart_project::{Element, ElementId, ElementKind};
 use headstart_session::{Cached, Loaded, Session, Standings};
-use headstart_yaml::{Mapping, Scalar};
+use headstart_yaml::Scalar;
 use rayon::prelude::*;
 
 use crate::arguments::{MainOptions, Order, ShowArguments, ShownElements};
@@ -223,11 +223,9 @@ impl<'a> Shown<'a> {
 
 /// Texts by their names, as YAML.
 fn mapping<'a>(entries: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<str>)>) -> String {
-    let mut mapping = Mapping::default();
-    for (name, value) in entries {
-        mapping.insert(&**name, Scalar::synthetic(value.clone()));
-    }
-    headstart_yaml::to_text(&mapping)
+    let entries = entries.into_iter();
+    let mapping = entries.map(|(name, value)| (&**name, Scalar::synthetic(value.clone())));
+    headstart_yaml::to_text(&mapping.collect())
 }
 
 /// Formats a value as Python's format does for text: `[[FILL]ALIGN][WIDTH][.PRECISION]`.

@@ -1,6 +1,7 @@
 //! `headstart workspace open`, `close`, `reset` and `list`.
 
 use headstart_session::{Session, WorkspaceRequest, source_element};
+use headstart_yaml::{Mapping, Scalar, Sequence};
 
 use crate::arguments::MainOptions;
 use crate::arguments::workspace::{
@@ -114,14 +115,16 @@ fn chosen(
 
 /// Prints YAML, as BuildStream does.
 fn list(session: &Session) {
-    let open = session.workspaces();
-    match open.is_empty() {
-        true => println!("workspaces: []"),
-        false => println!("workspaces:"),
-    }
-    for (element, directory) in open {
-        println!("- element: {}", headstart_yaml::quoted(&element));
-        let directory = directory.to_string_lossy();
-        println!("  directory: {}", headstart_yaml::quoted(&directory));
-    }
+    let open = session
+        .workspaces()
+        .into_iter()
+        .map(|(element, directory)| {
+            let directory = directory.to_string_lossy();
+            let each = [("element", &*element), ("directory", &*directory)];
+            let each = each.map(|(key, text)| (key, Scalar::synthetic(text)));
+            each.into_iter().collect::<Mapping>()
+        });
+    let open: Sequence = open.collect();
+    let list: Mapping = [("workspaces", open)].into_iter().collect();
+    print!("{}", headstart_yaml::to_text(&list));
 }

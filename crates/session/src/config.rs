@@ -314,7 +314,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.cache_dir, Path::new("/c"));
-        assert!(config.source_dir.ends_with(".cache/buildstream/sources"));
+        let cache = match std::env::var_os("XDG_CACHE_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
+        };
+        assert_eq!(config.source_dir, cache.join("buildstream/sources"));
         assert_eq!(
             (config.builders, config.fetchers, config.max_jobs),
             (2, 10, Some(3))

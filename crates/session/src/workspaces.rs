@@ -12,7 +12,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use headstart_merkle::DirectoryDigest;
 use headstart_project::{Config, ElementGraph, ElementId, Workspace};
 use headstart_sources::write_out;
-use headstart_yaml::{Mapping, quoted};
+use headstart_yaml::{Mapping, Node, Scalar, Sequence, to_text};
 
 use crate::error::SessionError;
 use crate::session::Session;
@@ -104,19 +104,24 @@ impl Workspaces {
     }
 
     fn save(&self) -> Result<(), SessionError> {
-        let mut text = format!("format-version: {STATE_VERSION}\n");
-        match self.open.is_empty() {
-            true => text.push_str("workspaces: {}\n"),
-            false => text.push_str("workspaces:\n"),
-        }
-        for open in &self.open {
-            let (element, path) = (quoted(&open.element), quoted(&open.path));
-            text.push_str(&format!("  {element}:\n    path: {path}\n"));
-            if let Some(key) = &open.last_build {
-                text.push_str(&format!("    last_build: {}\n", quoted(key)));
-            }
-        }
-        replace(&self.root.join(STATE), &text)
+        let open = self.open.iter().map(|open| {
+            let path = [("path", Scalar::synthetic(&*open.path))];
+            let key = open.last_build.as_deref();
+            let key = key.map(|key| ("last_build", Scalar::synthetic(key)));
+            (
+                &*open.element,
+                path.into_iter().chain(key).collect::<Mapping>(),
+            )
+        });
+        let open: Mapping = open.collect();
+        let version = Scalar::synthetic(STATE_VERSION.to_string());
+        let state: Mapping = [
+            ("format-version", version.into()),
+            ("workspaces", Node::from(open)),
+        ]
+        .into_iter()
+        .collect();
+        replace(&self.root.join(STATE), &to_text(&state))
     }
 
     fn add(&mut self, element: &str, directory: &Path) -> Result<(), SessionError> {
@@ -133,15 +138,20 @@ impl Workspaces {
     fn mark(&self, element: &str, directory: &Path) -> Result<(), SessionError> {
         let mut projects = owners(directory)?;
         projects.push((self.root.to_string_lossy().into_owned(), element.to_owned()));
-        let mut text = String::from("projects:\n");
-        for (project, element) in projects {
-            let (project, element) = (quoted(&project), quoted(&element));
-            text.push_str(&format!(
-                "- project-path: {project}\n  element-name: {element}\n"
-            ));
-        }
-        text.push_str(&format!("format-version: {MARK_VERSION}\n"));
-        replace(&directory.join(MARK), &text)
+        let projects = projects.iter().map(|(project, element)| {
+            let each = [("project-path", project), ("element-name", element)];
+            let each = each.map(|(key, text)| (key, Scalar::synthetic(&**text)));
+            each.into_iter().collect::<Mapping>()
+        });
+        let projects: Sequence = projects.collect();
+        let version = Scalar::synthetic(MARK_VERSION.to_string());
+        let mark: Mapping = [
+            ("projects", Node::from(projects)),
+            ("format-version", version.into()),
+        ]
+        .into_iter()
+        .collect();
+        replace(&directory.join(MARK), &to_text(&mark))
     }
 }
 

@@ -143,6 +143,27 @@ impl Default for Mapping {
     }
 }
 
+/// Entries that no file holds.
+impl<K: Into<Key>, V: Into<Node>> FromIterator<(K, V)> for Mapping {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut mapping = Self::default();
+        for (key, value) in entries {
+            mapping.insert(key, value);
+        }
+        mapping
+    }
+}
+
+/// Items that no file holds.
+impl<T: Into<Node>> FromIterator<T> for Sequence {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self {
+            at: Provenance::SYNTHETIC,
+            items: items.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 impl Mapping {
     /// An empty mapping at a place.
     pub fn new(at: Provenance) -> Self {

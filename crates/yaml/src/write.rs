@@ -189,7 +189,16 @@ fn is_plain(text: &str) -> bool {
 
 /// Whether a text that begins with a digit is no number for any reader, such as a hash or `1.2.3`.
 fn is_code(text: &str) -> bool {
-    let based = ["0x", "0o", "0b"].iter().any(|base| text.starts_with(base));
+    let based = [("0x", 16), ("0o", 8), ("0b", 2)]
+        .iter()
+        .any(|(base, radix)| {
+            let digits = text.strip_prefix(base);
+            digits.is_some_and(|digits| {
+                digits
+                    .chars()
+                    .all(|char| char == '_' || char.is_digit(*radix))
+            })
+        });
     let digits = |char: char| char.is_ascii_digit() || "_-.+eE".contains(char);
     let number = text.chars().all(digits) && text.matches('.').count() < 2;
     let word = |char: char| char.is_ascii_alphanumeric() || "_-.+".contains(char);
@@ -225,12 +234,23 @@ fn double_quoted_by(text: &str, escape: impl Fn(char) -> Option<String>) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use crate::{Mapping, Node, Scalar, Sequence, parse, to_text};
+    use crate::{Mapping, Node, Scalar, Sequence, parse, quoted, to_text};
 
     #[test]
     fn nested_values_are_read_back() {
         let text = "a:\n- b: c\n  d:\n  - - e\n    - f\n  - {}\n- []\nm:\n  k: v\n  e: {}\n";
         assert_eq!(to_text(&parse("f", text).unwrap()), text);
+    }
+
+    #[test]
+    fn only_what_is_a_number_for_some_reader_is_quoted() {
+        let hash = "0b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944";
+        for plain in [hash, "0x1g", "0o18", "1.2.3", "3e6f", "v1"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for number in ["0b01", "0x1f", "0o17", "1_000", "1.5", "3e6", "2026-11-28"] {
+            assert_eq!(quoted(number), format!("'{number}'"));
+        }
     }
 
     proptest::proptest! {

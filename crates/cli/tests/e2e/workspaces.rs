@@ -181,6 +181,16 @@ fn workspaces_are_shared_with_buildstream() {
     ];
     assert_eq!(both.same(&inside).lines().count(), 3);
     both.theirs(&["workspace", "close", "--remove-dir", "part.bst"]);
+    // What other readers take for a number is a text as any.
+    let number = ["workspace", "open", "--directory", "0b1", "sub/tool.bst"];
+    let state = || fs::read_to_string(both.place.project().join(".bst2/workspaces.yml")).unwrap();
+    both.ours(&number);
+    let ours = state();
+    both.same(&["workspace", "list"]);
+    both.ours(&["workspace", "close", "--remove-dir", "sub/tool.bst"]);
+    both.theirs(&number);
+    assert_eq!(state(), ours);
+    both.theirs(&["workspace", "close", "--remove-dir", "sub/tool.bst"]);
     assert_eq!(both.shown(), before);
     assert!(!both.work().exists());
 
