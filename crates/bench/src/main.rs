@@ -47,8 +47,6 @@ headstart-bench daemon --peer PEER [FIGURE…]
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    // This program may be started again as the init of a sandbox.
-    headstart_sandbox::init_if_requested();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|one| one == "--help" || one == "-h") {
         // Who has read enough of it may be gone.

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use headstart_daemon::{Endpoint, LocalExecutor, Resources, Tenant};
+use headstart_embed::LAUNCHER;
 use headstart_execution::{CancellationToken, Subaction, SubactionRecorder};
-use headstart_launcher_embed::LAUNCHER;
 use headstart_merkle::{ActionDigest, Directory, DirectoryDigest, FileNode, Name, Node, TreePath};
 use headstart_reapi::reapi::execution_client::ExecutionClient;
 use headstart_reapi::{Message, longrunning, reapi};
-use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
+use headstart_sandbox::{NativeSandbox, check_available};
 use headstart_store::BlobStore;
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
 use hyper_util::rt::TokioIo;
@@ -40,11 +40,10 @@ pub(crate) fn run(folder: &Path) -> Result<(), Failure> {
 }
 
 async fn measure(folder: &Path) -> Result<(), Failure> {
-    let init = InitProgram::default();
-    check_available(&init)?;
+    check_available()?;
     let layout = Layout::new(folder);
     let store = Arc::new(DiskBlobs::open(&layout)?);
-    let sandbox = NativeSandbox::new(&layout, store.clone(), init);
+    let sandbox = NativeSandbox::new(&layout, store.clone());
     let slots = available_parallelism().map_or(1, usize::from);
     let executor = LocalExecutor::new(Resources {
         store: store.clone(),

@@ -10,7 +10,7 @@ use headstart_daemon::{
     Premises, Resources, Server, Tenant,
 };
 use headstart_execution::CancellationToken;
-use headstart_sandbox::{InitProgram, NativeSandbox};
+use headstart_sandbox::NativeSandbox;
 use headstart_speculation::Account;
 use headstart_store::{BlobStore, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskAssets, DiskBlobs, Layout, Limits};
@@ -87,8 +87,7 @@ pub async fn serve(options: CasdOptions, stop: CancellationToken) -> Result<(), 
     let store = DiskBlobs::open_limited(&layout, options.limits)?;
     tokio::spawn(tidy(store.clone(), stop.clone()));
     sweep(&layout);
-    let init = InitProgram::default();
-    let sandbox = Arc::new(NativeSandbox::new(&layout, Arc::new(store.clone()), init));
+    let sandbox = Arc::new(NativeSandbox::new(&layout, Arc::new(store.clone())));
     let resources = Resources {
         store: Arc::new(store.clone()) as Arc<dyn BlobStore>,
         cache: Arc::new(DiskActionCache::open(&layout)),

@@ -24,7 +24,7 @@ use headstart_reapi::localcas::{
     UploadMissingBlobsRequest, UploadTreeRequest, stage_tree_request::Credentials,
 };
 use headstart_reapi::{Message, reapi};
-use headstart_sandbox::{InitProgram, NativeSandbox};
+use headstart_sandbox::NativeSandbox;
 use headstart_store::{BlobStore, Directories, StoreError};
 use headstart_store_disk::{DiskBlobs, Layout};
 use thiserror::Error;
@@ -144,7 +144,7 @@ async fn run_by(
     let staged = Staged::open(&mut local, options, &spec).await?;
     let directories = Directories::new(Arc::new(store.clone()) as Arc<dyn BlobStore>);
     let sandboxed = prepare(options, spec, &staged, &directories)?;
-    let sandbox = NativeSandbox::new(&layout, Arc::new(store.clone()), InitProgram::default());
+    let sandbox = NativeSandbox::new(&layout, Arc::new(store.clone()));
     let outcome = sandbox.run(sandboxed.request.clone(), cancel).await?;
     if options.capture_streams {
         pass_on(&outcome);

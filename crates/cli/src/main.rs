@@ -37,8 +37,6 @@ use arguments::source::SourceCommand;
 use arguments::{Arguments, ArtifactCommand, Command, SpeculationCommand};
 
 fn main() -> ExitCode {
-    // First of all: this process may be the init of a sandbox.
-    headstart_session::init_if_requested();
     messages::end_when_nobody_reads();
     if let Some(role) = standin::role() {
         return role.run();

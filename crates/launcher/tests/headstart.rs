@@ -1,8 +1,5 @@
 //! The launcher against our own endpoint, executor and sandbox, in a root made of this machine's
 //! own compiler.
-//!
-//! Sandboxes start this program again as their init process, before it has a second thread; so it
-//! has its own `main` and speaks as much of the test harness's language as test runners need.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -15,28 +12,9 @@ use std::time::{Duration, Instant};
 use headstart_daemon::{Endpoint, LocalExecutor, Resources, Tenant};
 use headstart_execution::{CancellationToken, Subaction, SubactionRecorder};
 use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreePath};
-use headstart_sandbox::{InitProgram, NativeSandbox, init_if_requested};
+use headstart_sandbox::NativeSandbox;
 use headstart_store::{ActionCache, BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout};
-
-const TEST: &str = "a_program_is_compiled_linked_and_found_again";
-
-fn main() {
-    init_if_requested();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |option: &str| arguments.iter().any(|argument| argument == option);
-    if has("--list") {
-        if !has("--ignored") {
-            println!("{TEST}: test");
-        }
-        return;
-    }
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    if filter.is_none_or(|filter| TEST.contains(filter.as_str())) {
-        a_program_is_compiled_linked_and_found_again();
-        println!("test {TEST} ... ok");
-    }
-}
 
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Subaction>>);
@@ -100,6 +78,7 @@ fn root(store: &Arc<DiskBlobs>) -> DirectoryDigest {
     tree.write(&directories).unwrap()
 }
 
+#[test]
 fn a_program_is_compiled_linked_and_found_again() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -111,7 +90,7 @@ fn a_program_is_compiled_linked_and_found_again() {
     let root = root(&store);
     let cache: Arc<dyn ActionCache> = Arc::new(DiskActionCache::open(&layout));
     let local: Arc<dyn LocalBlobs> = store.clone();
-    let sandbox = Arc::new(NativeSandbox::new(&layout, local, InitProgram::default()));
+    let sandbox = Arc::new(NativeSandbox::new(&layout, local));
     let executor = LocalExecutor::new(Resources {
         store,
         cache,

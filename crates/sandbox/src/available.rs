@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use crate::program::InitProgram;
-use crate::protocol::{Orders, Report, receive, send};
+use headstart_sandbox_init::{Orders, Report, Role, receive, send};
+
+use crate::program;
 
 /// Says in one sentence why no sandbox can be made here, `refused` being what the operating system said
 /// when one was tried.
@@ -38,12 +39,12 @@ pub(crate) fn reason(refused: &str) -> String {
 
 /// Checks whether sandboxes can be made, by making user and mount namespaces in a process of its
 /// own. The error is one sentence that says what to do.
-pub fn check_available(program: &InitProgram) -> Result<(), String> {
-    probe(program).map_err(|refused| reason(&refused))
+pub fn check_available() -> Result<(), String> {
+    probe().map_err(|refused| reason(&refused))
 }
 
 /// Makes the namespaces of a sandbox and nothing else; gives what the system refused.
-fn probe(program: &InitProgram) -> Result<(), String> {
+fn probe() -> Result<(), String> {
     let nowhere = PathBuf::from("/nonexistent");
     let orders = Orders {
         lower: Vec::new(),
@@ -63,7 +64,7 @@ fn probe(program: &InitProgram) -> Result<(), String> {
     };
     let probe = || -> io::Result<Report> {
         let (mut ours, theirs) = UnixStream::pair()?;
-        let mut child = program.init(theirs).spawn()?;
+        let mut child = program::command(Role::Init, theirs)?.spawn()?;
         send(&mut ours, &orders)?;
         let report = receive(&mut ours);
         child.wait()?;

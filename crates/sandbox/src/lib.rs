@@ -2,8 +2,8 @@
 //! the host, user id 0 inside without being root outside.
 //!
 //! The input tree is staged as hard links to the store's files ([`stage`]) and only ever used as the
-//! lower layer of an overlay, so that nothing a command does can reach the store. A small init
-//! process ([`init`]) makes the namespaces and mounts, runs the command and reaps what it leaves.
+//! lower layer of an overlay, so that nothing a command does can reach the store. A small
+//! program ([`headstart_sandbox_init`]) makes the namespaces and mounts, runs the command and reaps what it leaves.
 //! Afterwards the overlay's upper layer holds exactly what changed, and only that is read to capture
 //! the outputs ([`capture`]).
 //!
@@ -13,16 +13,11 @@
 mod available;
 mod capture;
 mod folders;
-mod init;
 mod links;
 mod modes;
-mod mounts;
-mod namespaces;
-mod network;
 mod nursery;
 mod prepare;
 mod program;
-mod protocol;
 mod runner;
 mod scratch;
 mod stage;
@@ -31,6 +26,5 @@ mod terminal;
 
 pub use available::check_available;
 pub use folders::remove as remove_tree;
-pub use program::{InitProgram, init_if_requested};
 pub use runner::NativeSandbox;
 pub use stage::StagedTree;

@@ -11,9 +11,6 @@ use rustix::fs::{AtFlags, CWD, Mode, chmodat, mkdirat};
 
 pub(crate) const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
-/// What commands make has the mode that they ask for, but for what is masked everywhere.
-pub(crate) const MASK: Mode = Mode::from_raw_mode(0o022);
-
 /// Makes a folder below an open one.
 pub(crate) fn make_folder(at: impl AsFd, name: impl AsRef<Path>) -> rustix::io::Result<()> {
     let (at, name) = (at.as_fd(), name.as_ref());

@@ -1,68 +1,53 @@
-//! The program that becomes the init process of sandboxes.
+//! The program that sandboxes are made by from inside ([`headstart_sandbox_init`]), started by this one.
 
-use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, exit};
+use std::process::Command;
+use std::sync::OnceLock;
 
-use crate::init;
-use crate::network::Network;
-use crate::nursery;
+use headstart_embed::SANDBOX_INIT;
+use headstart_sandbox_init::Role;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 
-/// The first arguments by which the program knows what it is: the init process of one sandbox, or what
-/// others are forked from.
-const INIT: &str = "__headstart-sandbox-init";
-const NURSERY: &str = "__headstart-sandbox-nursery";
-
-/// The program that is started as the init process of sandboxes; it calls
-/// [`crate::init_if_requested`] first thing.
-#[derive(Debug, Clone)]
-pub struct InitProgram(PathBuf);
-
-impl Default for InitProgram {
-    /// This program itself.
-    fn default() -> Self {
-        Self("/proc/self/exe".into())
-    }
+/// A command that starts the program in a role, to be asked on `socket`.
+pub(crate) fn command(role: Role, socket: impl Into<OwnedFd>) -> io::Result<Command> {
+    static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
+    let program = match PROGRAM.get() {
+        Some(program) => program,
+        None => {
+            let loaded = load().map_err(|error| {
+                let reason = format!(
+                    "no program can be started from memory, which vm.memfd_noexec=2 would forbid: {error}"
+                );
+                io::Error::new(error.kind(), reason)
+            })?;
+            PROGRAM.get_or_init(|| loaded)
+        }
+    };
+    // The command's process has the descriptor until it has become the program.
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    command
+        .arg0("headstart-sandbox")
+        .arg(role.argument())
+        .stdin(socket.into());
+    Ok(command)
 }
 
-impl InitProgram {
-    /// Another program.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+/// The program as a file that is nowhere but in memory, and that nobody can change any more.
+fn load() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 know of no memory that may not be executed, nor of a flag against that.
+    let file = match memfd_create(c"headstart-sandbox-init", flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create(c"headstart-sandbox-init", flags),
+        made => made,
+    }?;
+    let mut rest = SANDBOX_INIT;
+    while !rest.is_empty() {
+        rest = &rest[rustix::io::write(&file, rest)?..];
     }
-
-    /// To be an init process that is asked on `socket`.
-    pub(crate) fn init(&self, socket: impl Into<OwnedFd>) -> Command {
-        self.command(INIT, socket.into())
-    }
-
-    /// To be a nursery that is asked on `socket`.
-    pub(crate) fn nursery(&self, socket: impl Into<OwnedFd>) -> Command {
-        self.command(NURSERY, socket.into())
-    }
-
-    fn command(&self, role: &str, socket: OwnedFd) -> Command {
-        let mut command = Command::new(&self.0);
-        command.arg0("headstart-sandbox").arg(role).stdin(socket);
-        command
-    }
-}
-
-/// Becomes the init process of a sandbox, or a nursery of such, and never returns, if this process was
-/// started as one.
-///
-/// To be called first thing in `main` of every program that makes sandboxes, while it has one
-/// thread.
-pub fn init_if_requested() {
-    let role = std::env::args_os().nth(1);
-    match role.as_deref().and_then(OsStr::to_str) {
-        Some(INIT) => exit(init::run(Network::Host)),
-        Some(NURSERY) => exit(match nursery::tend() {
-            Ok(network) => init::run(network),
-            Err(code) => code,
-        }),
-        _ => {}
-    }
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, all)?;
+    Ok(file)
 }

@@ -16,6 +16,7 @@ use headstart_execution::{
     BoxFuture, CancellationToken, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, Streams,
 };
 use headstart_merkle::DirectoryDigest;
+use headstart_sandbox_init::{Orders, Report, Role, send};
 use headstart_store::{Directories, LocalBlobs};
 use headstart_store_disk::Layout;
 
@@ -24,8 +25,7 @@ use crate::capture::Layers;
 use crate::folders;
 use crate::nursery::{Nurseries, Nursery};
 use crate::prepare::{Prepared, not_made};
-use crate::program::InitProgram;
-use crate::protocol::{Orders, Report, send};
+use crate::program;
 use crate::scratch::Scratches;
 use crate::stage::{StagedTree, Stager};
 use crate::streams::{Heard, listen};
@@ -35,7 +35,6 @@ use crate::terminal;
 pub struct NativeSandbox(Arc<Inner>);
 
 struct Inner {
-    init: InitProgram,
     nurseries: Nurseries,
     /// This sandbox maker's own folder, below one of the process; removed at the end.
     folder: PathBuf,
@@ -57,7 +56,7 @@ impl Drop for Inner {
 impl NativeSandbox {
     /// Sandboxes over `store`, whose folders lie in the same cache directory; what processes that
     /// were killed left there is removed.
-    pub fn new(layout: &Layout, store: Arc<dyn LocalBlobs>, init: InitProgram) -> Self {
+    pub fn new(layout: &Layout, store: Arc<dyn LocalBlobs>) -> Self {
         static INSTANCE: AtomicU64 = AtomicU64::new(0);
         let parent = layout.own().join("sandboxes");
         folders::sweep(&parent);
@@ -69,8 +68,7 @@ impl NativeSandbox {
         let stager = Stager::new(folder.join("trees"), Arc::clone(&store));
         let scratches = Arc::new(Scratches::new(folder.clone()));
         Self(Arc::new(Inner {
-            nurseries: Nurseries::new(init.clone()),
-            init,
+            nurseries: Nurseries::default(),
             folder,
             store,
             stager,
@@ -250,15 +248,14 @@ impl Inner {
         stderr: OwnedFd,
     ) -> io::Result<Started> {
         if request.network {
-            let mut init = self.init.init(socket);
-            return init
+            return program::command(Role::Init, socket)?
                 .stdout(stdout)
                 .stderr(stderr)
                 .spawn()
                 .map(Started::Child);
         }
         let streams = [socket.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        self.nurseries.fork(streams).map(Started::From)
+        self.nurseries.ask(streams).map(Started::From)
     }
 
     fn execute(
@@ -274,7 +271,8 @@ impl Inner {
             Streams::Inherited => {
                 let stdin = inheritable_stdin().map_err(failed("pass on stdin"))?;
                 orders.stdin = Some(stdin.as_raw_fd());
-                self.init.init(theirs).spawn().map(Started::Child)
+                let init = program::command(Role::Init, theirs);
+                init.and_then(|mut init| init.spawn()).map(Started::Child)
             }
             Streams::Captured { limit: most } => {
                 let (stdout, out) = io::pipe().map_err(failed("make a pipe"))?;

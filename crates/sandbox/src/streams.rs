@@ -6,10 +6,10 @@ use std::os::unix::net::UnixStream;
 
 use bytes::Bytes;
 use headstart_execution::SandboxError;
+use headstart_sandbox_init::{LIMIT, Report, receive};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::protocol::{LIMIT, Report, receive};
 use crate::runner::Ending;
 
 /// How much is read at a time, in bytes.

@@ -15,7 +15,7 @@ use headstart_execution::{
     WritablePaths,
 };
 use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreePath};
-use headstart_sandbox::{InitProgram, NativeSandbox};
+use headstart_sandbox::NativeSandbox;
 use headstart_store::{BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
 
@@ -64,9 +64,8 @@ impl World {
         let layout = Layout::new(folder.path().join("cache, with: marks"));
         let store = Arc::new(DiskBlobs::open(&layout).unwrap());
         let directories = Directories::new(Arc::clone(&store));
-        let init = InitProgram::at(env!("CARGO_BIN_EXE_sandbox-init"));
         let local: Arc<dyn LocalBlobs> = store.clone();
-        let sandbox = NativeSandbox::new(&layout, local, init);
+        let sandbox = NativeSandbox::new(&layout, local);
         let mut tree = Tree::empty();
         for file in files_needed() {
             let digest = store.write(fs::read(file).unwrap().into()).unwrap();

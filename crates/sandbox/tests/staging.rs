@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headstart_merkle::{DirectoryDigest, FileNode, Node, SymlinkNode, Tree, TreePath};
-use headstart_sandbox::{InitProgram, NativeSandbox};
+use headstart_sandbox::NativeSandbox;
 use headstart_store::{BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskBlobs, Layout};
 use rustix::fs::Mode;
@@ -35,9 +35,8 @@ impl World {
     }
 
     fn sandbox(&self) -> NativeSandbox {
-        let init = InitProgram::at(env!("CARGO_BIN_EXE_sandbox-init"));
         let store: Arc<dyn LocalBlobs> = self.store.clone();
-        NativeSandbox::new(&self.layout, store, init)
+        NativeSandbox::new(&self.layout, store)
     }
 
     fn file(&self, content: &str, executable: bool) -> Node {

@@ -63,7 +63,6 @@ pub use files::{DiskFiles, find_project};
 pub use headstart_artifacts::Cached;
 pub use headstart_assemble::KeepSandbox;
 pub use headstart_pipeline::{Decision, OnError};
-pub use headstart_sandbox::init_if_requested;
 pub use headstart_speculation::{Account, Mode};
 pub use headstart_store_disk::{Finding, Layout, ScrubWatcher, Scrubbed, scrub};
 pub use history::Header;

@@ -17,7 +17,7 @@ use headstart_plugins::Hosts;
 use headstart_project::{
     Element, ElementGraph, ElementId, Host, Keys, LoadError, Project, ProjectId, Projects, Settings,
 };
-use headstart_sandbox::{InitProgram, NativeSandbox, check_available};
+use headstart_sandbox::{NativeSandbox, check_available};
 use headstart_sources::{Sources, StatCache};
 use headstart_store::{BlobStore, Directories, LocalBlobs};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout, time_of_files};
@@ -385,21 +385,20 @@ impl Session {
 
     /// An executor over the session's caches; an error if no sandbox can be made and nobody else executes.
     pub(crate) fn executor(&self) -> Result<(LocalExecutor, usize), SessionError> {
-        let init = InitProgram::default();
         let local: Arc<dyn LocalBlobs> = self.store.clone();
         let processors = available_parallelism().map_or(1, usize::from);
         let farm = self.farm();
         let slots = match farm.as_ref().is_some_and(Elsewhere::executes) {
             true => processors.max(FARM_SLOTS),
             false => {
-                check_available(&init).map_err(SessionError::NoSandbox)?;
+                check_available().map_err(SessionError::NoSandbox)?;
                 processors
             }
         };
         let executor = LocalExecutor::new(Resources {
             store: self.store.clone(),
             cache: Arc::new(DiskActionCache::open(&self.layout)),
-            sandbox: Arc::new(NativeSandbox::new(&self.layout, local, init)),
+            sandbox: Arc::new(NativeSandbox::new(&self.layout, local)),
             slots,
         });
         if let Some(farm) = farm {

@@ -59,7 +59,7 @@ impl Workplace {
         remove_old(&place.project, Path::new(""))?;
         copy(&original, &place.project, Path::new(""))?;
         let recc = place.folder.join("recc");
-        fs::write(&recc, headstart_launcher_embed::LAUNCHER).map_err(|error| io(&recc, &error))?;
+        fs::write(&recc, headstart_embed::LAUNCHER).map_err(|error| io(&recc, &error))?;
         fs::set_permissions(&recc, fs::Permissions::from_mode(0o755))
             .map_err(|error| io(&recc, &error))?;
         place.script("prepare", &[recc.as_os_str()])?;

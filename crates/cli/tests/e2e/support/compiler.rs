@@ -81,7 +81,7 @@ impl Compiler {
         if recc.exists() {
             fs::remove_file(&recc).unwrap();
         }
-        fs::write(&recc, headstart_launcher_embed::LAUNCHER).unwrap();
+        fs::write(&recc, headstart_embed::LAUNCHER).unwrap();
         fs::set_permissions(&recc, fs::Permissions::from_mode(0o755)).unwrap();
         let mut build = headstart(&self.project, &self.cache, folder);
         finish(build.args(["build", "--speculation", "none", "recc.bst"]));

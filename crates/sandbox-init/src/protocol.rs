@@ -8,36 +8,39 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A message may be this long, in bytes; command lines can be long, but not longer.
-pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
+pub const LIMIT: usize = 64 * 1024 * 1024;
+
+/// How many descriptors a nursery is sent for a sandbox: the socket, standard output, standard error.
+pub const STREAMS: usize = 3;
 
 /// What the init is to do.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Orders {
+pub struct Orders {
     /// Folders whose content is seen, the uppermost first.
-    pub(crate) lower: Vec<PathBuf>,
-    pub(crate) upper: PathBuf,
-    pub(crate) work: PathBuf,
+    pub lower: Vec<PathBuf>,
+    pub upper: PathBuf,
+    pub work: PathBuf,
     /// An empty folder to mount the root on.
-    pub(crate) root: PathBuf,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) environment: Vec<(String, String)>,
+    pub root: PathBuf,
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
     /// Absolute, inside; it exists.
-    pub(crate) working_directory: PathBuf,
+    pub working_directory: PathBuf,
     /// Paths below the root that may be written to; all if `None`. They exist.
-    pub(crate) writable: Option<Vec<PathBuf>>,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) network: bool,
+    pub writable: Option<Vec<PathBuf>>,
+    pub uid: u32,
+    pub gid: u32,
+    pub network: bool,
     /// Files of the host and where below the root they are seen; something is there to mount them on.
-    pub(crate) binds: Vec<(PathBuf, PathBuf)>,
+    pub binds: Vec<(PathBuf, PathBuf)>,
     /// A descriptor that the init has inherited, to be the command's standard input.
-    pub(crate) stdin: Option<i32>,
-    pub(crate) nice: i32,
+    pub stdin: Option<i32>,
+    pub nice: i32,
 }
 
 /// What the init says of it.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
-pub(crate) enum Report {
+pub enum Report {
     /// The command ended.
     Exited(i32),
     /// The program is not there.
@@ -48,7 +51,8 @@ pub(crate) enum Report {
     Failed { step: String, reason: String },
 }
 
-pub(crate) fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+/// Writes a message.
+pub fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(message)?;
     let mut bytes = Vec::with_capacity(text.len() + 8);
     bytes.extend((text.len() as u64).to_le_bytes());
@@ -56,7 +60,8 @@ pub(crate) fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<
     to.write_all(&bytes)
 }
 
-pub(crate) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+/// Reads a message; one that is longer than [`LIMIT`] is an error.
+pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 8];
     from.read_exact(&mut length)?;
     let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Builds the launcher by a cargo of its own, since what cargo builds for this package is neither
+//! Builds the programs by a cargo of their own, since what cargo builds for this package is neither
 //! static nor small.
 
 use std::env;
@@ -6,12 +6,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PACKAGE: &str = "headstart-launcher";
+/// The packages of the programs, which are called as these.
+const PACKAGES: &[&str] = &["headstart-launcher", "headstart-sandbox-init"];
 
-/// What the program is built from, beside its dependencies outside.
+/// What the programs are built from, beside their dependencies outside.
 const SOURCES: &[&str] = &[
     "crates/launcher/src",
     "crates/launcher/Cargo.toml",
+    "crates/sandbox-init/src",
+    "crates/sandbox-init/Cargo.toml",
     "crates/reapi/src",
     "crates/reapi/proto",
     "crates/reapi/build.rs",
@@ -53,25 +56,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let output = PathBuf::from(env::var("OUT_DIR")?);
     let target = env::var("TARGET")?;
-    let built = output
-        .join("target")
-        .join(&target)
-        .join("release")
-        .join(PACKAGE);
-    let status = nested_cargo(&workspace, &output, &target)?.status()?;
-    if !status.success() {
-        return Err(format!("cargo could not build {PACKAGE}: {status}").into());
+    let built = output.join("target").join(&target).join("release");
+    for package in PACKAGES {
+        let status = nested_cargo(&workspace, &output, &target, package)?.status()?;
+        if !status.success() {
+            return Err(format!("cargo could not build {package}: {status}").into());
+        }
+        let built = built.join(package);
+        std::fs::copy(&built, output.join(package))
+            .map_err(|error| format!("{}: {error}", built.display()))?;
     }
-    let copied = output.join("launcher");
-    std::fs::copy(&built, &copied).map_err(|error| format!("{}: {error}", built.display()))?;
     Ok(())
 }
 
-/// The command that builds the program, to be found under `output`.
+/// The command that builds a program, to be found under `output`.
 ///
 /// The target is named even where it is this machine: flags then go to the program and not to
 /// build scripts and procedural macros, which can't be static.
-fn nested_cargo(workspace: &Path, output: &Path, target: &str) -> Result<Command, Box<dyn Error>> {
+fn nested_cargo(
+    workspace: &Path,
+    output: &Path,
+    target: &str,
+    package: &str,
+) -> Result<Command, Box<dyn Error>> {
     let mut cargo = Command::new(env::var("CARGO")?);
     cargo
         .args([
@@ -80,9 +87,9 @@ fn nested_cargo(workspace: &Path, output: &Path, target: &str) -> Result<Command
             "--locked",
             "--release",
             "--package",
-            PACKAGE,
+            package,
             "--bin",
-            PACKAGE,
+            package,
         ])
         .args(["--target", target, "--target-dir"])
         .arg(output.join("target"))
@@ -107,8 +114,8 @@ fn nested_cargo(workspace: &Path, output: &Path, target: &str) -> Result<Command
     if wrapper.contains("clippy") {
         cargo.env_remove("RUSTC_WRAPPER");
     }
-    // Small, and no slower: the program mostly waits, and hashes with the processor's own
-    // instructions.
+    // Small, and no slower: the programs mostly wait, and the launcher hashes with the processor's
+    // own instructions.
     cargo
         .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false")

@@ -1,9 +1,8 @@
 //! Networks of sandboxes: namespaces in which there is a loopback interface and nothing else.
 //!
 //! To make one and to have the kernel clear it away takes a millisecond of processor time each, which is more than all
-//! other namespaces take together; and next to no command uses it. So it belongs to the process that init processes are
-//! forked from ([`nursery`](crate::nursery)), and serves one sandbox after another for as long as nothing was
-//! sent in it.
+//! other namespaces take together; and next to no command uses it. So it belongs to a
+//! [`nursery`](crate::nursery), and serves one sandbox after another for as long as nothing was sent in it.
 
 use std::fs;
 use std::io;
@@ -11,7 +10,7 @@ use std::io;
 use rustix::thread::UnshareFlags;
 
 use crate::mounts::step;
-use crate::namespaces::{map_ids, unshare};
+use crate::namespaces::{Ids, unshare};
 use crate::protocol::Report;
 
 /// Where a process finds what was sent and received on the interfaces of its network.
@@ -53,10 +52,9 @@ impl Network {
 
 /// Makes a user namespace, in which this process may make a network, and a network.
 fn make() -> Result<(), Report> {
-    let uid = rustix::process::getuid().as_raw();
-    let gid = rustix::process::getgid().as_raw();
+    let outside = Ids::of_this_process();
     step("make a user namespace", || unshare(UnshareFlags::NEWUSER))?;
-    map_ids((uid, uid), (gid, gid))?;
+    outside.stay()?;
     renew()
 }
 
