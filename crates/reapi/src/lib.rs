@@ -28,7 +28,7 @@ pub use generated::google::longrunning;
 /// `google.rpc`.
 pub use generated::google::rpc;
 
-pub use prost::Message;
+pub use prost::{Message, encode_length_delimiter, length_delimiter_len};
 
 /// All messages and services, as an encoded FileDescriptorSet: what servers tell of themselves.
 #[cfg(feature = "server")]

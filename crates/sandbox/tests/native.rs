@@ -416,16 +416,29 @@ async fn a_log_takes_both_streams() {
 
 /// Whether a process with this argument runs anywhere on the machine.
 fn runs(mark: &str) -> bool {
-    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+    find(mark).is_some()
+}
+
+/// The id of a process with this argument.
+fn find(mark: &str) -> Option<u32> {
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.parse::<u32>().is_ok())
-            && String::from_utf8_lossy(&line)
-                .split('\0')
-                .any(|word| word == mark)
+        let line = String::from_utf8_lossy(&line);
+        line.split('\0').any(|word| word == mark).then_some(id)
     })
+}
+
+/// The child of this process that a process descends from.
+fn child_above(process: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // proc_pid_stat(5): the parent is the field 4, after a name in parentheses.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let parent = fields.split_whitespace().nth(1).unwrap().parse().unwrap();
+    match parent == std::process::id() {
+        true => process,
+        false => child_above(parent),
+    }
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -486,6 +499,38 @@ async fn what_a_command_leaves_running_ends_with_it() {
         .say("setsid sleep 4712.1 > /dev/null 2>&1 & echo done")
         .await;
     wait_until("something still runs", || !runs("4712.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_what_made_a_sandbox_is_killed_everything_inside_ends() {
+    let world = Arc::new(World::new());
+    let request = world.request("setsid sleep 4715.1 & sleep 4715.2");
+    let running = {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { world.run(request).await })
+    };
+    tokio::task::spawn_blocking(|| {
+        wait_until("the command did not start", || {
+            runs("4715.1") && runs("4715.2")
+        });
+        for child in children() {
+            assert!(
+                Command::new("kill")
+                    .args(["-9", &child])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+    })
+    .await
+    .unwrap();
+    let error = running.await.unwrap().unwrap_err();
+    assert!(matches!(error, SandboxError::Step { .. }), "{error}");
+    wait_until("something still runs", || {
+        !runs("4715.1") && !runs("4715.2")
+    });
+    assert_eq!(world.say("echo again").await, "again\n");
 }
 
 /// The processor time of all that ended below this process's children, in the kernel's units.

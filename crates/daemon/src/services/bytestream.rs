@@ -1,6 +1,7 @@
 //! Blobs as streams.
 
 mod incoming;
+mod outgoing;
 mod routed;
 
 use std::io::{self, Read, Write};
@@ -17,6 +18,7 @@ use headstart_reapi::resource::{InvalidResourceName, ResourceName};
 use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 use incoming::Requests;
@@ -68,6 +70,43 @@ impl ByteStreamService {
             ended(receiving).await??;
         }
         Ok(WriteResponse { committed_size })
+    }
+
+    /// Gives a blob that is read, in parts.
+    #[allow(clippy::result_large_err)]
+    fn give(&self, request: ReadRequest) -> Result<Parts, Status> {
+        let resource = self.resource(ResourceName::parse_read(&request.resource_name))?;
+        let digest = resource.digest;
+        let offset = u64::try_from(request.read_offset)
+            .ok()
+            .filter(|at| *at <= digest.size());
+        let offset =
+            offset.ok_or_else(|| Status::out_of_range("read_offset is not in the blob"))?;
+        let limit = match u64::try_from(request.read_limit) {
+            Ok(0) => u64::MAX,
+            Ok(_) if resource.compressed => {
+                return Err(Status::invalid_argument(
+                    "read_limit must be 0 for what travels compressed",
+                ));
+            }
+            Ok(limit) => limit,
+            Err(_) => return Err(Status::invalid_argument("read_limit is negative")),
+        };
+        let reader = resource
+            .store()
+            .open_from(digest, offset)
+            .map_err(|error| status::of_store(&error))?;
+        let reader = match resource.compressed {
+            false => reader,
+            true => {
+                let encoder = zstd::stream::read::Encoder::new(reader, 0);
+                let encoder = encoder.map_err(|error| Status::internal(error.to_string()))?;
+                Box::new(encoder)
+            }
+        };
+        let (outlet, parts) = Outlet::open(2, self.patience);
+        tokio::spawn(send_blob(reader.take(limit), outlet));
+        Ok(parts)
     }
 
     /// The blob that a resource name means.
@@ -276,45 +315,15 @@ fn committed(resource: &Resource) -> i64 {
 
 #[tonic::async_trait]
 impl ByteStream for ByteStreamService {
-    type ReadStream = ReceiverStream<Result<ReadResponse, Status>>;
+    type ReadStream = Box<dyn Stream<Item = Result<ReadResponse, Status>> + Send + Unpin>;
 
     async fn read(
         &self,
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
-        let request = request.into_inner();
-        let resource = self.resource(ResourceName::parse_read(&request.resource_name))?;
-        let digest = resource.digest;
-        let offset = u64::try_from(request.read_offset)
-            .ok()
-            .filter(|at| *at <= digest.size());
-        let offset =
-            offset.ok_or_else(|| Status::out_of_range("read_offset is not in the blob"))?;
-        let limit = match u64::try_from(request.read_limit) {
-            Ok(0) => u64::MAX,
-            Ok(_) if resource.compressed => {
-                return Err(Status::invalid_argument(
-                    "read_limit must be 0 for what travels compressed",
-                ));
-            }
-            Ok(limit) => limit,
-            Err(_) => return Err(Status::invalid_argument("read_limit is negative")),
-        };
-        let reader = resource
-            .store()
-            .open_from(digest, offset)
-            .map_err(|error| status::of_store(&error))?;
-        let reader = match resource.compressed {
-            false => reader,
-            true => {
-                let encoder = zstd::stream::read::Encoder::new(reader, 0);
-                let encoder = encoder.map_err(|error| Status::internal(error.to_string()))?;
-                Box::new(encoder)
-            }
-        };
-        let (outlet, stream) = Outlet::open(2, self.patience);
-        tokio::spawn(send_blob(reader.take(limit), outlet));
-        Ok(Response::new(stream))
+        let parts = self.give(request.into_inner())?;
+        let part = |part: Result<_, _>| part.map(|data| ReadResponse { data });
+        Ok(Response::new(Box::new(parts.map(part))))
     }
 
     async fn write(
@@ -342,11 +351,14 @@ impl ByteStream for ByteStreamService {
     }
 }
 
+/// A blob on its way to a client.
+type Parts = ReceiverStream<Result<Bytes, Status>>;
+
 type Reader = io::Take<Box<dyn Read + Send>>;
 
 /// Sends what comes; stops when the client has gone, or takes nothing for too long. The next piece is
 /// read while the last ones are on their way, and no thread waits for the client.
-async fn send_blob(mut reader: Reader, mut outlet: Outlet<ReadResponse>) {
+async fn send_blob(mut reader: Reader, mut outlet: Outlet<Bytes>) {
     loop {
         let (data, rest) = match blocking(move || read_piece(reader)).await {
             Ok(Ok((data, _))) if data.is_empty() => return,
@@ -361,7 +373,7 @@ async fn send_blob(mut reader: Reader, mut outlet: Outlet<ReadResponse>) {
             Err(status) => return outlet.fail(status),
         };
         reader = rest;
-        match outlet.give(ReadResponse { data }).await {
+        match outlet.give(data).await {
             Some(open) => outlet = open,
             None => return,
         }

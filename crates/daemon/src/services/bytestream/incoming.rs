@@ -111,6 +111,14 @@ impl Incoming {
         Ok(Some(length))
     }
 
+    /// The one message of a call that has no more.
+    pub(super) async fn only<M: Message + Default>(mut self) -> Result<M, Status> {
+        let length = self.begin().await?;
+        let length = length.ok_or_else(|| Status::invalid_argument("there is no message"))?;
+        self.at_least(length).await?;
+        decoded(self.came.take(length))
+    }
+
     /// The next request, or the first part of it.
     async fn request(&mut self) -> Result<Option<WriteRequest>, Status> {
         let Some(length) = self.begin().await? else {
@@ -298,9 +306,10 @@ fn varint(bytes: &[u8], at: &mut usize) -> Result<u64, Found> {
 }
 
 #[allow(clippy::result_large_err)]
-fn decoded(bytes: Bytes) -> Result<WriteRequest, Status> {
-    WriteRequest::decode(bytes)
-        .map_err(|error| Status::internal(format!("the message is no WriteRequest: {error}")))
+fn decoded<M: Message + Default>(bytes: Bytes) -> Result<M, Status> {
+    let name = std::any::type_name::<M>();
+    let name = name.rsplit("::").next().unwrap_or(name);
+    M::decode(bytes).map_err(|error| Status::internal(format!("the message is no {name}: {error}")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The service as a server routes calls to it: writing by way of [`Incoming`], the rest as generated.
+//! The service as a server routes calls to it: writing by way of [`Incoming`], reading by way of [`Outgoing`], the
+//! rest as generated.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,18 +11,20 @@ use headstart_reapi::Message;
 use headstart_reapi::bytestream::WriteResponse;
 use headstart_reapi::bytestream::byte_stream_server::{ByteStreamServer, SERVICE_NAME};
 use http_body_util::{BodyExt as _, Full};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
+use tonic::codegen::http::{HeaderValue, Request, Response, header};
 use tonic::server::NamedService;
-use tonic::{Code, Status};
 
 use super::ByteStreamService;
 use super::incoming::Incoming;
+use super::outgoing::{Outgoing, trailers};
 use crate::services::MAX_MESSAGE;
 
-/// What writing is called by.
+/// What writing and reading are called by.
 const WRITE: &str = "/google.bytestream.ByteStream/Write";
+const READ: &str = "/google.bytestream.ByteStream/Read";
 
 /// The service, with messages of a length that is bounded.
 #[derive(Clone)]
@@ -55,27 +58,37 @@ impl Service<Request<Body>> for Routed {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path() != WRITE {
-            return self.generated.call(request);
-        }
         let service = Arc::clone(&self.service);
-        Box::pin(async move {
-            let taken = service.take(Incoming::new(request.into_body())).await;
-            Ok(taken.map_or_else(Status::into_http, answer))
-        })
+        match request.uri().path() {
+            WRITE => Box::pin(async move {
+                let taken = service.take(Incoming::new(request.into_body())).await;
+                Ok(taken.and_then(answer).unwrap_or_else(Status::into_http))
+            }),
+            READ => Box::pin(async move {
+                let read = Incoming::new(request.into_body()).only().await;
+                let parts = read.and_then(|request| service.give(request));
+                let body = parts.map(|parts| Body::new(Outgoing::new(parts)));
+                Ok(body.map_or_else(Status::into_http, response))
+            }),
+            _ => self.generated.call(request),
+        }
     }
 }
 
 /// The answer of a call that went well: one message, and trailers that say so.
-fn answer(response: WriteResponse) -> Response<Body> {
-    let mut message = BytesMut::new();
-    message.put_u8(0);
-    message.put_u32(u32::try_from(response.encoded_len()).unwrap_or(0));
-    message.extend_from_slice(&response.encode_to_vec());
-    let mut trailers = HeaderMap::new();
-    trailers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::Ok as i32));
-    let body = Full::new(message.freeze()).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(Body::new(body));
+#[allow(clippy::result_large_err)]
+fn answer(message: WriteResponse) -> Result<Response<Body>, Status> {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(message.encoded_len()).unwrap_or(0));
+    bytes.extend_from_slice(&message.encode_to_vec());
+    let trailers = trailers(&Status::ok(""))?;
+    let body = Full::new(bytes.freeze()).with_trailers(std::future::ready(Some(Ok(trailers))));
+    Ok(response(Body::new(body)))
+}
+
+fn response(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
