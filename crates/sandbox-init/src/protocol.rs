@@ -1,5 +1,5 @@
-//! What a sandbox and its init process say to each other: JSON texts, each after its length, on the
-//! socket that is the init's standard input.
+//! What the maker of a sandbox and its init process say to each other: JSON texts, each after its length,
+//! on a socket.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;

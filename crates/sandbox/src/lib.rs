@@ -2,8 +2,9 @@
 //! the host, user id 0 inside without being root outside.
 //!
 //! The input tree is staged as hard links to the store's files ([`stage`]) and only ever used as the
-//! lower layer of an overlay, so that nothing a command does can reach the store. A small
-//! program ([`headstart_sandbox_init`]) makes the namespaces and mounts, runs the command and reaps what it leaves.
+//! lower layer of an overlay, so that nothing a command does can reach the store. A small program
+//! ([`headstart_sandbox_init`]) makes the namespaces and mounts, runs the command and reaps what it
+//! leaves.
 //! Afterwards the overlay's upper layer holds exactly what changed, and only that is read to capture
 //! the outputs ([`capture`]).
 //!

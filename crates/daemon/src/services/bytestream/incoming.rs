@@ -1,4 +1,4 @@
-//! What clients write, taken out of the HTTP/2 frames that it comes in without being copied.
+//! What clients send, taken out of the HTTP/2 frames that it comes in without being copied.
 //!
 //! tonic puts the frames of a message together in one buffer before it looks at it. Here a
 //! `WriteRequest` is given in as many parts as it came in, each a request of its own that goes on where
