@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::blobs::{BlobStore, StoreError};
+use crate::recent::Recent;
 
 /// How many entries of decoded Directories each generation may have; one takes about 100 bytes.
 const GENERATION: usize = 64 * 1024;
@@ -24,42 +25,22 @@ const NICE: i32 = 10;
 /// Reads and writes Directories in a blob store, and remembers those met of late: the same header
 /// directories occur in the input roots of most actions.
 pub struct Directories<S: ?Sized> {
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<Known>>,
     store: Arc<S>,
 }
 
-/// Directories of late, in two generations: when the younger one is full it becomes the older one,
-/// and what nobody asked for since is forgotten.
-#[derive(Default)]
-struct Recent {
-    younger: HashMap<DirectoryDigest, Arc<Directory>>,
-    older: HashMap<DirectoryDigest, Arc<Directory>>,
-    /// Entries of the Directories in the younger generation.
-    entries: usize,
+/// Directories of late.
+type Known = Recent<DirectoryDigest, Arc<Directory>>;
+
+/// How much of a generation a Directory is.
+fn entries(directory: &Arc<Directory>) -> usize {
+    1 + directory.entries.len()
 }
 
-impl Recent {
-    fn get(&mut self, digest: DirectoryDigest) -> Option<Arc<Directory>> {
-        if let Some(directory) = self.younger.get(&digest) {
-            return Some(Arc::clone(directory));
-        }
-        let directory = self.older.remove(&digest)?;
-        self.insert(digest, Arc::clone(&directory));
-        Some(directory)
-    }
-
-    fn insert(&mut self, digest: DirectoryDigest, directory: Arc<Directory>) {
-        if self.entries >= GENERATION {
-            let younger = std::mem::take(&mut self.younger);
-            let forgotten = std::mem::replace(&mut self.older, younger);
-            // It takes a millisecond to free them, in which others would wait.
-            if let Some(readers) = readers() {
-                readers.spawn_fifo(move || drop(forgotten));
-            }
-            self.entries = 0;
-        }
-        self.entries += 1 + directory.entries.len();
-        self.younger.insert(digest, directory);
+/// Frees what nobody asks for in the background: it takes a millisecond, in which others would wait.
+fn free(forgotten: HashMap<DirectoryDigest, Arc<Directory>>) {
+    if let Some(readers) = readers() {
+        readers.spawn_fifo(move || drop(forgotten));
     }
 }
 
@@ -67,7 +48,7 @@ impl<S: BlobStore + ?Sized> Directories<S> {
     /// Directories kept in `store`.
     pub fn new(store: Arc<S>) -> Self {
         Self {
-            recent: Arc::default(),
+            recent: Arc::new(Mutex::new(Recent::new(GENERATION, entries, free))),
             store,
         }
     }
@@ -78,7 +59,7 @@ impl<S: BlobStore + ?Sized> Directories<S> {
     }
 }
 
-fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
+fn lock(recent: &Mutex<Known>) -> MutexGuard<'_, Known> {
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -86,9 +67,9 @@ fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
 fn read<S: BlobStore + ?Sized>(
     digest: DirectoryDigest,
     store: &S,
-    recent: &Mutex<Recent>,
+    recent: &Mutex<Known>,
 ) -> Result<(Arc<Directory>, bool), TreeError> {
-    if let Some(directory) = lock(recent).get(digest) {
+    if let Some(directory) = lock(recent).get(&digest) {
         return Ok((directory, false));
     }
     let bytes = store.read(digest.blob()).map_err(|error| match error {
@@ -108,7 +89,7 @@ fn read_tree<S: BlobStore + ?Sized>(
     root: Ahead,
     guide: &dyn Guide,
     store: &S,
-    recent: &Mutex<Recent>,
+    recent: &Mutex<Known>,
 ) {
     let mut pending = vec![root];
     while let Some(Ahead { directory, from }) = pending.pop() {
@@ -222,10 +203,11 @@ mod tests {
             store.read_directory(digests[0]).unwrap();
         }
         let mut recent = lock(&store.recent);
-        assert!(recent.get(digests[0]).is_some());
-        assert!(recent.get(digests[1]).is_none());
-        assert!(recent.get(digests[8]).is_some());
-        assert!(recent.younger.len() + recent.older.len() <= 8);
+        assert!(recent.get(&digests[0]).is_some());
+        assert!(recent.get(&digests[1]).is_none());
+        assert!(recent.get(&digests[8]).is_some());
+        let kept = digests.iter().filter(|digest| recent.contains(digest));
+        assert!(kept.count() <= 8);
     }
 
     #[test]
@@ -245,8 +227,8 @@ mod tests {
         store.write_directory(root.digest(), root.encode()).unwrap();
         let whole = Ahead::whole(root.digest());
         read_tree(whole, &Everywhere, &*store.store, &store.recent);
-        assert!(lock(&store.recent).get(root.digest()).is_some());
-        assert!(lock(&store.recent).get(leaf).is_some());
+        assert!(lock(&store.recent).get(&root.digest()).is_some());
+        assert!(lock(&store.recent).get(&leaf).is_some());
         let error = store.read_directory(missing).unwrap_err();
         assert!(matches!(error, TreeError::Missing(_)), "{error}");
     }

@@ -1,10 +1,10 @@
 //! What files include, remembered by their content.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use headstart_merkle::{BlobDigest, Directory, Name, Node, TreePath};
+use headstart_store::Recent;
 
 use super::group::Change;
 use super::pace::{Halt, Slices};
@@ -15,20 +15,15 @@ use crate::storage::Storage;
 /// Larger files are generated tables, and include nothing.
 const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
-/// How many files and directives each generation of what was scanned may have; one takes about 100
-/// bytes. More than one compile reads.
+/// How many files and directives each generation of what was scanned may have, and how many edits; one takes
+/// about 100 bytes. More than one compile reads.
 pub(super) const GENERATION: usize = 64 * 1024;
 
-/// What files include, by their content. Of those that nobody asked for of late it is forgotten, as
-/// [`headstart_store::Directories`] does.
-#[derive(Default)]
+/// What files include, by their content, as far as somebody asked for it of late.
 pub(crate) struct Scanner {
-    younger: HashMap<BlobDigest, Scanned>,
-    older: HashMap<BlobDigest, Scanned>,
-    /// Files and directives in the younger generation.
-    weight: usize,
+    scanned: Recent<BlobDigest, Scanned>,
     /// Whether a file includes others than it did; the same edit is met in many Directories.
-    verdicts: HashMap<Edit, bool>,
+    verdicts: Recent<Edit, bool>,
 }
 
 /// The contents of a file that has been edited and may include others.
@@ -41,34 +36,32 @@ struct Edit {
 /// `None` if it can't be said what a file includes, since it is not here.
 pub(super) type Scanned = Option<Arc<Includes>>;
 
+impl Default for Scanner {
+    fn default() -> Self {
+        let weight = |scanned: &Scanned| 1 + scanned.as_ref().map_or(0, |found| found.named.len());
+        Self {
+            scanned: Recent::new(GENERATION, weight, drop),
+            verdicts: Recent::new(GENERATION, |_| 1, drop),
+        }
+    }
+}
+
 impl Scanner {
     fn scan(&mut self, content: BlobDigest, store: &dyn Storage) -> Scanned {
-        if let Some(known) = self.younger.get(&content) {
-            return known.clone();
+        if let Some(known) = self.scanned.get(&content) {
+            return known;
         }
-        let known = self.older.remove(&content);
-        let scanned = known.unwrap_or_else(|| {
-            if content.size() > MAX_SIZE {
-                return None;
-            }
+        let scan = || {
             let bytes = store.blobs().read(content).ok()?;
             Some(Arc::new(includes(&bytes)))
-        });
-        self.insert(content, scanned.clone());
+        };
+        let scanned = (content.size() <= MAX_SIZE).then(scan).flatten();
+        self.scanned.insert(content, scanned.clone());
         scanned
     }
 
-    fn insert(&mut self, content: BlobDigest, scanned: Scanned) {
-        if self.weight >= GENERATION {
-            self.older = std::mem::take(&mut self.younger);
-            self.weight = 0;
-        }
-        self.weight += 1 + scanned.as_ref().map_or(0, |found| found.named.len());
-        self.younger.insert(content, scanned);
-    }
-
     pub(super) fn knows(&self, content: BlobDigest) -> bool {
-        self.younger.contains_key(&content) || self.older.contains_key(&content)
+        self.scanned.contains(&content)
     }
 
     /// Finds out of `changes` of files that were in `here` which are there no more, or include others than
@@ -79,7 +72,7 @@ impl Scanner {
             match edit_of(change, here) {
                 None => change.notable = Some(change.new.is_none()),
                 Some(edit) => match self.verdicts.get(&edit) {
-                    Some(verdict) => change.notable = Some(*verdict),
+                    Some(verdict) => change.notable = Some(verdict),
                     None => open.push((change, edit)),
                 },
             }
@@ -94,9 +87,6 @@ impl Scanner {
     fn is_notable(&mut self, edit: Edit, store: &dyn Storage) -> bool {
         let (old, new) = (self.scan(edit.old, store), self.scan(edit.new, store));
         let notable = matches!((old, new), (Some(old), Some(new)) if old.named != new.named);
-        if self.verdicts.len() >= GENERATION {
-            self.verdicts.clear();
-        }
         self.verdicts.insert(edit, notable);
         notable
     }
@@ -109,7 +99,7 @@ impl Scanner {
         let read = store.blobs().read_all(&contents);
         for (content, bytes) in contents.into_iter().zip(read) {
             let scanned = bytes.ok().map(|bytes| Arc::new(includes(&bytes)));
-            self.insert(content, scanned);
+            self.scanned.insert(content, scanned);
         }
     }
 
@@ -206,6 +196,7 @@ mod tests {
         assert!(scanner.knows(files[0]));
         assert!(!scanner.knows(files[1]));
         assert!(scanner.knows(files[29]));
-        assert!(scanner.younger.len() + scanner.older.len() <= 18);
+        let kept = files.iter().filter(|content| scanner.knows(**content));
+        assert!(kept.count() <= 18);
     }
 }
