@@ -1,7 +1,7 @@
 //! `headstart workspace open`, `close`, `reset` and `list`.
 
 use headstart_session::{Session, WorkspaceRequest, source_element};
-use headstart_yaml::{Mapping, Scalar, Sequence};
+use headstart_yaml::{Mapping, Sequence};
 
 use crate::arguments::MainOptions;
 use crate::arguments::workspace::{
@@ -121,7 +121,6 @@ fn list(session: &Session) {
         .map(|(element, directory)| {
             let directory = directory.to_string_lossy();
             let each = [("element", &*element), ("directory", &*directory)];
-            let each = each.map(|(key, text)| (key, Scalar::synthetic(text)));
             each.into_iter().collect::<Mapping>()
         });
     let open: Sequence = open.collect();

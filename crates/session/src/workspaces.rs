@@ -12,7 +12,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use headstart_merkle::DirectoryDigest;
 use headstart_project::{Config, ElementGraph, ElementId, Workspace};
 use headstart_sources::write_out;
-use headstart_yaml::{Mapping, Node, Scalar, Sequence, to_text};
+use headstart_yaml::{Mapping, Sequence, to_text};
 
 use crate::error::SessionError;
 use crate::session::Session;
@@ -105,22 +105,13 @@ impl Workspaces {
 
     fn save(&self) -> Result<(), SessionError> {
         let open = self.open.iter().map(|open| {
-            let path = [("path", Scalar::synthetic(&*open.path))];
-            let key = open.last_build.as_deref();
-            let key = key.map(|key| ("last_build", Scalar::synthetic(key)));
-            (
-                &*open.element,
-                path.into_iter().chain(key).collect::<Mapping>(),
-            )
+            let key = open.last_build.as_deref().map(|key| ("last_build", key));
+            let workspace = [("path", &*open.path)].into_iter().chain(key);
+            (&*open.element, workspace.collect::<Mapping>())
         });
-        let open: Mapping = open.collect();
-        let version = Scalar::synthetic(STATE_VERSION.to_string());
-        let state: Mapping = [
-            ("format-version", version.into()),
-            ("workspaces", Node::from(open)),
-        ]
-        .into_iter()
-        .collect();
+        let mut state = Mapping::default();
+        state.insert("format-version", &*STATE_VERSION.to_string());
+        state.insert("workspaces", open.collect::<Mapping>());
         replace(&self.root.join(STATE), &to_text(&state))
     }
 
@@ -139,18 +130,12 @@ impl Workspaces {
         let mut projects = owners(directory)?;
         projects.push((self.root.to_string_lossy().into_owned(), element.to_owned()));
         let projects = projects.iter().map(|(project, element)| {
-            let each = [("project-path", project), ("element-name", element)];
-            let each = each.map(|(key, text)| (key, Scalar::synthetic(&**text)));
+            let each = [("project-path", &**project), ("element-name", element)];
             each.into_iter().collect::<Mapping>()
         });
-        let projects: Sequence = projects.collect();
-        let version = Scalar::synthetic(MARK_VERSION.to_string());
-        let mark: Mapping = [
-            ("projects", Node::from(projects)),
-            ("format-version", version.into()),
-        ]
-        .into_iter()
-        .collect();
+        let mut mark = Mapping::default();
+        mark.insert("projects", projects.collect::<Sequence>());
+        mark.insert("format-version", &*MARK_VERSION.to_string());
         replace(&directory.join(MARK), &to_text(&mark))
     }
 }

@@ -125,6 +125,13 @@ impl From<Scalar> for Node {
     }
 }
 
+/// A string that no file holds.
+impl From<&str> for Node {
+    fn from(text: &str) -> Self {
+        Self::Scalar(Scalar::synthetic(text))
+    }
+}
+
 impl From<Sequence> for Node {
     fn from(sequence: Sequence) -> Self {
         Self::Sequence(sequence)

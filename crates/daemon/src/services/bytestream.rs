@@ -9,19 +9,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headstart_merkle::BlobDigest;
-use headstart_reapi::bytestream::byte_stream_server::ByteStream;
 use headstart_reapi::bytestream::{
-    QueryWriteStatusRequest, QueryWriteStatusResponse, ReadRequest, ReadResponse, WriteRequest,
-    WriteResponse,
+    QueryWriteStatusRequest, QueryWriteStatusResponse, ReadRequest, WriteRequest, WriteResponse,
 };
 use headstart_reapi::resource::{InvalidResourceName, ResourceName};
 use headstart_store::{BlobStore, BlobWriter, StoreError};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
 
-use incoming::Requests;
+use incoming::Incoming;
 pub(crate) use routed::Routed;
 
 use super::outlet::Outlet;
@@ -56,7 +53,7 @@ impl ByteStreamService {
     }
 
     /// Takes a blob that is written.
-    async fn take(&self, mut stream: impl Requests + 'static) -> Result<WriteResponse, Status> {
+    async fn take(&self, mut stream: Incoming) -> Result<WriteResponse, Status> {
         let first = stream.next().await?;
         let first = first.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
         let resource = self.resource(ResourceName::parse_write(&first.resource_name))?;
@@ -109,6 +106,22 @@ impl ByteStreamService {
         Ok(parts)
     }
 
+    /// Says how much of a blob was written.
+    #[allow(clippy::result_large_err)]
+    fn query(&self, request: &QueryWriteStatusRequest) -> Result<QueryWriteStatusResponse, Status> {
+        let name = &request.resource_name;
+        let resource = self.resource(ResourceName::parse_write(name))?;
+        let complete = resource.is_there()?;
+        let committed_size = match complete {
+            true => committed(&resource),
+            false => self.uploads.written(name).unwrap_or(0).cast_signed(),
+        };
+        Ok(QueryWriteStatusResponse {
+            committed_size,
+            complete,
+        })
+    }
+
     /// The blob that a resource name means.
     #[allow(clippy::result_large_err)]
     fn resource(
@@ -143,7 +156,7 @@ async fn receive(
     uploads: &Uploads,
     resource: &Resource,
     first: WriteRequest,
-    mut stream: impl Requests,
+    mut stream: Incoming,
 ) -> Result<(), Status> {
     let name = first.resource_name.clone();
     let upload = match first.write_offset {
@@ -310,44 +323,6 @@ fn committed(resource: &Resource) -> i64 {
     match resource.compressed {
         false => resource.digest.size().cast_signed(),
         true => -1,
-    }
-}
-
-#[tonic::async_trait]
-impl ByteStream for ByteStreamService {
-    type ReadStream = Box<dyn Stream<Item = Result<ReadResponse, Status>> + Send + Unpin>;
-
-    async fn read(
-        &self,
-        request: Request<ReadRequest>,
-    ) -> Result<Response<Self::ReadStream>, Status> {
-        let parts = self.give(request.into_inner())?;
-        let part = |part: Result<_, _>| part.map(|data| ReadResponse { data });
-        Ok(Response::new(Box::new(parts.map(part))))
-    }
-
-    async fn write(
-        &self,
-        request: Request<Streaming<WriteRequest>>,
-    ) -> Result<Response<WriteResponse>, Status> {
-        self.take(request.into_inner()).await.map(Response::new)
-    }
-
-    async fn query_write_status(
-        &self,
-        request: Request<QueryWriteStatusRequest>,
-    ) -> Result<Response<QueryWriteStatusResponse>, Status> {
-        let name = &request.get_ref().resource_name;
-        let resource = self.resource(ResourceName::parse_write(name))?;
-        let complete = resource.is_there()?;
-        let committed_size = match complete {
-            true => committed(&resource),
-            false => self.uploads.written(name).unwrap_or(0).cast_signed(),
-        };
-        Ok(Response::new(QueryWriteStatusResponse {
-            committed_size,
-            complete,
-        }))
     }
 }
 

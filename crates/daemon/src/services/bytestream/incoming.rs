@@ -5,14 +5,13 @@
 //! the one before ended; so the first bytes are on their way to the disk while the last are on theirs.
 
 use std::collections::VecDeque;
-use std::future::Future;
 
 use bytes::{Buf, Bytes};
-use headstart_reapi::Message;
 use headstart_reapi::bytestream::WriteRequest;
+use headstart_reapi::{Message, length_delimiter_len};
 use http_body_util::BodyExt as _;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Status, Streaming};
 
 use crate::services::MAX_MESSAGE;
 
@@ -25,18 +24,6 @@ const DATA: u64 = 10 << 3 | 2;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// The longest varint, in bytes.
 const LONGEST_VARINT: usize = 10;
-
-/// Requests to write, one after another.
-pub(super) trait Requests: Send {
-    /// The next one; `None` when the client has sent all.
-    fn next(&mut self) -> impl Future<Output = Result<Option<WriteRequest>, Status>> + Send;
-}
-
-impl Requests for Streaming<WriteRequest> {
-    async fn next(&mut self) -> Result<Option<WriteRequest>, Status> {
-        self.message().await
-    }
-}
 
 /// Requests as they come in the body of a call.
 pub(super) struct Incoming {
@@ -119,6 +106,14 @@ impl Incoming {
         decoded(self.came.take(length))
     }
 
+    /// The next request to write, or part of it; `None` when the client has sent all.
+    pub(super) async fn next(&mut self) -> Result<Option<WriteRequest>, Status> {
+        match self.under_way {
+            Some(_) => self.part().await.map(Some),
+            None => self.request().await,
+        }
+    }
+
     /// The next request, or the first part of it.
     async fn request(&mut self) -> Result<Option<WriteRequest>, Status> {
         let Some(length) = self.begin().await? else {
@@ -171,15 +166,6 @@ impl Incoming {
             .saturating_add_unsigned(part.data.len() as u64);
         self.under_way = Some((request, left));
         Ok(part)
-    }
-}
-
-impl Requests for Incoming {
-    async fn next(&mut self) -> Result<Option<WriteRequest>, Status> {
-        match self.under_way {
-            Some(_) => self.part().await.map(Some),
-            None => self.request().await,
-        }
     }
 }
 
@@ -287,9 +273,8 @@ fn data_at(head: &[u8]) -> Found {
 }
 
 /// How long the tag of the data and its length are, in bytes.
-fn length_of_field(size: usize) -> usize {
-    let bits = usize::BITS - size.leading_zeros();
-    1 + bits.div_ceil(7).max(1) as usize
+pub(super) fn length_of_field(size: usize) -> usize {
+    1 + length_delimiter_len(size)
 }
 
 fn varint(bytes: &[u8], at: &mut usize) -> Result<u64, Found> {

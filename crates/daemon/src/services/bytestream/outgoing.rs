@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use headstart_reapi::{encode_length_delimiter, length_delimiter_len};
+use headstart_reapi::encode_length_delimiter;
 use http_body::{Body, Frame};
 use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
+
+use super::incoming::length_of_field;
 
 /// The tag of `ReadResponse.data`: field 10, of a length that follows.
 const DATA: u8 = 10 << 3 | 2;
@@ -65,19 +67,24 @@ impl Body for Outgoing {
     }
 }
 
-/// What comes before so many bytes of data: whether the message is compressed, its length, the field's tag, its
-/// length.
+/// What comes before so many bytes of data.
 #[allow(clippy::result_large_err)]
 fn head(size: usize) -> Result<Bytes, Status> {
-    let failed = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
-    let message = 1 + length_delimiter_len(size) + size;
-    let message = u32::try_from(message).map_err(|error| failed(&error))?;
-    let mut head = BytesMut::new();
-    head.put_u8(0);
-    head.put_u32(message);
+    let mut head = prefix(length_of_field(size) + size)?;
     head.put_u8(DATA);
-    encode_length_delimiter(size, &mut head).map_err(|error| failed(&error))?;
+    let encoded = encode_length_delimiter(size, &mut head);
+    encoded.map_err(|error| Status::internal(error.to_string()))?;
     Ok(head.freeze())
+}
+
+/// What comes before a message of so many bytes: that it is not compressed, and its length.
+#[allow(clippy::result_large_err)]
+pub(super) fn prefix(size: usize) -> Result<BytesMut, Status> {
+    let size = u32::try_from(size).map_err(|error| Status::internal(error.to_string()))?;
+    let mut prefix = BytesMut::new();
+    prefix.put_u8(0);
+    prefix.put_u32(size);
+    Ok(prefix)
 }
 
 /// The end of a call.

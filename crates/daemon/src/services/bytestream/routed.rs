@@ -1,15 +1,13 @@
-//! The service as a server routes calls to it: writing by way of [`Incoming`], reading by way of [`Outgoing`], the
-//! rest as generated.
+//! The service as a server routes calls to it: by way of [`Incoming`] and [`Outgoing`], as what is generated copies
+//! what it passes on.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, BytesMut};
 use headstart_execution::BoxFuture;
 use headstart_reapi::Message;
-use headstart_reapi::bytestream::WriteResponse;
-use headstart_reapi::bytestream::byte_stream_server::{ByteStreamServer, SERVICE_NAME};
+use headstart_reapi::bytestream::byte_stream_server::SERVICE_NAME;
 use http_body_util::{BodyExt as _, Full};
 use tonic::Status;
 use tonic::body::Body;
@@ -19,28 +17,20 @@ use tonic::server::NamedService;
 
 use super::ByteStreamService;
 use super::incoming::Incoming;
-use super::outgoing::{Outgoing, trailers};
-use crate::services::MAX_MESSAGE;
+use super::outgoing::{Outgoing, prefix, trailers};
 
-/// What writing and reading are called by.
-const WRITE: &str = "/google.bytestream.ByteStream/Write";
+/// What is called.
 const READ: &str = "/google.bytestream.ByteStream/Read";
+const WRITE: &str = "/google.bytestream.ByteStream/Write";
+const QUERY: &str = "/google.bytestream.ByteStream/QueryWriteStatus";
 
 /// The service, with messages of a length that is bounded.
 #[derive(Clone)]
-pub(crate) struct Routed {
-    service: Arc<ByteStreamService>,
-    generated: ByteStreamServer<ByteStreamService>,
-}
+pub(crate) struct Routed(Arc<ByteStreamService>);
 
 impl Routed {
     pub(crate) fn new(service: ByteStreamService) -> Self {
-        let service = Arc::new(service);
-        let generated = ByteStreamServer::from_arc(Arc::clone(&service));
-        Self {
-            service,
-            generated: generated.max_decoding_message_size(MAX_MESSAGE),
-        }
+        Self(Arc::new(service))
     }
 }
 
@@ -58,29 +48,33 @@ impl Service<Request<Body>> for Routed {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let service = Arc::clone(&self.service);
-        match request.uri().path() {
-            WRITE => Box::pin(async move {
-                let taken = service.take(Incoming::new(request.into_body())).await;
-                Ok(taken.and_then(answer).unwrap_or_else(Status::into_http))
-            }),
-            READ => Box::pin(async move {
-                let read = Incoming::new(request.into_body()).only().await;
-                let parts = read.and_then(|request| service.give(request));
-                let body = parts.map(|parts| Body::new(Outgoing::new(parts)));
-                Ok(body.map_or_else(Status::into_http, response))
-            }),
-            _ => self.generated.call(request),
-        }
+        let service = Arc::clone(&self.0);
+        let (head, body) = request.into_parts();
+        let incoming = Incoming::new(body);
+        Box::pin(async move {
+            let answered = match head.uri.path() {
+                READ => {
+                    let request = incoming.only().await;
+                    let parts = request.and_then(|request| service.give(request));
+                    parts.map(|parts| response(Body::new(Outgoing::new(parts))))
+                }
+                WRITE => service.take(incoming).await.and_then(|it| answer(&it)),
+                QUERY => {
+                    let request = incoming.only().await;
+                    let found = request.and_then(|request| service.query(&request));
+                    found.and_then(|found| answer(&found))
+                }
+                other => Err(Status::unimplemented(format!("there is no {other}"))),
+            };
+            Ok(answered.unwrap_or_else(Status::into_http))
+        })
     }
 }
 
 /// The answer of a call that went well: one message, and trailers that say so.
 #[allow(clippy::result_large_err)]
-fn answer(message: WriteResponse) -> Result<Response<Body>, Status> {
-    let mut bytes = BytesMut::new();
-    bytes.put_u8(0);
-    bytes.put_u32(u32::try_from(message.encoded_len()).unwrap_or(0));
+fn answer(message: &impl Message) -> Result<Response<Body>, Status> {
+    let mut bytes = prefix(message.encoded_len())?;
     bytes.extend_from_slice(&message.encode_to_vec());
     let trailers = trailers(&Status::ok(""))?;
     let body = Full::new(bytes.freeze()).with_trailers(std::future::ready(Some(Ok(trailers))));
