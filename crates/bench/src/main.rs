@@ -9,6 +9,7 @@ mod nested;
 mod rebuild;
 mod simulate;
 mod speculation;
+mod staging;
 mod streams;
 
 use std::error::Error;
@@ -30,6 +31,9 @@ headstart-bench latency FOLDER
 headstart-bench nested FOLDER
     Executes trivial actions as if a client inside a sandbox asked for them, with a cache directory in
     FOLDER.
+headstart-bench staging FOLDER ROOT
+    Takes ROOT, a folder like /usr with a compiler, into a cache directory in FOLDER, and tells how long
+    it takes to stage it and to work in it for the first time and again: as links, and shown by FUSE.
 headstart-bench import FOLDER
     Makes a project with 1 GiB in 20,000 local files in FOLDER, and tells how long it takes to know its
     key, the first time and again, beside how long it takes to hash them.
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["speculation", folder] => speculation::run(folder.as_ref()),
         ["latency", folder] => latency::run(folder.as_ref()),
         ["nested", folder] => nested::run(folder.as_ref()),
+        ["staging", folder, root] => staging::run(folder.as_ref(), root.as_ref()),
         ["import", folder] => import::run(folder.as_ref()),
         ["rebuild", project, cache, element, edited, ref options @ ..] => rebuild::run(
             project.as_ref(),

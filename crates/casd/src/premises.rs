@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use headstart_daemon::{DiskUsage, Premises, StageWanted, StagedTree, Tenant};
 use headstart_execution::SandboxError;
@@ -145,7 +146,8 @@ impl Premises for Home {
         if wanted.read_only && wanted.path.is_none() {
             let tree = self.sandbox.stage(wanted.root);
             let tree = tree.map_err(|error| of_sandbox(&error))?;
-            return Ok(Box::new(SharedTree(tree)));
+            let since = Instant::now();
+            return Ok(Box::new(SharedTree { tree, since }));
         }
         Ok(Box::new(self.write_out(wanted)?))
     }
@@ -157,11 +159,19 @@ impl Premises for Home {
 }
 
 /// A tree that others use too.
-struct SharedTree(Arc<headstart_sandbox::StagedTree>);
+struct SharedTree {
+    tree: Arc<headstart_sandbox::StagedTree>,
+    since: Instant,
+}
 
 impl StagedTree for SharedTree {
     fn path(&self) -> &Path {
-        self.0.path()
+        self.tree.path()
+    }
+
+    fn failure(&self) -> Option<Status> {
+        let error = self.tree.failure(self.since)?;
+        Some(of_sandbox(&SandboxError::Store(error)))
     }
 }
 

@@ -337,7 +337,7 @@ impl Staged {
 
     /// Lets the tree go, and gives what was asked for inside.
     async fn close(mut self) -> Result<Vec<reapi::Digest>, RunnerError> {
-        let refused = refused("clean up the staged tree");
+        let refused = refused("keep the staged tree to the end");
         // If the server has gone there is nothing to be said to it.
         let _ = self.requests.send(StageTreeRequest::default()).await;
         let last = self.responses.message().await.map_err(refused)?;

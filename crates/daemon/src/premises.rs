@@ -25,6 +25,11 @@ pub struct StageWanted {
 pub trait StagedTree: Send {
     /// Where it is.
     fn path(&self) -> &Path;
+
+    /// Why something of it could not be read, if anything could not: what came of it is not to be trusted.
+    fn failure(&self) -> Option<Status> {
+        None
+    }
 }
 
 /// How full the disk is with what is stored, in bytes.

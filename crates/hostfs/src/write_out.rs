@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use headstart_merkle::{DirectoryDigest, DirectoryReader, FileNode, Node, Properties};
+use headstart_merkle::{DirectoryDigest, DirectoryReader, FileNode, MODIFIED, Node, Properties};
 use headstart_store::{BlobStore, Directories, StoreError};
 use rustix::fs::{
     AtFlags, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, mkdirat, openat, symlinkat,
@@ -13,9 +13,6 @@ use rustix::fs::{
 };
 
 use crate::error::HostError;
-
-/// The time of modification of what has no property that says otherwise: 2011-11-11 11:11:11 UTC.
-const MODIFIED: (i64, i32) = (1_321_009_871, 0);
 
 /// Writes a stored tree into an existing, empty folder. All files are copies, so whoever is given
 /// them can't reach the store through them.
@@ -90,7 +87,7 @@ fn finish(file: &OwnedFd, properties: &Properties, mode: u32) -> rustix::io::Res
 }
 
 fn times(properties: &Properties) -> Timestamps {
-    let (tv_sec, nanos) = properties.mtime().unwrap_or(MODIFIED);
+    let (tv_sec, nanos) = properties.mtime().unwrap_or((MODIFIED, 0));
     let time = Timespec {
         tv_sec,
         tv_nsec: nanos.into(),

@@ -12,6 +12,10 @@ use crate::path::InvalidPath;
 
 pub use entries::Entries;
 
+/// When files were last modified of which nothing else is said, in seconds since 1970: 2011-11-11 11:11:11 UTC, as
+/// in BuildStream.
+pub const MODIFIED: i64 = 1_321_009_871;
+
 /// A directory: what is in it by name, each name once, whatever its kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directory {

@@ -34,11 +34,25 @@ pub fn extent<R: DirectoryReader + ?Sized>(
     reader: &R,
     root: DirectoryDigest,
 ) -> Result<Extent, TreeError> {
+    let extents = extents(reader, root, |_| None)?;
+    Ok(extents.get(&root).copied().unwrap_or_default())
+}
+
+/// The same, with that of each Directory below; those that are known are not looked into.
+pub fn extents<R: DirectoryReader + ?Sized>(
+    reader: &R,
+    root: DirectoryDigest,
+    mut recall: impl FnMut(DirectoryDigest) -> Option<Extent>,
+) -> Result<HashMap<DirectoryDigest, Extent>, TreeError> {
     let mut known: HashMap<DirectoryDigest, Extent> = HashMap::new();
     // An explicit stack: trees come from outside, and their depth is not ours to bound.
     let mut pending = vec![(root, false)];
     while let Some((digest, entered)) = pending.pop() {
         if known.contains_key(&digest) {
+            continue;
+        }
+        if !entered && let Some(extent) = recall(digest) {
+            known.insert(digest, extent);
             continue;
         }
         let directory = reader.read_directory(digest)?;
@@ -50,7 +64,7 @@ pub fn extent<R: DirectoryReader + ?Sized>(
             pending.extend(unknown.map(|child| (child, false)));
         }
     }
-    Ok(known.get(&root).copied().unwrap_or_default())
+    Ok(known)
 }
 
 fn below(directory: &Directory) -> impl Iterator<Item = DirectoryDigest> {
@@ -123,6 +137,24 @@ mod tests {
         let deep = extent(&store, root).unwrap();
         assert_eq!((deep.entries, deep.depth), (100_000, 100_001));
         assert!(!deep.is_usable());
+    }
+
+    #[test]
+    fn what_is_known_is_not_looked_into() {
+        let (store, root) = nested(3, &["a", "b"]);
+        let all = extents(&store, root, |_| None).unwrap();
+        assert_eq!(all.len(), 4);
+        let child = below(&store.read_directory(root).unwrap()).next().unwrap();
+        let known = Extent {
+            entries: 1000,
+            depth: 10,
+        };
+        let some = extents(&store, root, |digest| (digest == child).then_some(known)).unwrap();
+        let expected = Extent {
+            entries: 2 + 2 * 1000,
+            depth: 11,
+        };
+        assert_eq!(some, HashMap::from([(child, known), (root, expected)]));
     }
 
     #[test]

@@ -14,9 +14,9 @@ mod walk;
 
 pub use digest::{ActionDigest, BlobDigest, CommandDigest, Digest, DirectoryDigest, Hasher};
 pub use directory::{
-    Directory, Entries, FileNode, InvalidDirectory, Node, Properties, SymlinkNode,
+    Directory, Entries, FileNode, InvalidDirectory, MODIFIED, Node, Properties, SymlinkNode,
 };
-pub use extent::{Extent, MAX_DEPTH, MAX_ENTRIES, extent};
+pub use extent::{Extent, MAX_DEPTH, MAX_ENTRIES, extent, extents};
 pub use path::{Name, TreePath};
 pub use tree::{
     Ahead, DirectoryReader, DirectoryWriter, Everywhere, Guide, MemoryDirectories, Merged, Tree,

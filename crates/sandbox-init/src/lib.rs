@@ -1,10 +1,12 @@
 //! What makes a sandbox from inside, and what is said to it.
 //!
 //! The program is small, static and has one thread, because it is copied for each sandbox: what a process
-//! has in memory is most of what it costs to fork it and to end it. It is started in one of two roles
+//! has in memory is most of what it costs to fork it and to end it. It is started in one of several roles
 //! ([`Role`]), is told on a socket what to do ([`Orders`]), clones itself into new namespaces, where the
 //! copy is process 1, mounts, runs the command and reaps ([`init`]), and says what came of it
 //! ([`Report`]).
+//!
+//! It also tidies up after whoever started it, being a process that outlives it.
 
 mod init;
 mod mounts;
@@ -12,10 +14,12 @@ mod namespaces;
 mod network;
 mod nursery;
 mod protocol;
+mod unmounter;
 
 use std::ffi::OsStr;
 
 pub use protocol::{LIMIT, Orders, Report, STREAMS, receive, send};
+pub use unmounter::unmount;
 
 /// What a process of this program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum Role {
     /// Making one after another: each message on standard input, a `SOCK_SEQPACKET` socket, brings the
     /// standard streams of one, the first of which is the socket that it is asked on.
     Nursery,
+    /// Unmounting the folder that is told on standard input, when that is closed.
+    Unmounter,
 }
 
 impl Role {
@@ -33,6 +39,7 @@ impl Role {
         match self {
             Self::Init => "init",
             Self::Nursery => "nursery",
+            Self::Unmounter => "unmounter",
         }
     }
 }
@@ -47,6 +54,8 @@ pub fn main() -> i32 {
         init::run_one()
     } else if is(Role::Nursery) {
         nursery::tend()
+    } else if is(Role::Unmounter) {
+        unmounter::wait()
     } else {
         2
     }

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use headstart_sandbox_init::unmount;
+use headstart_store_disk::is_running;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, unlinkat};
 use rustix::io::Errno;
 
@@ -15,23 +17,12 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
+/// Where trees are shown, below the folder of a maker of sandboxes.
+pub(crate) const SHOWN: &str = "shown";
+
 /// How often it is tried to remove a folder in which something changes meanwhile, and after how long again.
 const TRIES: usize = 50;
 const MOMENT: Duration = Duration::from_millis(10);
-
-/// A name that no other process has or had: its id and when it started.
-pub(crate) fn process_name() -> String {
-    let id = std::process::id();
-    format!("{id}-{}", started(id).unwrap_or_default())
-}
-
-/// When a process started, in clock ticks since the machine did; `None` if it does not run.
-fn started(id: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The second field is the program's name in parentheses, and may hold anything.
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
-}
 
 /// Removes the folders below `parent` whose processes have ended.
 pub(crate) fn sweep(parent: &Path) {
@@ -40,12 +31,23 @@ pub(crate) fn sweep(parent: &Path) {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let parts = name.to_str().and_then(|name| name.split_once('-'));
-        let running = parts
-            .is_some_and(|(id, start)| id.parse().ok().and_then(started).as_deref() == Some(start));
-        if !running {
-            remove(&entry.path());
+        if !name.to_str().is_some_and(is_running) {
+            let path = entry.path();
+            for instance in fs::read_dir(&path).into_iter().flatten().flatten() {
+                hide(&instance.path());
+            }
+            remove(&path);
         }
+    }
+}
+
+/// Unmounts what shows trees below the folder of a maker of sandboxes, if it is mounted.
+pub(crate) fn hide(folder: &Path) {
+    let shown = folder.join(SHOWN);
+    // Where the process has ended that served it, the folder can't be looked at.
+    let there = fs::symlink_metadata(&shown);
+    if !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        unmount(&shown);
     }
 }
 

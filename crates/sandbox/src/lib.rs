@@ -21,8 +21,10 @@ mod prepare;
 mod program;
 mod runner;
 mod scratch;
+mod shown;
 mod stage;
 mod streams;
+mod survey;
 mod terminal;
 
 pub use available::check_available;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use headstart_execution::SandboxError;
 use headstart_merkle::{
-    Directory, DirectoryDigest, DirectoryReader, Name, Node, Properties, TreeError, extent,
+    Directory, DirectoryDigest, DirectoryReader, MODIFIED, Name, Node, Properties, TreeError,
 };
 use headstart_store::{Directories, LocalBlobs, StoreError};
 use rayon::prelude::*;
@@ -14,9 +14,6 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::modes::make_folder;
-
-/// What everything in a sandbox was last modified at: 2011-11-11 11:11:11 UTC.
-const MODIFIED: i64 = 1_321_009_871;
 
 /// How many entries of a folder a thread makes at least: for fewer it is not worth waking one.
 const TOGETHER: usize = 16;
@@ -70,21 +67,6 @@ impl Links<'_> {
         let mut left = Budget(bound);
         self.count_changes(old, new, &mut left)?;
         Some(bound - left.0)
-    }
-
-    /// How many entries there are below a Directory.
-    ///
-    /// # Errors
-    /// [`SandboxError::TooLarge`] if it has more than anybody should make.
-    pub(crate) fn size(&self, root: DirectoryDigest) -> Result<usize, SandboxError> {
-        let extent = extent(self.0, root).map_err(|error| match error {
-            TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-            error => failed(Path::new("a tree"), &error.to_string()),
-        })?;
-        match usize::try_from(extent.entries) {
-            Ok(entries) if extent.is_usable() => Ok(entries),
-            _ => Err(SandboxError::TooLarge { root, extent }),
-        }
     }
 
     fn count_changes(

@@ -18,7 +18,7 @@ use headstart_execution::{
 use headstart_merkle::DirectoryDigest;
 use headstart_sandbox_init::{Orders, Report, Role, send};
 use headstart_store::{Directories, LocalBlobs};
-use headstart_store_disk::Layout;
+use headstart_store_disk::{Layout, process_name};
 
 use crate::available::reason;
 use crate::capture::Layers;
@@ -27,7 +27,7 @@ use crate::nursery::{Nurseries, Nursery};
 use crate::prepare::{Prepared, not_made};
 use crate::program;
 use crate::scratch::Scratches;
-use crate::stage::{StagedTree, Stager};
+use crate::stage::{SHOWN_FROM, StagedTree, Stager};
 use crate::streams::{Heard, listen};
 use crate::terminal;
 
@@ -45,6 +45,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        folders::hide(&self.folder);
         folders::remove(&self.folder);
         // The process's folder, unless others of this process still have theirs in it.
         if let Some(parent) = self.folder.parent() {
@@ -57,15 +58,18 @@ impl NativeSandbox {
     /// Sandboxes over `store`, whose folders lie in the same cache directory; what processes that
     /// were killed left there is removed.
     pub fn new(layout: &Layout, store: Arc<dyn LocalBlobs>) -> Self {
+        Self::showing_from(SHOWN_FROM, layout, store)
+    }
+
+    /// The same where trees of so many entries are shown, and smaller ones made of links.
+    pub fn showing_from(entries: usize, layout: &Layout, store: Arc<dyn LocalBlobs>) -> Self {
         static INSTANCE: AtomicU64 = AtomicU64::new(0);
         let parent = layout.own().join("sandboxes");
         folders::sweep(&parent);
         let instance = INSTANCE.fetch_add(1, Ordering::Relaxed);
-        let folder = parent
-            .join(folders::process_name())
-            .join(instance.to_string());
+        let folder = parent.join(process_name()).join(instance.to_string());
         let store = Arc::new(Directories::new(store));
-        let stager = Stager::new(folder.join("trees"), Arc::clone(&store));
+        let stager = Stager::new(&folder, Arc::clone(&store), entries);
         let scratches = Arc::new(Scratches::new(folder.clone()));
         Self(Arc::new(Inner {
             nurseries: Nurseries::default(),
@@ -201,8 +205,13 @@ impl Inner {
         };
         let staging = begun.elapsed();
         let started = Instant::now();
-        let ended = self.execute(request, orders, ending)?;
+        let ended = self.execute(request, orders, ending);
         let running = started.elapsed();
+        let trees = [&input, &base].into_iter().flatten();
+        if let Some(error) = trees.filter_map(|tree| tree.failure(begun)).next() {
+            return Err(SandboxError::Store(error));
+        }
+        let ended = ended?;
 
         let capturing = Instant::now();
         let lower: Vec<DirectoryDigest> = [Some(request.input_root), request.base_root]

@@ -1,22 +1,32 @@
-//! Trees as folders of hard links to the store's files.
+//! Trees as folders that commands can read.
 //!
-//! A staged tree is shared by all sandboxes that use it at the same time, and is never written to. When
-//! nobody uses it any more it stays for a while: the next tree is often the same but for a few files,
-//! and is made from it by linking only these. Base roots, which hundreds of actions share, stay as they
-//! are.
+//! A staged tree is shared by all sandboxes that use it at the same time, and is never written to. A large one
+//! is only shown ([`Shower`]), where that can be: making it takes longer than most commands look at of it. Others
+//! are folders of hard links to the store's files. When nobody uses one any more it stays for a while:
+//! the next tree is often the same but for a few files, and is made from it by linking only these. Base
+//! roots, which hundreds of actions share, stay as they are.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use headstart_execution::SandboxError;
 use headstart_merkle::DirectoryDigest;
+use headstart_store::StoreError;
 
 use crate::folders;
 use crate::links::{Links, Store, failed};
 use crate::modes::make_folders;
+use crate::shown::{Shower, Shown};
+use crate::survey::Surveyor;
 
+/// How many entries a tree has at least that is shown instead of being made.
+pub(crate) const SHOWN_FROM: usize = 10_000;
+/// For how long others may join those who use a tree that is shown: what is in use is not removed from the store,
+/// nor is what was used since.
+const JOINED: Duration = Duration::from_secs(600);
 /// How many base roots stay when nobody uses them.
 const KEPT: usize = 4;
 /// How many trees stay that nobody uses, and how many entries they may have together.
@@ -24,12 +34,16 @@ const IDLE_TREES: usize = 16;
 const IDLE_ENTRIES: usize = 300_000;
 
 /// A tree as a folder that must not be written to.
-#[derive(Debug)]
 pub struct StagedTree {
     path: PathBuf,
     root: DirectoryDigest,
-    entries: usize,
-    idle: Weak<Idle>,
+    how: How,
+}
+
+/// How a tree is staged.
+enum How {
+    Shown(Shown),
+    Made { entries: usize, idle: Weak<Idle> },
 }
 
 /// A folder, and what is in it.
@@ -52,16 +66,36 @@ impl StagedTree {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Why something of it could not be read since then, if anything could not. Whoever tried to was told that
+    /// the disk is defective, and may have gone on: what came of it is not to be trusted.
+    pub fn failure(&self, since: Instant) -> Option<StoreError> {
+        match &self.how {
+            How::Shown(shown) => shown.failure(self.root, since),
+            How::Made { .. } => None,
+        }
+    }
+
+    /// Whether further users may join those that it has.
+    fn can_be_joined(&self) -> bool {
+        match &self.how {
+            How::Shown(shown) => shown.begun().elapsed() < JOINED,
+            How::Made { .. } => true,
+        }
+    }
 }
 
 impl Drop for StagedTree {
     fn drop(&mut self) {
+        let How::Made { entries, idle } = &self.how else {
+            return;
+        };
         let folder = Folder {
             path: std::mem::take(&mut self.path),
             root: self.root,
-            entries: self.entries,
+            entries: *entries,
         };
-        match self.idle.upgrade() {
+        match idle.upgrade() {
             Some(idle) => idle.keep(folder),
             None => folders::remove(&folder.path),
         }
@@ -125,6 +159,10 @@ impl Idle {
 pub(crate) struct Stager {
     folder: PathBuf,
     store: Arc<Store>,
+    surveyor: Arc<Surveyor>,
+    shower: Shower,
+    /// How many entries a tree has at least that is shown.
+    shown_from: usize,
     staged: Mutex<HashMap<DirectoryDigest, Weak<StagedTree>>>,
     idle: Arc<Idle>,
     /// The base roots that stay, the one used last at the end.
@@ -135,10 +173,15 @@ pub(crate) struct Stager {
 }
 
 impl Stager {
-    /// A stager whose trees lie in `folder`, which is this process's own.
-    pub(crate) fn new(folder: PathBuf, store: Arc<Store>) -> Self {
+    /// A stager whose trees lie below `parent`, the folder of a maker of sandboxes.
+    pub(crate) fn new(parent: &Path, store: Arc<Store>, shown_from: usize) -> Self {
+        let surveyor = Arc::new(Surveyor::default());
+        let (shown_in, known) = (Arc::clone(&store), Arc::clone(&surveyor));
         Self {
-            folder,
+            shown_from,
+            surveyor,
+            folder: parent.join("trees"),
+            shower: Shower::new(parent, shown_in, known),
             store,
             staged: Mutex::default(),
             idle: Arc::default(),
@@ -153,16 +196,8 @@ impl Stager {
         if let Some(tree) = self.find(root) {
             return Ok(tree);
         }
-        let folder = match self.idle.take(root) {
-            Some(folder) => folder,
-            None => self.fill(root)?,
-        };
-        let tree = Arc::new(StagedTree {
-            path: folder.path,
-            root,
-            entries: folder.entries,
-            idle: Arc::downgrade(&self.idle),
-        });
+        let (path, how) = self.place(root)?;
+        let tree = Arc::new(StagedTree { path, root, how });
         let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
         staged.retain(|_, tree| tree.strong_count() > 0);
         staged.insert(root, Arc::downgrade(&tree));
@@ -178,7 +213,9 @@ impl Stager {
         let tree = self.stage(root)?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(digest, _)| *digest != root);
-        kept.push((root, Arc::clone(&tree)));
+        if matches!(tree.how, How::Made { .. }) {
+            kept.push((root, Arc::clone(&tree)));
+        }
         let surplus = kept.len().saturating_sub(KEPT);
         let dropped: Vec<_> = kept.drain(..surplus).collect();
         drop(kept);
@@ -192,12 +229,33 @@ impl Stager {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&root)?
             .upgrade()
+            .filter(|tree| tree.can_be_joined())
+    }
+
+    /// Where a tree is that nobody uses.
+    fn place(&self, root: DirectoryDigest) -> Result<(PathBuf, How), SandboxError> {
+        let folder = match self.idle.take(root) {
+            Some(folder) => folder,
+            None => {
+                let entries = self.surveyor.entries(root, &self.store)?;
+                if entries >= self.shown_from
+                    && let Some((path, shown)) = self.shower.show(root)?
+                {
+                    return Ok((path, How::Shown(shown)));
+                }
+                self.fill(root, entries)?
+            }
+        };
+        let how = How::Made {
+            entries: folder.entries,
+            idle: Arc::downgrade(&self.idle),
+        };
+        Ok((folder.path, how))
     }
 
     /// A folder of a tree: one of a similar tree made into it, or else a new one.
-    fn fill(&self, root: DirectoryDigest) -> Result<Folder, SandboxError> {
+    fn fill(&self, root: DirectoryDigest, entries: usize) -> Result<Folder, SandboxError> {
         let links = Links(&self.store);
-        let entries = links.size(root)?;
         if let Some(Folder {
             path, root: old, ..
         }) = self.similar(&links, root, entries)

@@ -1,4 +1,5 @@
-//! Real commands in real sandboxes, in a root made of this machine's own programs.
+//! Real commands in real sandboxes, in a root made of this machine's own programs: in trees that are made of links,
+//! and, as part of another test program, in those that are shown.
 
 #![allow(clippy::unwrap_used)]
 
@@ -46,11 +47,29 @@ fn files_needed() -> &'static Vec<PathBuf> {
     })
 }
 
-struct World {
-    folder: tempfile::TempDir,
-    store: Arc<DiskBlobs>,
-    directories: Directories<DiskBlobs>,
-    sandbox: NativeSandbox,
+/// How many entries a tree has at least that is shown.
+fn shown_from() -> usize {
+    match module_path!().starts_with("shown") {
+        true => 0,
+        false => usize::MAX,
+    }
+}
+
+/// A script that sleeps, or a time to sleep, by which the processes of a test are found: the same test of the other kind
+/// may be running.
+fn marked(text: &str) -> String {
+    match shown_from() {
+        0 => text.replace("47", "48"),
+        _ => text.to_owned(),
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) layout: Layout,
+    pub(crate) store: Arc<DiskBlobs>,
+    pub(crate) directories: Directories<DiskBlobs>,
+    pub(crate) sandbox: NativeSandbox,
     root: DirectoryDigest,
 }
 
@@ -59,13 +78,13 @@ fn path(text: &str) -> TreePath {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path().join("cache, with: marks"));
         let store = Arc::new(DiskBlobs::open(&layout).unwrap());
         let directories = Directories::new(Arc::clone(&store));
         let local: Arc<dyn LocalBlobs> = store.clone();
-        let sandbox = NativeSandbox::new(&layout, local);
+        let sandbox = NativeSandbox::showing_from(shown_from(), &layout, local);
         let mut tree = Tree::empty();
         for file in files_needed() {
             let digest = store.write(fs::read(file).unwrap().into()).unwrap();
@@ -76,6 +95,7 @@ impl World {
         let root = tree.write(&directories).unwrap();
         Self {
             folder,
+            layout,
             store,
             directories,
             sandbox,
@@ -83,7 +103,7 @@ impl World {
         }
     }
 
-    fn with(&self, files: &[(&str, &str)]) -> DirectoryDigest {
+    pub(crate) fn with(&self, files: &[(&str, &str)]) -> DirectoryDigest {
         let mut tree = Tree::stored(self.root);
         for (name, content) in files {
             let node = match content.strip_prefix("-> ") {
@@ -98,7 +118,7 @@ impl World {
         tree.write(&self.directories).unwrap()
     }
 
-    fn request(&self, script: &str) -> SandboxRequest {
+    pub(crate) fn request(&self, script: &str) -> SandboxRequest {
         SandboxRequest {
             input_root: self.root,
             staged: None,
@@ -120,7 +140,10 @@ impl World {
         }
     }
 
-    async fn run(&self, request: SandboxRequest) -> Result<SandboxOutcome, SandboxError> {
+    pub(crate) async fn run(
+        &self,
+        request: SandboxRequest,
+    ) -> Result<SandboxOutcome, SandboxError> {
         self.sandbox.run(request, CancellationToken::new()).await
     }
 
@@ -453,14 +476,14 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 async fn cancelling_ends_every_process_inside() {
     let world = Arc::new(World::new());
     let cancel = CancellationToken::new();
-    let request = world.request("setsid sleep 4711.1 & sleep 4711.2");
+    let request = world.request(&marked("setsid sleep 4711.1 & sleep 4711.2"));
     let running = {
         let (world, cancel) = (Arc::clone(&world), cancel.clone());
         tokio::spawn(async move { world.sandbox.run(request, cancel).await })
     };
     tokio::task::spawn_blocking(|| {
         wait_until("the command did not start", || {
-            runs("4711.1") && runs("4711.2")
+            runs(&marked("4711.1")) && runs(&marked("4711.2"))
         });
     })
     .await
@@ -471,7 +494,7 @@ async fn cancelling_ends_every_process_inside() {
         Err(SandboxError::Cancelled)
     ));
     wait_until("something still runs", || {
-        !runs("4711.1") && !runs("4711.2")
+        !runs(&marked("4711.1")) && !runs(&marked("4711.2"))
     });
 }
 
@@ -479,41 +502,41 @@ async fn cancelling_ends_every_process_inside() {
 fn a_runtime_that_is_shut_down_ends_what_it_runs() {
     let world = Arc::new(World::new());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let request = world.request("sleep 4713.1");
+    let request = world.request(&marked("sleep 4713.1"));
     let running = Arc::clone(&world);
     runtime.spawn(async move { running.run(request).await });
-    wait_until("the command did not start", || runs("4713.1"));
+    wait_until("the command did not start", || runs(&marked("4713.1")));
     let begun = Instant::now();
     runtime.shutdown_timeout(Duration::from_secs(20));
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "it was waited for"
     );
-    wait_until("something still runs", || !runs("4713.1"));
+    wait_until("something still runs", || !runs(&marked("4713.1")));
 }
 
 #[tokio::test]
 async fn what_a_command_leaves_running_ends_with_it() {
     let world = World::new();
     world
-        .say("setsid sleep 4712.1 > /dev/null 2>&1 & echo done")
+        .say(&marked("setsid sleep 4712.1 > /dev/null 2>&1 & echo done"))
         .await;
-    wait_until("something still runs", || !runs("4712.1"));
+    wait_until("something still runs", || !runs(&marked("4712.1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_what_made_a_sandbox_is_killed_everything_inside_ends() {
     let world = Arc::new(World::new());
-    let request = world.request("setsid sleep 4715.1 & sleep 4715.2");
+    let request = world.request(&marked("setsid sleep 4715.1 & sleep 4715.2"));
     let running = {
         let world = Arc::clone(&world);
         tokio::spawn(async move { world.run(request).await })
     };
     tokio::task::spawn_blocking(|| {
         wait_until("the command did not start", || {
-            runs("4715.1") && runs("4715.2")
+            runs(&marked("4715.1")) && runs(&marked("4715.2"))
         });
-        let nursery = child_above(find("4715.2").unwrap()).to_string();
+        let nursery = child_above(find(&marked("4715.2")).unwrap()).to_string();
         let killed = Command::new("kill").args(["-9", &nursery]).status();
         assert!(killed.unwrap().success());
     })
@@ -522,7 +545,7 @@ async fn when_what_made_a_sandbox_is_killed_everything_inside_ends() {
     let error = running.await.unwrap().unwrap_err();
     assert!(matches!(error, SandboxError::Step { .. }), "{error}");
     wait_until("something still runs", || {
-        !runs("4715.1") && !runs("4715.2")
+        !runs(&marked("4715.1")) && !runs(&marked("4715.2"))
     });
     assert_eq!(world.say("echo again").await, "again\n");
 }
@@ -596,13 +619,13 @@ async fn what_takes_too_long_or_says_too_much_is_ended() {
     let timeout = Some(Duration::from_millis(200));
     let slow = SandboxRequest {
         timeout,
-        ..world.request("sleep 4713.1")
+        ..world.request(&marked("sleep 4713.1"))
     };
     assert!(matches!(
         world.run(slow).await,
         Err(SandboxError::TimedOut(_))
     ));
-    assert!(!runs("4713.1"));
+    assert!(!runs(&marked("4713.1")));
     let chatty = SandboxRequest {
         streams: Streams::Captured { limit: 1000 },
         ..world.request("while :; do echo and so on; done")
@@ -666,10 +689,13 @@ async fn many_run_at_a_time_and_nothing_stays() {
         assert_eq!(task.await.unwrap(), number);
     }
     let World {
-        folder, sandbox, ..
+        folder: _folder,
+        layout,
+        sandbox,
+        ..
     } = Arc::into_inner(world).unwrap();
     drop(sandbox);
-    let left = folder.path().join("cache, with: marks/headstart/sandboxes");
+    let left = layout.own().join("sandboxes");
     assert_eq!(fs::read_dir(left).unwrap().count(), 0);
 }
 
@@ -717,7 +743,7 @@ async fn sleep_in_a_sandbox_when_told_to() {
     if std::env::var_os("SLEEP_IN_A_SANDBOX").is_some() {
         let world = World::new();
         world
-            .run(world.request("sleep 4714.1 & sleep 4714.2"))
+            .run(world.request(&marked("sleep 4714.1 & sleep 4714.2")))
             .await
             .unwrap();
     }
@@ -725,17 +751,28 @@ async fn sleep_in_a_sandbox_when_told_to() {
 
 #[test]
 fn when_this_process_is_killed_everything_inside_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    // Below the name of the test program.
+    let name = concat!(module_path!(), "::sleep_in_a_sandbox_when_told_to");
+    let name = name.split_once("::").unwrap().1.to_owned();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sleep_in_a_sandbox_when_told_to", "--nocapture"])
+        .args(["--exact", &name, "--nocapture"])
         .env("SLEEP_IN_A_SANDBOX", "1")
+        .env("TMPDIR", folder.path())
         .spawn()
         .unwrap();
     wait_until("the command did not start", || {
-        runs("4714.1") && runs("4714.2")
+        runs(&marked("4714.1")) && runs(&marked("4714.2"))
     });
+    let mounted = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.contains(folder.path().to_str().unwrap())
+    };
+    assert_eq!(mounted(), shown_from() == 0);
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("something still runs", || {
-        !runs("4714.1") && !runs("4714.2")
+        !runs(&marked("4714.1")) && !runs(&marked("4714.2"))
     });
+    wait_until("something is still mounted", || !mounted());
 }

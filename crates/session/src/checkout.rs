@@ -4,16 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use headstart_merkle::{DirectoryDigest, DirectoryReader, Node, Tree, TreeError, TreePath};
+use headstart_merkle::{
+    DirectoryDigest, DirectoryReader, MODIFIED, Node, Tree, TreeError, TreePath,
+};
 use headstart_project::ElementId;
 use headstart_store::{LocalBlobs, StoreError};
 use thiserror::Error;
 
 use crate::error::SessionError;
 use crate::session::{Loaded, Session};
-
-/// What everything in a checkout was last modified at: 2011-11-11 11:11:11 UTC, as in BuildStream.
-const MODIFIED: u64 = 1_321_009_871;
 
 /// Where to write to.
 pub enum CheckoutTarget<'a> {
@@ -214,7 +213,7 @@ impl Session {
                 source,
             };
             let mut header = tar::Header::new_gnu();
-            header.set_mtime(MODIFIED);
+            header.set_mtime(MODIFIED.cast_unsigned());
             header.set_uid(0);
             header.set_gid(0);
             match node {
@@ -260,6 +259,6 @@ fn remove_file(path: &Path) -> io::Result<()> {
 /// Copies content, mode and time of modification.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
-    let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(MODIFIED);
+    let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(MODIFIED.cast_unsigned());
     File::open(to)?.set_modified(modified)
 }

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
+use crate::in_use::in_use_since;
 use crate::keeper::{Keeper, Limits, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::lookups::{Found, Looks, Lookups};
@@ -73,6 +74,7 @@ impl DiskBlobs {
             fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         }
         sweep(&temporary);
+        in_use_since(layout);
         let mut store = Self::open_as_is(layout)?;
         store.verified = Arc::new(Verified::open(&layout.own()));
         // Always here for us; BuildStream looks for the file.
@@ -120,13 +122,19 @@ impl DiskBlobs {
         }
     }
 
+    /// For how long a use that was noted need not be noted again.
+    fn noted(&self) -> Duration {
+        let keeper = self.keeper.as_ref();
+        keeper
+            .map_or_else(Limits::default, |keeper| keeper.limits())
+            .noted()
+    }
+
     /// Uses since then need not be noted again.
     fn noted_since(&self) -> SystemTime {
         let now = SystemTime::now();
-        let keeper = self.keeper.as_ref();
-        let limits = keeper.map_or_else(Limits::default, |keeper| keeper.limits());
-        let lately = now.checked_sub(limits.noted()).unwrap_or(now);
-        let protected = keeper.and_then(|keeper| keeper.protected());
+        let lately = now.checked_sub(self.noted()).unwrap_or(now);
+        let protected = self.keeper.as_ref().and_then(|keeper| keeper.protected());
         protected.map_or(lately, |since| lately.max(since))
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use headstart_store::StoreError;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
+use crate::in_use::in_use_since;
 use crate::layout::Layout;
 use crate::temporary::Temporary;
 
@@ -61,6 +62,7 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     limits: Limits,
+    layout: Layout,
     folders: [PathBuf; 2],
     results: PathBuf,
     /// What has times of access since then was stored or used after the start.
@@ -134,6 +136,7 @@ impl Keeper {
     fn since(layout: &Layout, limits: Limits, started: SystemTime) -> Self {
         let keeper = Self {
             limits,
+            layout: layout.clone(),
             folders: [layout.objects(), layout.executables()],
             results: layout.action_results(),
             started,
@@ -229,10 +232,12 @@ impl Keeper {
         let target = low
             .checked_sub(size)
             .unwrap_or_else(|| low.min(room.saturating_sub(size)));
+        let stays_since = [self.protected(), in_use_since(&self.layout)];
+        let stays_since = stays_since.into_iter().flatten().min();
         let mut candidates = Vec::new();
         self.visit(&mut |path, metadata| {
             let used = metadata.accessed().unwrap_or(UNIX_EPOCH);
-            if !(self.limits.protect_session && used >= self.started) {
+            if stays_since.is_none_or(|since| used < since) {
                 candidates.push(Candidate {
                     used,
                     size: metadata.len(),

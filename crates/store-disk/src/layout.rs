@@ -59,6 +59,11 @@ impl Layout {
         self.root.join("cas/staging")
     }
 
+    /// Marks of what is in use.
+    pub(crate) fn in_use(&self) -> PathBuf {
+        self.own().join("in-use")
+    }
+
     /// Objects that turned out to be something else.
     pub fn corrupt(&self) -> PathBuf {
         self.own().join("corrupt")

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use headstart_merkle::{ActionDigest, BlobDigest};
 use headstart_reapi::reapi;
-use headstart_store::{ActionCache, BlobStore, StoreError};
+use headstart_store::{ActionCache, BlobStore, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout, Limits};
 
 struct World {
@@ -60,6 +60,13 @@ fn content(number: usize) -> bytes::Bytes {
     format!("{number:01000}").into()
 }
 
+/// Those that are not there any more.
+fn gone(world: &World, digests: &[BlobDigest]) -> Vec<BlobDigest> {
+    let mut gone = digests.to_vec();
+    gone.retain(|digest| !world.path(*digest).exists());
+    gone
+}
+
 fn write(store: &DiskBlobs, number: usize) -> BlobDigest {
     store.write(content(number)).unwrap()
 }
@@ -108,13 +115,42 @@ fn what_was_not_used_for_longest_goes_first() {
     store.read(digests[0]).unwrap();
     store.missing(&digests[1..2]).unwrap();
     write(&store, 10);
-    let gone: Vec<_> = digests
-        .iter()
-        .filter(|digest| !world.path(**digest).exists())
-        .collect();
-    let expected: Vec<_> = digests[2..8].iter().collect();
-    assert_eq!(gone, expected);
+    assert_eq!(gone(&world, &digests), digests[2..8]);
     assert_eq!(store.usage(), Some((5_000, Some(10_000))));
+}
+
+#[test]
+fn what_is_in_use_stays_as_long_as_it_is_held() {
+    let world = World::new();
+    let store = world.open(false);
+    let digests: Vec<_> = (0..10).map(|number| write(&store, number)).collect();
+    let (used, others) = digests.split_at(3);
+    for digest in others {
+        world.age(*digest, 2);
+    }
+    let hold = store.hold(Duration::ZERO).unwrap();
+    // As if both had been an hour ago.
+    let marks = world.layout.own().join("in-use");
+    for mark in fs::read_dir(&marks).unwrap() {
+        let mark = fs::File::open(mark.unwrap().path()).unwrap();
+        mark.set_modified(SystemTime::now() - HOUR).unwrap();
+    }
+    for digest in used {
+        world.age(*digest, 1);
+    }
+    // Another process needs more room than all others have.
+    let other = world.open(false);
+    let refused = other.write(vec![1; 8_000].into()).unwrap_err();
+    assert!(matches!(refused, StoreError::Full(_)), "{refused}");
+    assert_eq!(gone(&world, &digests), others);
+    drop(hold);
+    other.write(vec![1; 8_000].into()).unwrap();
+    assert!(!gone(&world, used).is_empty());
+    // A process that was killed has left its mark.
+    let left = marks.join("1-1-0");
+    fs::write(&left, "").unwrap();
+    drop(world.open(false));
+    assert!(!left.exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
@@ -195,7 +195,14 @@ pub trait LocalBlobs: BlobStore {
     /// # Errors
     /// [`StoreError::Damaged`] if it is something else.
     fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError>;
+
+    /// Has all stay that is found to be here from now on, and all that was in the time `before`, as long as what this
+    /// gives is not dropped.
+    fn hold(&self, before: Duration) -> Result<Hold, StoreError>;
 }
+
+/// What keeps blobs where they are until it is dropped.
+pub type Hold = Box<dyn Send + Sync>;
 
 /// Reads a message; `what` names its type, with its article.
 pub fn read_message<M: Message + Default, K>(

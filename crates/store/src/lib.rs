@@ -15,7 +15,9 @@ mod recent;
 
 pub use action_cache::{ActionCache, CompletenessChecking, StoredResult, is_complete, named_blobs};
 pub use assets::{Asset, AssetKind, AssetName, Assets, MemoryAssets};
-pub use blobs::{BlobStore, BlobWriter, LocalBlobs, StoreError, decode_message, read_message};
+pub use blobs::{
+    BlobStore, BlobWriter, Hold, LocalBlobs, StoreError, decode_message, read_message,
+};
 pub use directories::Directories;
 pub use memory::{MemoryActionCache, MemoryBlobs};
 pub use recent::Recent;

@@ -3,24 +3,20 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use headstart_merkle::BlobDigest;
-use headstart_store::{LocalBlobs, StoreError};
+use headstart_merkle::{BlobDigest, MODIFIED};
+use headstart_store::{Hold, LocalBlobs, StoreError};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, stat, utimensat};
 
 use super::{DiskBlobs, copy_hashing, find_at};
+use crate::in_use::InUse;
 use crate::layout::sharded;
 use crate::temporary::Temporary;
 use crate::verified::Identity;
 
 /// The mode of executable copies.
 const EXECUTABLE_MODE: u32 = 0o755;
-
-/// The time of modification that all files have in a sandbox: 2011-11-11 11:11:11 UTC, BuildStream's
-/// `SOURCE_DATE_EPOCH`. Links share it with the object. What `make` rebuilds depends on it, so it
-/// must not tell when an object came into the store.
-const MODIFIED: Duration = Duration::from_secs(1_321_009_871);
 
 impl LocalBlobs for DiskBlobs {
     fn file(&self, digest: BlobDigest, executable: bool) -> Result<PathBuf, StoreError> {
@@ -60,6 +56,15 @@ impl LocalBlobs for DiskBlobs {
         }
         Ok(copy)
     }
+
+    fn hold(&self, before: Duration) -> Result<Hold, StoreError> {
+        // A use that was noted just before is not noted again.
+        let since = SystemTime::now().checked_sub(before + self.noted());
+        Ok(Box::new(InUse::since(
+            since.unwrap_or(UNIX_EPOCH),
+            &self.layout,
+        )?))
+    }
 }
 
 impl DiskBlobs {
@@ -88,7 +93,7 @@ impl DiskBlobs {
                     return Ok(Some(actual));
                 }
             }
-            let right = file.modified_at(MODIFIED.as_secs().cast_signed());
+            let right = file.modified_at(MODIFIED);
             if file == right {
                 if !known {
                     self.verified.note(digest, file);
@@ -116,7 +121,7 @@ fn set_modified_at(path: &Path) -> Result<(), StoreError> {
             tv_nsec: UTIME_OMIT,
         },
         last_modification: Timespec {
-            tv_sec: MODIFIED.as_secs().cast_signed(),
+            tv_sec: MODIFIED,
             tv_nsec: 0,
         },
     };
@@ -125,6 +130,7 @@ fn set_modified_at(path: &Path) -> Result<(), StoreError> {
 }
 
 fn set_modified(path: &Path, file: &File) -> Result<(), StoreError> {
-    file.set_modified(UNIX_EPOCH + MODIFIED)
+    let modified = UNIX_EPOCH + Duration::from_secs(MODIFIED.cast_unsigned());
+    file.set_modified(modified)
         .map_err(|error| StoreError::io(path, error))
 }

@@ -139,7 +139,12 @@ impl Killed {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(folder.to_str().unwrap()), "{mounts}");
         let cache = self.daemon.cache();
-        for left in ["cas/tmp", "cas/staging", "headstart/sandboxes"] {
+        for left in [
+            "cas/tmp",
+            "cas/staging",
+            "headstart/in-use",
+            "headstart/sandboxes",
+        ] {
             let others = || {
                 let entries = fs::read_dir(cache.join(left)).into_iter().flatten();
                 let names = entries.flatten().map(|entry| entry.file_name());

@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use headstart_reapi::localcas::local_content_addressable_storage_client::LocalContentAddressableStorageClient as LocalCas;
 use headstart_reapi::localcas::{self, StageTreeRequest};
 use headstart_reapi::reapi;
 use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
 use super::daemon::{Daemon, resident};
 
@@ -131,7 +132,7 @@ async fn a_tree_is_staged_for_as_long_as_the_stream_is_open() {
             String::new(),
             format!("{}/cache/cas/chosen", daemon.folder.path().display()),
         ] {
-            let (requests, receiver) = tokio::sync::mpsc::channel(2);
+            let (requests, receiver) = mpsc::channel(2);
             let first = StageTreeRequest {
                 root_digest: Some(root.clone()),
                 path: path.clone(),
@@ -159,13 +160,78 @@ async fn a_tree_is_staged_for_as_long_as_the_stream_is_open() {
     }
 }
 
+/// A folder of so many files that they are not all made for whoever reads some, of the same content.
+fn make_large_tree(daemon: &Daemon, content: &str) -> String {
+    let tree = daemon.folder.path().join("large");
+    for folder in 0..101 {
+        let folder = tree.join(folder.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        for file in 0..100 {
+            fs::write(folder.join(file.to_string()), content).unwrap();
+        }
+    }
+    tree.to_str().unwrap().to_owned()
+}
+
+/// A tree that will only be read, with the two sides of the stream that keeps it staged.
+async fn stage_read_only(
+    local: &mut LocalCas<Channel>,
+    root: reapi::Digest,
+) -> (
+    PathBuf,
+    mpsc::Sender<StageTreeRequest>,
+    Streaming<localcas::StageTreeResponse>,
+) {
+    let (requests, receiver) = mpsc::channel(2);
+    let first = StageTreeRequest {
+        root_digest: Some(root),
+        read_only: true,
+        ..Default::default()
+    };
+    requests.send(first).await.unwrap();
+    let stream = local.stage_tree(ReceiverStream::new(receiver)).await;
+    let mut stream = stream.unwrap().into_inner();
+    let staged = stream.message().await.unwrap().unwrap().path;
+    (staged.into(), requests, stream)
+}
+
+#[tokio::test]
+async fn a_large_tree_is_only_shown_and_what_could_not_be_read_of_it_is_told() {
+    let mut daemon = Daemon::ours();
+    let mut local = LocalCas::new(daemon.connect().await);
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let cache = daemon.cache().display().to_string();
+    let tree = make_large_tree(&daemon, "the content");
+    let root = capture(&mut local, &tree).await;
+    let (staged, requests, mut stream) = stage_read_only(&mut local, root).await;
+    assert!(mounts().contains(&cache), "it is made of files");
+    let read = fs::read_to_string(staged.join("77/42")).unwrap();
+    assert_eq!(read, "the content");
+    requests.send(StageTreeRequest::default()).await.unwrap();
+    assert!(stream.message().await.unwrap().is_some());
+
+    make_large_tree(&daemon, "other content");
+    let root = capture(&mut local, &tree).await;
+    let content = headstart_merkle::BlobDigest::of(b"other content").hex();
+    fs::remove_file(daemon.object(&content)).unwrap();
+    fs::write(daemon.object(&content), "OTHER CONTENT").unwrap();
+    let (staged, requests, mut stream) = stage_read_only(&mut local, root).await;
+    fs::read_to_string(staged.join("5/5")).unwrap_err();
+    requests.send(StageTreeRequest::default()).await.unwrap();
+    let told = stream.message().await.unwrap_err();
+    assert_eq!(told.code(), Code::Internal);
+    assert!(told.message().contains(&content), "{told}");
+    daemon.end();
+    assert!(!mounts().contains(&cache), "it is still mounted");
+}
+
 #[tokio::test]
 async fn a_client_that_disappears_leaves_nothing_staged() {
     let daemon = Daemon::ours();
     let mut local = LocalCas::new(daemon.connect().await);
     let tree = make_tree(&daemon);
     let root = capture(&mut local, &tree).await;
-    let (requests, receiver) = tokio::sync::mpsc::channel(2);
+    let (requests, receiver) = mpsc::channel(2);
     let first = StageTreeRequest {
         root_digest: Some(root),
         remote_apis_socket_path: "run/server.sock".into(),
@@ -248,7 +314,7 @@ async fn paths_lead_nowhere_they_should_not() {
     };
     let refused = local.get_instance_name_for_namespace(details).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
-    let (requests, receiver) = tokio::sync::mpsc::channel(2);
+    let (requests, receiver) = mpsc::channel(2);
     let staging = StageTreeRequest {
         instance_name: bound,
         ..Default::default()

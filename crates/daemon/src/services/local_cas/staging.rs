@@ -196,9 +196,12 @@ async fn close(session: Session, well: bool) -> Result<Vec<ActionDigest>, Status
         endpoint.close().await;
         subactions = tenant.take_asked();
     }
+    let failure = blocking(move || session.tree.failure()).await?;
     if let Some(parent) = session.parent {
-        parent.ended(well);
+        parent.ended(well && failure.is_none());
     }
-    blocking(move || drop(session.tree)).await?;
-    Ok(subactions)
+    match failure {
+        None => Ok(subactions),
+        Some(failure) => Err(failure),
+    }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use headstart_merkle::{ActionDigest, BlobDigest, Directory, DirectoryDigest};
+use headstart_merkle::{
+    ActionDigest, BlobDigest, Directory, DirectoryDigest, FileNode, Name, Node,
+};
 use headstart_reapi::localcas::local_content_addressable_storage_client::LocalContentAddressableStorageClient as LocalCas;
 use headstart_reapi::localcas::{CaptureTreeRequest, StageTreeRequest};
 use headstart_reapi::reapi::action_cache_client::ActionCacheClient;
@@ -307,9 +309,25 @@ impl Task {
 
     async fn stage(&mut self, read_only: bool) -> Result<(), Status> {
         let content = self.random.bytes(1000);
-        let (script, root) = (BlobDigest::of(&content), tree_of(BlobDigest::of(&content)));
-        let taken = self.upload(vec![content, root.encode().to_vec()]).await?;
-        if taken.len() < 2 {
+        let script = BlobDigest::of(&content);
+        let mut blobs = vec![content];
+        // What is only read may be so large that it is shown and not made.
+        let root = match read_only && self.random.below(2) == 0 {
+            true => {
+                let folder = tree_of(script, 100);
+                blobs.push(folder.encode().to_vec());
+                let mut root = tree_of(script, 1);
+                for number in 0..101 {
+                    let name = Name::new(&format!("folder-{number}")).unwrap();
+                    root.entries.insert(name, Node::Directory(folder.digest()));
+                }
+                root
+            }
+            false => tree_of(script, 1),
+        };
+        blobs.push(root.encode().to_vec());
+        let all = blobs.len();
+        if self.upload(blobs).await?.len() < all {
             return Ok(());
         }
         let (requests, receiver) = tokio::sync::mpsc::channel(2);
@@ -337,15 +355,15 @@ impl Task {
     }
 }
 
-/// A tree with one file.
-fn tree_of(file: BlobDigest) -> Directory {
-    use headstart_merkle::{FileNode, Name, Node};
+/// A tree with so many files, all the same.
+fn tree_of(file: BlobDigest, files: usize) -> Directory {
+    let names = (0..files).map(|number| match number {
+        0 => Name::new("file"),
+        _ => Name::new(&format!("file-{number}")),
+    });
+    let file = Node::File(FileNode::new(file, false));
     Directory {
-        entries: [(
-            Name::new("file").unwrap(),
-            Node::File(FileNode::new(file, false)),
-        )]
-        .into(),
+        entries: names.map(|name| (name.unwrap(), file.clone())).collect(),
         ..Directory::default()
     }
 }

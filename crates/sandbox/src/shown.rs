@@ -1,0 +1,140 @@
+//! Trees that are shown without being made.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use headstart_execution::SandboxError;
+use headstart_merkle::DirectoryDigest;
+use headstart_sandbox_init::{Role, send};
+use headstart_store::{Hold, StoreError};
+use headstart_treefs::TreeFs;
+
+use crate::folders::SHOWN;
+use crate::links::Store;
+use crate::modes::make_folders;
+use crate::program;
+use crate::survey::Surveyor;
+
+/// Shows trees, where this machine lets this user do that.
+pub(crate) struct Shower {
+    folder: PathBuf,
+    store: Arc<Store>,
+    surveyor: Arc<Surveyor>,
+    /// Mounted when it is first needed; `None` where that can't be.
+    mounted: OnceLock<Option<Mounted>>,
+}
+
+/// The file system, and who unmounts it if this process is killed.
+struct Mounted {
+    filesystem: Arc<TreeFs>,
+    _unmounter: Unmounter,
+}
+
+/// A process that unmounts a folder when this is dropped, or this process ends.
+struct Unmounter {
+    process: Child,
+    /// `None` only while it is dropped.
+    socket: Option<UnixStream>,
+}
+
+/// A tree that is shown, all of which stays in the store.
+pub(crate) struct Shown {
+    filesystem: Arc<TreeFs>,
+    store: Arc<Store>,
+    begun: Instant,
+    _hold: Hold,
+}
+
+impl Shower {
+    /// Shows trees below `parent`, the folder of a maker of sandboxes.
+    pub(crate) fn new(parent: &Path, store: Arc<Store>, surveyor: Arc<Surveyor>) -> Self {
+        Self {
+            folder: parent.join(SHOWN),
+            store,
+            surveyor,
+            mounted: OnceLock::new(),
+        }
+    }
+
+    /// Shows a tree; `None` where that can't be.
+    pub(crate) fn show(
+        &self,
+        root: DirectoryDigest,
+    ) -> Result<Option<(PathBuf, Shown)>, SandboxError> {
+        let mounted = self.mounted.get_or_init(|| self.mount());
+        let Some(Mounted { filesystem, .. }) = mounted else {
+            return Ok(None);
+        };
+        // First, so that what is found stays.
+        let mut hold = self.store.store().hold(Duration::ZERO)?;
+        if let Some(before) = self.surveyor.look_for(root, &self.store)? {
+            hold = self.store.store().hold(before.elapsed())?;
+        }
+        let shown = Shown {
+            filesystem: Arc::clone(filesystem),
+            store: Arc::clone(&self.store),
+            begun: Instant::now(),
+            _hold: hold,
+        };
+        Ok(Some((filesystem.path(root), shown)))
+    }
+
+    fn mount(&self) -> Option<Mounted> {
+        let mount = || {
+            make_folders(&self.folder)?;
+            // Before there is anything to unmount.
+            let unmounter = Unmounter::start(&self.folder)?;
+            let filesystem = TreeFs::mount(&self.folder, Arc::clone(&self.store))?;
+            Ok::<_, io::Error>(Mounted {
+                filesystem: Arc::new(filesystem),
+                _unmounter: unmounter,
+            })
+        };
+        let mounted = mount();
+        let mounted = mounted.inspect_err(
+            |error| tracing::info!(%error, "there is no FUSE here: all trees are staged as links"),
+        );
+        mounted.ok()
+    }
+}
+
+impl Unmounter {
+    fn start(folder: &Path) -> io::Result<Self> {
+        let (mut socket, theirs) = UnixStream::pair()?;
+        let process = program::command(Role::Unmounter, theirs)?
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        send(&mut socket, &folder)?;
+        Ok(Self {
+            process,
+            socket: Some(socket),
+        })
+    }
+}
+
+impl Drop for Unmounter {
+    fn drop(&mut self) {
+        self.socket = None;
+        let _ = self.process.wait();
+    }
+}
+
+impl Shown {
+    /// Since when it is shown.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Why something of `root` could not be read since then, if anything could not.
+    pub(crate) fn failure(&self, root: DirectoryDigest, since: Instant) -> Option<StoreError> {
+        let digest = self.filesystem.failure(root, since)?;
+        // It may be there again.
+        let now = self.store.store().file(digest, false);
+        Some(now.err().unwrap_or(StoreError::Missing(digest)))
+    }
+}
