@@ -18,6 +18,7 @@ mod unmounter;
 
 use std::ffi::OsStr;
 
+pub use mounts::OVERLAY;
 pub use protocol::{LIMIT, Orders, Report, STREAMS, receive, send};
 pub use unmounter::unmount;
 

@@ -16,6 +16,9 @@ use crate::protocol::{Orders, Report};
 /// Devices of the host that are seen inside.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
+/// The step in which the root is mounted, as it is called in reports.
+pub const OVERLAY: &str = "mount the overlay";
+
 /// Makes `orders.root` the root of this process.
 pub(crate) fn enter(orders: &Orders) -> Result<(), Report> {
     let root = orders.root.as_path();
@@ -25,7 +28,7 @@ pub(crate) fn enter(orders: &Orders) -> Result<(), Report> {
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?)
     })?;
-    step("mount the overlay", || overlay(orders))?;
+    step(OVERLAY, || overlay(orders))?;
     // Whoever brings a /dev of their own gets that.
     if !orders.binds.iter().any(|(_, at)| at == Path::new("dev")) {
         step("make /dev", || devices(&root.join("dev")))?;

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use headstart_sandbox_init::{Orders, Report, Role, receive, send};
+use headstart_sandbox_init::{OVERLAY, Orders, Report, Role, receive, send};
 
+use crate::modes::make_folders;
 use crate::program;
 
 /// Says in one sentence why no sandbox can be made here, `refused` being what the operating system said
@@ -45,15 +46,32 @@ pub fn check_available() -> Result<(), String> {
 
 /// Makes the namespaces of a sandbox and nothing else; gives what the system refused.
 fn probe() -> Result<(), String> {
-    let nowhere = PathBuf::from("/nonexistent");
-    let orders = Orders {
-        lower: Vec::new(),
-        upper: nowhere.clone(),
-        work: nowhere.clone(),
-        root: nowhere.clone(),
+    // Without folders the overlay can't be mounted; getting there is what was asked for.
+    match ask(&orders(&[], Path::new("/nonexistent"))) {
+        Ok(Report::Failed { step, .. }) if step == OVERLAY => Ok(()),
+        told => without_program(told),
+    }
+}
+
+/// Checks whether a sandbox can be made of a tree that is seen at `lower` and has nothing in it, and of folders below
+/// `folder`, which is empty.
+pub(crate) fn check_layer(lower: &Path, folder: &Path) -> Result<(), String> {
+    let made = ["upper/dev", "upper/proc", "work", "root"]
+        .iter()
+        .try_for_each(|name| make_folders(&folder.join(name)));
+    made.map_err(|error| error.to_string())?;
+    without_program(ask(&orders(&[lower.to_owned()], folder)))
+}
+
+fn orders(lower: &[PathBuf], folder: &Path) -> Orders {
+    Orders {
+        lower: lower.to_vec(),
+        upper: folder.join("upper"),
+        work: folder.join("work"),
+        root: folder.join("root"),
         arguments: Vec::new(),
         environment: Vec::new(),
-        working_directory: nowhere,
+        working_directory: PathBuf::from("/"),
         writable: None,
         uid: 0,
         gid: 0,
@@ -61,21 +79,25 @@ fn probe() -> Result<(), String> {
         binds: Vec::new(),
         stdin: None,
         nice: 0,
-    };
-    let probe = || -> io::Result<Report> {
-        let (mut ours, theirs) = UnixStream::pair()?;
-        let mut child = program::command(Role::Init, theirs)?.spawn()?;
-        send(&mut ours, &orders)?;
-        let report = receive(&mut ours);
-        child.wait()?;
-        report
-    };
-    match probe() {
-        // Without folders the overlay can't be mounted; getting there is what was asked for.
-        Ok(Report::Failed { step, .. }) if step == "mount the overlay" => Ok(()),
+    }
+}
+
+/// Has a sandbox made, and hears what came of it.
+fn ask(orders: &Orders) -> io::Result<Report> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let mut child = program::command(Role::Init, theirs)?.spawn()?;
+    send(&mut ours, orders)?;
+    let report = receive(&mut ours);
+    child.wait()?;
+    report
+}
+
+/// What came of a sandbox that nothing was to be started in.
+fn without_program(told: io::Result<Report>) -> Result<(), String> {
+    match told {
+        Ok(Report::Exited(_) | Report::NoProgram) => Ok(()),
         Ok(Report::Unavailable(refused)) => Err(refused),
         Ok(Report::Failed { step, reason }) => Err(format!("{step}: {reason}")),
-        Ok(Report::Exited(_) | Report::NoProgram) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }

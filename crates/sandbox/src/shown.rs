@@ -1,5 +1,6 @@
 //! Trees that are shown without being made.
 
+use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use headstart_execution::SandboxError;
-use headstart_merkle::DirectoryDigest;
+use headstart_merkle::{Directory, DirectoryDigest};
 use headstart_sandbox_init::{Role, send};
 use headstart_store::{Hold, StoreError};
 use headstart_treefs::TreeFs;
 
-use crate::folders::SHOWN;
+use crate::available::check_layer;
+use crate::folders::{self, SHOWN};
 use crate::links::Store;
 use crate::modes::make_folders;
 use crate::program;
@@ -84,21 +86,29 @@ impl Shower {
     }
 
     fn mount(&self) -> Option<Mounted> {
-        let mount = || {
-            make_folders(&self.folder)?;
-            // Before there is anything to unmount.
-            let unmounter = Unmounter::start(&self.folder)?;
-            let filesystem = TreeFs::mount(&self.folder, Arc::clone(&self.store))?;
-            Ok::<_, io::Error>(Mounted {
-                filesystem: Arc::new(filesystem),
-                _unmounter: unmounter,
-            })
-        };
-        let mounted = mount();
-        let mounted = mounted.inspect_err(
-            |error| tracing::info!(%error, "there is no FUSE here: all trees are staged as links"),
-        );
+        let mounted = self.try_mount();
+        if let Err(error) = &mounted {
+            tracing::info!(%error, "trees can't be shown by FUSE here: all are made of links");
+            let _ = fs::remove_dir(&self.folder);
+        }
         mounted.ok()
+    }
+
+    fn try_mount(&self) -> io::Result<Mounted> {
+        make_folders(&self.folder)?;
+        // Before there is anything to unmount.
+        let unmounter = Unmounter::start(&self.folder)?;
+        let filesystem = TreeFs::mount(&self.folder, Arc::clone(&self.store))?;
+        // Not every kernel makes layers of it.
+        let empty = filesystem.path(Directory::default().digest());
+        let folder = self.folder.with_extension("tried");
+        let tried = check_layer(&empty, &folder);
+        folders::remove(&folder);
+        tried.map_err(io::Error::other)?;
+        Ok(Mounted {
+            filesystem: Arc::new(filesystem),
+            _unmounter: unmounter,
+        })
     }
 }
 
