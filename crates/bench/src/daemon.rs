@@ -82,6 +82,7 @@ pub(crate) fn serve_folder(folder: &Path) -> Result<(), Failure> {
         behind: headstart_casd::Behind::default(),
         speculation: true,
     };
+    headstart_allocator::for_a_server();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(serve(options, CancellationToken::new()))?;
     Ok(())

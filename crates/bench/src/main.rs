@@ -16,8 +16,6 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use headstart_allocator as _;
-
 const HELP: &str = "\
 Prints figures of headstart's parts, each on work that lies in a folder.
 

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn serve_until_told(options: CasdOptions) -> Result<(), Failure> {
+    headstart_allocator::for_a_server();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

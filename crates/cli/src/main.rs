@@ -30,7 +30,6 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::Parser;
-use headstart_allocator as _;
 
 use arguments::cache::CacheCommand;
 use arguments::source::SourceCommand;
