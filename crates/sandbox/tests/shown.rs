@@ -17,11 +17,7 @@ use headstart_sandbox::NativeSandbox;
 use headstart_store::{BlobStore, StoreError};
 use headstart_store_disk::Layout;
 
-use native::World;
-
-/// What these tests can't do without.
-const NEEDED: &str =
-    "trees are not shown: expected a /dev/fuse, and fusermount3 for who is not root";
+use native::{World, can_show};
 
 fn sandbox(world: &World, shown_from: usize) -> NativeSandbox {
     NativeSandbox::showing_from(shown_from, &world.layout, world.store.clone())
@@ -123,7 +119,7 @@ fn it_looks_like_one_that_is_made() {
     let (making, showing) = (sandbox(&world, usize::MAX), sandbox(&world, 0));
     let (made, shown) = (making.stage(tree).unwrap(), showing.stage(tree).unwrap());
     let mounts = mounted_below(shown.path().parent().unwrap());
-    assert_eq!(mounts.len(), 1, "{NEEDED}");
+    assert_eq!(mounts.len(), usize::from(can_show()));
     // Also when it is looked at again, by whatever the kernel remembers of it.
     for _ in 0..2 {
         let (made, shown) = (seen(made.path()), seen(shown.path()));
@@ -142,8 +138,10 @@ fn it_looks_like_one_that_is_made() {
         let path = shown.path().join(nothing);
         assert!(fs::symlink_metadata(&path).is_err(), "{nothing}");
     }
-    let refused = fs::write(shown.path().join("empty"), "changed").unwrap_err();
-    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    if can_show() {
+        let refused = fs::write(shown.path().join("empty"), "changed").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    }
 }
 
 #[test]
@@ -188,13 +186,20 @@ fn trees_are_shown_side_by_side_and_unmounted_with_their_sandbox() {
         ["one", "other", "one"]
     );
     assert_eq!(staged[0].path(), staged[2].path());
-    assert_eq!(mounted_below(world.folder.path()).len(), 1, "{NEEDED}");
-    // Whoever lists what is shown, to remove it say, finds nothing.
-    let all = staged[0].path().parent().unwrap();
-    assert_eq!(fs::read_dir(all).unwrap().count(), 0);
+    let mounted = usize::from(can_show());
+    assert_eq!(mounted_below(world.folder.path()).len(), mounted);
+    if can_show() {
+        // Whoever lists what is shown, to remove it say, finds nothing.
+        let all = staged[0].path().parent().unwrap();
+        assert_eq!(fs::read_dir(all).unwrap().count(), 0);
+    }
     let path = staged[0].path().to_owned();
     drop(staged);
-    assert_eq!(mounted_below(world.folder.path()).len(), 1, "for the next");
+    assert_eq!(
+        mounted_below(world.folder.path()).len(),
+        mounted,
+        "for the next"
+    );
     drop(sandbox);
     assert_eq!(mounted_below(world.folder.path()), [""; 0]);
     assert!(!path.exists());
@@ -222,8 +227,9 @@ fn what_is_missing_is_told_before_anybody_works_in_it() {
     file(&world, "gone");
     sandbox.stage(tree).unwrap();
     drop(sandbox);
-    let folder = world.layout.own().join("in-use");
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    // Nothing is held any more.
+    let marks = fs::read_dir(world.layout.own().join("in-use"));
+    assert_eq!(marks.into_iter().flatten().count(), 0);
 }
 
 /// A command that is told that the disk is defective may go on, and what comes of it looks like any other result.
@@ -245,6 +251,12 @@ async fn a_command_that_could_not_read_its_inputs_has_no_result() {
             })
             .await
     };
+    if !can_show() {
+        // Each file is looked at before it is linked to.
+        let told = run(tree, "cat /good").await.unwrap_err();
+        assert!(told.to_string().contains(&digest.hex()), "{told}");
+        return;
+    }
     let untouched = run(tree, "cat /good").await.unwrap();
     assert_eq!(&untouched.stdout[..], b"good");
     // Whoever has another tree at the same time is not concerned.

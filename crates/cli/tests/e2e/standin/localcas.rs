@@ -204,11 +204,17 @@ async fn a_large_tree_is_only_shown_and_what_could_not_be_read_of_it_is_told() {
     let tree = make_large_tree(&daemon, "the content");
     let root = capture(&mut local, &tree).await;
     let (staged, requests, mut stream) = stage_read_only(&mut local, root).await;
-    assert!(mounts().contains(&cache), "it is made of files");
+    let can_show = fs::File::options().read(true).write(true).open("/dev/fuse");
+    let can_show = can_show.is_ok();
+    assert_eq!(mounts().contains(&cache), can_show);
     let read = fs::read_to_string(staged.join("77/42")).unwrap();
     assert_eq!(read, "the content");
     requests.send(StageTreeRequest::default()).await.unwrap();
     assert!(stream.message().await.unwrap().is_some());
+    if !can_show {
+        // Then each file is looked at before it is staged.
+        return;
+    }
 
     make_large_tree(&daemon, "other content");
     let root = capture(&mut local, &tree).await;
