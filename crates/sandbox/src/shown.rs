@@ -1,11 +1,12 @@
 //! Trees that are shown without being made.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use headstart_execution::SandboxError;
@@ -21,13 +22,24 @@ use crate::modes::make_folders;
 use crate::program;
 use crate::survey::Surveyor;
 
+/// How many trees are remembered that nobody uses: of each it is known, here and in the kernel, what was looked at.
+const REMEMBERED: usize = 32;
+
 /// Shows trees, where this machine lets this user do that.
 pub(crate) struct Shower {
     folder: PathBuf,
     store: Arc<Store>,
     surveyor: Arc<Surveyor>,
+    /// Trees of late, the one shown last at the end.
+    recent: Mutex<VecDeque<Recent>>,
     /// Mounted when it is first needed; `None` where that can't be.
     mounted: OnceLock<Option<Mounted>>,
+}
+
+/// A tree, and whether anybody uses it.
+struct Recent {
+    root: DirectoryDigest,
+    users: Weak<()>,
 }
 
 /// The file system, and who unmounts it if this process is killed.
@@ -49,6 +61,8 @@ pub(crate) struct Shown {
     store: Arc<Store>,
     begun: Instant,
     _hold: Hold,
+    /// Held by all who use the tree.
+    _use: Arc<()>,
 }
 
 impl Shower {
@@ -58,6 +72,7 @@ impl Shower {
             folder: parent.join(SHOWN),
             store,
             surveyor,
+            recent: Mutex::default(),
             mounted: OnceLock::new(),
         }
     }
@@ -81,8 +96,34 @@ impl Shower {
             store: Arc::clone(&self.store),
             begun: Instant::now(),
             _hold: hold,
+            _use: self.note_use(root, filesystem),
         };
         Ok(Some((filesystem.path(root), shown)))
+    }
+
+    /// Notes that a tree is used; what nobody has used for longest is forgotten.
+    fn note_use(&self, root: DirectoryDigest, filesystem: &TreeFs) -> Arc<()> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = recent.iter().position(|tree| tree.root == root);
+        let known = known.and_then(|place| recent.remove(place));
+        let users = known.and_then(|tree| tree.users.upgrade());
+        let users = users.unwrap_or_default();
+        let mut surplus = None;
+        if recent.len() >= REMEMBERED {
+            let unused = recent
+                .iter()
+                .position(|tree| tree.users.strong_count() == 0);
+            surplus = unused.and_then(|place| recent.remove(place));
+        }
+        recent.push_back(Recent {
+            root,
+            users: Arc::downgrade(&users),
+        });
+        drop(recent);
+        if let Some(tree) = surplus {
+            filesystem.forget(tree.root);
+        }
+        users
     }
 
     fn mount(&self) -> Option<Mounted> {

@@ -207,6 +207,35 @@ fn trees_are_shown_side_by_side_and_unmounted_with_their_sandbox() {
     assert_eq!(left.count(), 0);
 }
 
+/// More than are remembered, of which some are used all the time.
+#[tokio::test]
+async fn many_trees_are_shown_after_each_other_and_at_a_time() {
+    let world = World::new();
+    let content = |number: usize| format!("content of {number}");
+    let trees: Vec<_> = (0..100)
+        .map(|number| world.with(&[("dir/file", &content(number))]))
+        .collect();
+    let mut kept = Vec::new();
+    for (number, tree) in trees.iter().enumerate() {
+        let request = SandboxRequest {
+            input_root: *tree,
+            ..world.request("cat /dir/file; echo; ls /dir")
+        };
+        let outcome = world.run(request).await.unwrap();
+        let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+        assert_eq!(said, format!("{}\nfile\n", content(number)));
+        if number % 10 == 0 {
+            kept.push((number, world.sandbox.stage(*tree).unwrap()));
+        }
+        for (number, staged) in &kept {
+            let read = fs::read_to_string(staged.path().join("dir/file")).unwrap();
+            assert_eq!(read, content(*number));
+        }
+    }
+    let again = world.sandbox.stage(trees[1]).unwrap();
+    assert!(again.path().join("dir/file").exists());
+}
+
 #[test]
 fn what_is_missing_is_told_before_anybody_works_in_it() {
     let world = World::new();

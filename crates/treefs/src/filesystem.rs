@@ -33,16 +33,16 @@ const UNKNOWN: u64 = u32::MAX as u64;
 
 /// All trees of a store, read-only.
 pub(crate) struct Trees {
-    nodes: Nodes,
+    nodes: Arc<Nodes>,
     contents: Arc<Contents>,
     uid: u32,
     gid: u32,
 }
 
 impl Trees {
-    pub(crate) fn new(contents: Arc<Contents>) -> Self {
+    pub(crate) fn new(nodes: Arc<Nodes>, contents: Arc<Contents>) -> Self {
         Self {
-            nodes: Nodes::default(),
+            nodes,
             contents,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),

@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["reapi", "merkle"]),
     ("store-disk", &["reapi", "merkle", "store"]),
     ("hostfs", &["reapi", "merkle", "store"]),
-    ("treefs", &["merkle", "store"]),
+    ("treefs", &["merkle", "store", "store-disk"]),
     ("execution", &["reapi", "merkle", "store"]),
     ("remote", &["reapi", "merkle", "store", "execution"]),
     ("launcher", &["reapi", "merkle"]),
