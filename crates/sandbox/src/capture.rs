@@ -16,9 +16,9 @@ use headstart_merkle::{
     BlobDigest, Directory, DirectoryDigest, DirectoryReader, DirectoryWriter, Entries, FileNode,
     MAX_DEPTH, Name, Node, Properties, SymlinkNode, Tree, TreeError, TreePath,
 };
-use headstart_store::{Directories, LocalBlobs, StoreError};
+use headstart_store::StoreError;
 
-type Store = Directories<dyn LocalBlobs>;
+use crate::links::{Store, unreadable};
 
 /// Files up to this size are read into memory at once.
 const SMALL: u64 = 1024 * 1024;
@@ -368,11 +368,5 @@ fn io_error(path: &Path, error: &io::Error) -> SandboxError {
 }
 
 fn tree_error(error: TreeError) -> SandboxError {
-    match error {
-        TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-        error => SandboxError::Step {
-            step: "capture outputs".into(),
-            reason: error.to_string(),
-        },
-    }
+    unreadable("capture outputs", error)
 }

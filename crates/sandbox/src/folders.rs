@@ -8,17 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use headstart_sandbox_init::unmount;
 use headstart_store_disk::is_running;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, openat, unlinkat};
 use rustix::io::Errno;
 
+use crate::shown;
+
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
-
-/// Where trees are shown, below the folder of a maker of sandboxes.
-pub(crate) const SHOWN: &str = "shown";
 
 /// How often it is tried to remove a folder in which something changes meanwhile, and after how long again.
 const TRIES: usize = 50;
@@ -34,20 +32,10 @@ pub(crate) fn sweep(parent: &Path) {
         if !name.to_str().is_some_and(is_running) {
             let path = entry.path();
             for instance in fs::read_dir(&path).into_iter().flatten().flatten() {
-                hide(&instance.path());
+                shown::hide(&instance.path());
             }
             remove(&path);
         }
-    }
-}
-
-/// Unmounts what shows trees below the folder of a maker of sandboxes, if it is mounted.
-pub(crate) fn hide(folder: &Path) {
-    let shown = folder.join(SHOWN);
-    // Where the process has ended that served it, the folder can't be looked at.
-    let there = fs::symlink_metadata(&shown);
-    if !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        unmount(&shown);
     }
 }
 

@@ -110,10 +110,8 @@ impl Links<'_> {
         path: &Path,
         digest: DirectoryDigest,
     ) -> Result<std::sync::Arc<Directory>, SandboxError> {
-        self.0.read_directory(digest).map_err(|error| match error {
-            TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-            error => failed(path, &error.to_string()),
-        })
+        let read = self.0.read_directory(digest);
+        read.map_err(|error| unreadable(format!("stage {}", path.display()), error))
     }
 
     fn fill_directory(&self, at: &Place<'_>, digest: DirectoryDigest) -> Result<(), SandboxError> {
@@ -294,6 +292,17 @@ fn set_times(at: &impl AsFd, name: &str, properties: &Properties) -> rustix::io:
         last_modification: time,
     };
     rustix::fs::utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Why a tree could not be read in a step.
+pub(crate) fn unreadable(step: impl Into<String>, error: TreeError) -> SandboxError {
+    match error {
+        TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
+        error => SandboxError::Step {
+            step: step.into(),
+            reason: error.to_string(),
+        },
+    }
 }
 
 pub(crate) fn failed(path: &Path, reason: &str) -> SandboxError {

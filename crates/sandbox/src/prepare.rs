@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::links::unreadable;
 use crate::modes::make_folders;
 use crate::scratch::STAYING;
 use headstart_execution::{SandboxError, SandboxRequest, WritablePaths};
@@ -187,13 +188,7 @@ fn node_at(
     roots: &[DirectoryDigest],
     store: &Directories<dyn LocalBlobs>,
 ) -> Result<Option<Node>, SandboxError> {
-    let failed = |error: TreeError| match error {
-        TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-        error => SandboxError::Step {
-            step: format!("find {path}"),
-            reason: error.to_string(),
-        },
-    };
+    let failed = |error: TreeError| unreadable(format!("find {path}"), error);
     'roots: for root in roots {
         let mut directory = store.read_directory(*root).map_err(failed)?;
         let mut components = path.components().peekable();

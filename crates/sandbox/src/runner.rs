@@ -27,6 +27,7 @@ use crate::nursery::{Nurseries, Nursery};
 use crate::prepare::{Prepared, not_made};
 use crate::program;
 use crate::scratch::Scratches;
+use crate::shown;
 use crate::stage::{SHOWN_FROM, StagedTree, Stager};
 use crate::streams::{Heard, listen};
 use crate::terminal;
@@ -45,7 +46,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        folders::hide(&self.folder);
+        shown::hide(&self.folder);
         folders::remove(&self.folder);
         // The process's folder, unless others of this process still have theirs in it.
         if let Some(parent) = self.folder.parent() {

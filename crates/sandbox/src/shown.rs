@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 
 use headstart_execution::SandboxError;
 use headstart_merkle::{Directory, DirectoryDigest};
-use headstart_sandbox_init::{Role, send};
+use headstart_sandbox_init::{Role, send, unmount};
 use headstart_store::{Hold, StoreError};
 use headstart_treefs::TreeFs;
 
 use crate::available::check_layer;
-use crate::folders::{self, SHOWN};
+use crate::folders;
 use crate::links::Store;
 use crate::modes::make_folders;
 use crate::program;
 use crate::survey::Surveyor;
 
+/// Where trees are shown, below the folder of a maker of sandboxes.
+const SHOWN: &str = "shown";
 /// How many trees are remembered that nobody uses: of each it is known, here and in the kernel, what was looked at.
 const REMEMBERED: usize = 32;
 
@@ -29,7 +31,6 @@ const REMEMBERED: usize = 32;
 pub(crate) struct Shower {
     folder: PathBuf,
     store: Arc<Store>,
-    surveyor: Arc<Surveyor>,
     /// Trees of late, the one shown last at the end.
     recent: Mutex<VecDeque<Recent>>,
     /// Mounted when it is first needed; `None` where that can't be.
@@ -65,22 +66,32 @@ pub(crate) struct Shown {
     _use: Arc<()>,
 }
 
+/// Unmounts what shows trees below `parent`, the folder of a maker of sandboxes, if it is mounted.
+pub(crate) fn hide(parent: &Path) {
+    let folder = parent.join(SHOWN);
+    // Where the process has ended that served it, the folder can't be looked at.
+    let there = fs::symlink_metadata(&folder);
+    if !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        unmount(&folder);
+    }
+}
+
 impl Shower {
     /// Shows trees below `parent`, the folder of a maker of sandboxes.
-    pub(crate) fn new(parent: &Path, store: Arc<Store>, surveyor: Arc<Surveyor>) -> Self {
+    pub(crate) fn new(parent: &Path, store: Arc<Store>) -> Self {
         Self {
             folder: parent.join(SHOWN),
             store,
-            surveyor,
             recent: Mutex::default(),
             mounted: OnceLock::new(),
         }
     }
 
-    /// Shows a tree; `None` where that can't be.
+    /// Shows a tree, all of which `surveyor` finds; `None` where that can't be.
     pub(crate) fn show(
         &self,
         root: DirectoryDigest,
+        surveyor: &Surveyor,
     ) -> Result<Option<(PathBuf, Shown)>, SandboxError> {
         let mounted = self.mounted.get_or_init(|| self.mount());
         let Some(Mounted { filesystem, .. }) = mounted else {
@@ -88,7 +99,7 @@ impl Shower {
         };
         // First, so that what is found stays.
         let mut hold = self.store.store().hold(Duration::ZERO)?;
-        if let Some(before) = self.surveyor.look_for(root, &self.store)? {
+        if let Some(before) = surveyor.look_for(root, &self.store)? {
             hold = self.store.store().hold(before.elapsed())?;
         }
         let shown = Shown {

@@ -159,7 +159,7 @@ impl Idle {
 pub(crate) struct Stager {
     folder: PathBuf,
     store: Arc<Store>,
-    surveyor: Arc<Surveyor>,
+    surveyor: Surveyor,
     shower: Shower,
     /// How many entries a tree has at least that is shown.
     shown_from: usize,
@@ -175,13 +175,11 @@ pub(crate) struct Stager {
 impl Stager {
     /// A stager whose trees lie below `parent`, the folder of a maker of sandboxes.
     pub(crate) fn new(parent: &Path, store: Arc<Store>, shown_from: usize) -> Self {
-        let surveyor = Arc::new(Surveyor::default());
-        let (shown_in, known) = (Arc::clone(&store), Arc::clone(&surveyor));
         Self {
             shown_from,
-            surveyor,
+            surveyor: Surveyor::default(),
             folder: parent.join("trees"),
-            shower: Shower::new(parent, shown_in, known),
+            shower: Shower::new(parent, Arc::clone(&store)),
             store,
             staged: Mutex::default(),
             idle: Arc::default(),
@@ -239,7 +237,7 @@ impl Stager {
             None => {
                 let entries = self.surveyor.entries(root, &self.store)?;
                 if entries >= self.shown_from
-                    && let Some((path, shown)) = self.shower.show(root)?
+                    && let Some((path, shown)) = self.shower.show(root, &self.surveyor)?
                 {
                     return Ok((path, How::Shown(shown)));
                 }

@@ -4,7 +4,6 @@
 //! these.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use headstart_merkle::{
 };
 use headstart_store::{Recent, StoreError};
 
-use crate::links::{Store, failed};
+use crate::links::{Store, unreadable};
 
 /// For how long what was found to be there is taken to be there still: what goes from the store is what was not
 /// used for longest.
@@ -51,7 +50,7 @@ impl Surveyor {
         store: &Store,
     ) -> Result<usize, SandboxError> {
         let found = extents(store, root, |digest| lock(&self.extents).get(&digest));
-        let found = found.map_err(unreadable)?;
+        let found = found.map_err(failed)?;
         let extent = found.get(&root).copied().unwrap_or_default();
         let mut known = lock(&self.extents);
         for (digest, extent) in found {
@@ -87,7 +86,7 @@ impl Surveyor {
                 relied_on = Some(relied_on.map_or(at, |other| other.min(at)));
                 continue;
             }
-            let directory = store.read_directory(digest).map_err(unreadable)?;
+            let directory = store.read_directory(digest).map_err(failed)?;
             // That it is remembered does not keep it in the store.
             blobs.push(digest.blob());
             for node in directory.entries.values() {
@@ -120,11 +119,8 @@ fn look_for(blobs: &mut Vec<BlobDigest>, store: &Store) -> Result<(), SandboxErr
     }
 }
 
-fn unreadable(error: TreeError) -> SandboxError {
-    match error {
-        TreeError::Missing(digest) => SandboxError::Store(StoreError::Missing(digest)),
-        error => failed(Path::new("a tree"), &error.to_string()),
-    }
+fn failed(error: TreeError) -> SandboxError {
+    unreadable("stage a tree", error)
 }
 
 fn lock<K, V>(recent: &Mutex<Recent<K, V>>) -> MutexGuard<'_, Recent<K, V>> {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
-use crate::in_use::in_use_since;
+use crate::in_use;
 use crate::keeper::{Keeper, Limits, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
 use crate::lookups::{Found, Looks, Lookups};
@@ -74,7 +74,7 @@ impl DiskBlobs {
             fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
         }
         sweep(&temporary);
-        in_use_since(layout);
+        in_use::sweep(layout);
         let mut store = Self::open_as_is(layout)?;
         store.verified = Arc::new(Verified::open(&layout.own()));
         // Always here for us; BuildStream looks for the file.

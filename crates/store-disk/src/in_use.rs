@@ -3,7 +3,7 @@
 //! A mark is a file whose time of modification says since when. As long as it is there, and the process runs that has
 //! made it, nobody removes what was used since then.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,17 +37,27 @@ impl InUse {
     }
 }
 
-/// Since when something is in use, if anything is. Marks of processes that have ended are removed.
-pub(crate) fn in_use_since(layout: &Layout) -> Option<SystemTime> {
-    let marks = fs::read_dir(layout.in_use()).ok()?;
-    let marks = marks.flatten().filter_map(|mark| {
-        if !mark.file_name().to_str().is_some_and(is_running) {
-            let _ = fs::remove_file(mark.path());
-            return None;
-        }
-        mark.metadata().ok()?.modified().ok()
-    });
-    marks.min()
+/// Since when something is in use, if anything is.
+pub(crate) fn since(layout: &Layout) -> Option<SystemTime> {
+    let in_use = marks(layout).filter(is_of_running);
+    let times = in_use.filter_map(|mark| mark.metadata().ok()?.modified().ok());
+    times.min()
+}
+
+/// Removes the marks of processes that have ended.
+pub(crate) fn sweep(layout: &Layout) {
+    for mark in marks(layout).filter(|mark| !is_of_running(mark)) {
+        let _ = fs::remove_file(mark.path());
+    }
+}
+
+fn marks(layout: &Layout) -> impl Iterator<Item = DirEntry> {
+    let marks = fs::read_dir(layout.in_use());
+    marks.into_iter().flatten().flatten()
+}
+
+fn is_of_running(mark: &DirEntry) -> bool {
+    mark.file_name().to_str().is_some_and(is_running)
 }
 
 impl Drop for InUse {

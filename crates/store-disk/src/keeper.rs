@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use headstart_store::StoreError;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
-use crate::in_use::in_use_since;
+use crate::in_use;
 use crate::layout::Layout;
 use crate::temporary::Temporary;
 
@@ -232,7 +232,7 @@ impl Keeper {
         let target = low
             .checked_sub(size)
             .unwrap_or_else(|| low.min(room.saturating_sub(size)));
-        let stays_since = [self.protected(), in_use_since(&self.layout)];
+        let stays_since = [self.protected(), in_use::since(&self.layout)];
         let stays_since = stays_since.into_iter().flatten().min();
         let mut candidates = Vec::new();
         self.visit(&mut |path, metadata| {

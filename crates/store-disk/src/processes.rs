@@ -1,11 +1,15 @@
 //! Names of processes, by which one finds what another has left.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// A name that no other process has or had: its id and when it started.
-pub fn process_name() -> String {
-    let id = std::process::id();
-    format!("{id}-{}", started(id).unwrap_or_default())
+pub fn process_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let id = std::process::id();
+        format!("{id}-{}", started(id).unwrap_or_default())
+    })
 }
 
 /// Whether the process with a name still runs; what follows another hyphen is no part of it.
@@ -32,7 +36,7 @@ mod tests {
     #[test]
     fn a_name_is_of_one_process() {
         let own = process_name();
-        assert!(is_running(&own));
+        assert!(is_running(own));
         assert!(is_running(&format!("{own}-7")));
         let (id, start) = own.split_once('-').unwrap();
         assert!(!is_running(&format!("{id}-{start}0")));

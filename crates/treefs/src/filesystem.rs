@@ -1,5 +1,6 @@
 //! The answers to what the kernel asks.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, ReplyXattr, Request,
 };
 use headstart_merkle::{
-    Directory, DirectoryDigest, DirectoryReader, MODIFIED, Name, Node, Properties,
+    BlobDigest, Directory, DirectoryDigest, DirectoryReader, MODIFIED, Name, Node, Properties,
 };
 
 use crate::contents::Contents;
@@ -27,6 +28,9 @@ const WANTED: InitFlags = InitFlags::FUSE_DO_READDIRPLUS
     .union(InitFlags::FUSE_READDIRPLUS_AUTO)
     .union(InitFlags::FUSE_CACHE_SYMLINKS)
     .union(InitFlags::FUSE_PARALLEL_DIROPS);
+
+/// The number of what is not there, and never will be.
+const NOTHING: INodeNo = INodeNo(0);
 
 /// A number that is not known, as the kernel and libfuse have it.
 const UNKNOWN: u64 = u32::MAX as u64;
@@ -51,11 +55,14 @@ impl Trees {
 
     fn directory(&self, digest: DirectoryDigest) -> Result<Arc<Directory>, Errno> {
         let read = self.contents.directories().read_directory(digest);
-        read.map_err(|error| {
-            tracing::warn!(%digest, %error, "a directory of a tree that is in use can't be read");
-            self.contents.note_failure(digest.blob());
-            Errno::EIO
-        })
+        read.map_err(|error| self.unreadable(digest.blob(), &error))
+    }
+
+    /// Notes that something can't be read, which looks like a defective disk to whoever wanted to.
+    fn unreadable(&self, digest: BlobDigest, error: &dyn Error) -> Errno {
+        tracing::warn!(%digest, %error, "an object of a tree that is in use can't be read");
+        self.contents.note_failure(digest);
+        Errno::EIO
     }
 
     /// The directory that has a number; nothing for that of all trees, whose names are not told.
@@ -101,42 +108,30 @@ impl Trees {
         Ok(())
     }
 
-    fn attributes(&self, number: u64, node: &Node) -> Result<FileAttr, Errno> {
+    /// The attributes of a node, but for its number.
+    fn attributes(&self, node: &Node) -> Result<FileAttr, Errno> {
         Ok(match node {
             Node::File(file) => {
                 let mode = file.properties.unix_mode().map(|mode| mode & 0o777);
                 let mode = mode.unwrap_or(if file.executable { 0o755 } else { 0o644 });
                 let size = file.digest.size();
-                self.of(number, FileType::RegularFile, mode, size, &file.properties)
+                self.of(FileType::RegularFile, mode, size, &file.properties)
             }
             Node::Symlink(link) => {
                 let size = link.target.len() as u64;
-                self.of(
-                    number,
-                    FileType::Symlink,
-                    0o777,
-                    size,
-                    &Properties::default(),
-                )
+                self.of(FileType::Symlink, 0o777, size, &Properties::default())
             }
             Node::Directory(digest) => {
                 let directory = self.directory(*digest)?;
-                self.of(number, FileType::Directory, 0o755, 0, &directory.properties)
+                self.of(FileType::Directory, 0o755, 0, &directory.properties)
             }
         })
     }
 
-    fn of(
-        &self,
-        number: u64,
-        kind: FileType,
-        mode: u32,
-        size: u64,
-        properties: &Properties,
-    ) -> FileAttr {
+    fn of(&self, kind: FileType, mode: u32, size: u64, properties: &Properties) -> FileAttr {
         let modified = time(properties.mtime().unwrap_or((MODIFIED, 0)));
         FileAttr {
-            ino: INodeNo(number),
+            ino: NOTHING,
             size,
             blocks: size.div_ceil(512),
             atime: modified,
@@ -154,18 +149,26 @@ impl Trees {
         }
     }
 
-    fn root_attributes(&self) -> FileAttr {
-        self.of(ROOT, FileType::Directory, 0o755, 0, &Properties::default())
+    /// The attributes of a folder that says nothing of itself, but for its number.
+    fn plain_folder(&self) -> FileAttr {
+        self.of(FileType::Directory, 0o755, 0, &Properties::default())
+    }
+
+    /// Tells the kernel of a node: its number, and all else.
+    fn tell(&self, parent: INodeNo, name: &Name, node: &Node) -> Result<FileAttr, Errno> {
+        // First, as that can fail.
+        let attributes = self.attributes(node)?;
+        let number = self.nodes.tell(parent.0, name.as_str(), node);
+        Ok(FileAttr {
+            ino: INodeNo(number),
+            ..attributes
+        })
     }
 
     fn look_up(&self, parent: INodeNo, name: &OsStr) -> Result<Option<FileAttr>, Errno> {
-        let Some((name, node)) = self.find(parent, name)? else {
-            return Ok(None);
-        };
-        // Before it is told of, as that can fail.
-        let mut attributes = self.attributes(0, &node)?;
-        attributes.ino = INodeNo(self.nodes.tell(parent.0, name.as_str(), &node));
-        Ok(Some(attributes))
+        let found = self.find(parent, name)?;
+        let told = found.map(|(name, node)| self.tell(parent, &name, &node));
+        told.transpose()
     }
 }
 
@@ -200,12 +203,7 @@ impl Filesystem for Trees {
             Ok(Some(attributes)) => reply.entry(&FOR_EVER, &attributes, Generation(0)),
             // What is no tree yet may become one.
             Ok(None) if parent.0 == ROOT => reply.error(Errno::ENOENT),
-            // Number 0 says that there is nothing, and never will be.
-            Ok(None) => {
-                let mut nothing = self.root_attributes();
-                nothing.ino = INodeNo(0);
-                reply.entry(&FOR_EVER, &nothing, Generation(0));
-            }
+            Ok(None) => reply.entry(&FOR_EVER, &self.plain_folder(), Generation(0)),
             Err(error) => reply.error(error),
         }
     }
@@ -216,12 +214,18 @@ impl Filesystem for Trees {
 
     fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         let attributes = match self.nodes.get(number.0) {
-            _ if number.0 == ROOT => Ok(self.root_attributes()),
-            Some(node) => self.attributes(number.0, &node),
+            _ if number.0 == ROOT => Ok(self.plain_folder()),
+            Some(node) => self.attributes(&node),
             None => Err(Errno::ESTALE),
         };
         match attributes {
-            Ok(attributes) => reply.attr(&FOR_EVER, &attributes),
+            Ok(attributes) => reply.attr(
+                &FOR_EVER,
+                &FileAttr {
+                    ino: number,
+                    ..attributes
+                },
+            ),
             Err(error) => reply.error(error),
         }
     }
@@ -263,11 +267,7 @@ impl Filesystem for Trees {
         };
         match self.contents.read(file.digest, offset, size as usize) {
             Ok(piece) => reply.data(&piece),
-            Err(error) => {
-                tracing::warn!(digest = %file.digest, %error, "a file of a tree that is in use can't be read");
-                self.contents.note_failure(file.digest);
-                reply.error(Errno::EIO);
-            }
+            Err(error) => reply.error(self.unreadable(file.digest, &error)),
         }
     }
 
@@ -303,7 +303,10 @@ impl Filesystem for Trees {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let dots = self.root_attributes();
+        let dots = FileAttr {
+            ino: number,
+            ..self.plain_folder()
+        };
         let listed = self.list(number, offset, |next, entry| {
             let mut add = |name: &str, it: &FileAttr| {
                 reply.add(it.ino, next, name, &FOR_EVER, it, Generation(0))
@@ -312,12 +315,10 @@ impl Filesystem for Trees {
                 // The kernel takes no note of what it is told of these.
                 Entry::Dots(name) => add(name, &dots),
                 Entry::Named(name, node) => {
-                    let mut attributes = self.attributes(0, node)?;
-                    let told = self.nodes.tell(number.0, name.as_str(), node);
-                    attributes.ino = INodeNo(told);
-                    let full = add(name.as_str(), &attributes);
+                    let told = self.tell(number, name, node)?;
+                    let full = add(name.as_str(), &told);
                     if full {
-                        self.nodes.forget(told, 1);
+                        self.nodes.forget(told.ino.0, 1);
                     }
                     full
                 }

@@ -113,7 +113,8 @@ impl DiskBlobs {
     }
 }
 
-/// Gives a file the time of modification that all have.
+/// Gives a file the time of modification that all have. Links share it with the object, and what `make` rebuilds
+/// depends on it, so it must not tell when an object came into the store.
 fn set_modified_at(path: &Path) -> Result<(), StoreError> {
     let times = Timestamps {
         last_access: Timespec {
