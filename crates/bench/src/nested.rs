@@ -186,7 +186,12 @@ impl Work {
 }
 
 /// A tree of `count` small files, a hundred to a folder.
-fn folder(store: &dyn BlobStore, name: &str, count: usize) -> Result<Directory, Failure> {
+/// A tree of files that have contents of their own, a hundred to a folder.
+pub(crate) fn folder(
+    store: &dyn BlobStore,
+    name: &str,
+    count: usize,
+) -> Result<Directory, Failure> {
     let mut root = Directory::default();
     for first in (0..count).step_by(100) {
         let mut folder = Directory::default();

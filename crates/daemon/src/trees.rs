@@ -1,4 +1,4 @@
-//! Whole trees in the store: what of them is missing, and their Tree messages.
+//! Whole trees in the store: what they consist of, and their Tree messages.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,30 +9,6 @@ use headstart_merkle::{
 use headstart_reapi::{Message, reapi};
 use headstart_store::{BlobStore, Directories};
 use rayon::prelude::*;
-
-/// Something of a tree that is not in the store, if anything is not: a Directory, or with `files` any
-/// content.
-pub(crate) fn missing<S: BlobStore + ?Sized + 'static>(
-    root: DirectoryDigest,
-    files: bool,
-    directories: &Directories<S>,
-) -> Result<Option<BlobDigest>, TreeError> {
-    if let Some(nowhere) = bring(root, files, &**directories.store())? {
-        return Ok(Some(nowhere));
-    }
-    // What was remembered is asked for too: it may have gone since.
-    let wanted = match blobs(root, files, directories) {
-        Err(TreeError::Missing(digest)) => return Ok(Some(digest)),
-        wanted => wanted?,
-    };
-    // Of a store with another behind it, all is here by now.
-    let missing = match directories.store().is_backed() {
-        true => Ok(Vec::new()),
-        false => directories.store().missing(&wanted),
-    };
-    let missing = missing.map_err(|error| TreeError::Backend(Box::new(error)))?;
-    Ok(missing.first().copied())
-}
 
 /// The blobs that a tree consists of, each once: its Directories, and with `files` what is in its files.
 /// Directories that are equally deep are read at a time.
@@ -68,17 +44,6 @@ pub(crate) fn blobs<S: BlobStore + ?Sized + 'static>(
         }
     }
     Ok(blobs)
-}
-
-/// Brings a tree here, if the store has another behind it. Gives what is nowhere.
-fn bring<S: BlobStore + ?Sized>(
-    root: DirectoryDigest,
-    files: bool,
-    store: &S,
-) -> Result<Option<BlobDigest>, TreeError> {
-    let nowhere = store.bring_tree(root, files);
-    let nowhere = nowhere.map_err(|error| TreeError::Backend(Box::new(error)))?;
-    Ok(nowhere.first().copied())
 }
 
 /// Writes the Tree message of a stored directory, and gives its digest.

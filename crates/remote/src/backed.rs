@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, DirectoryDigest};
-use headstart_store::{BlobStore, BlobWriter, StoreError};
+use headstart_store::{BlobStore, BlobWriter, KnownTrees, StoreError};
 
 use crate::remote::Remote;
 use crate::tree::Part;
@@ -145,6 +145,10 @@ impl BlobStore for BackedBlobs {
             false => Part::Directories,
         };
         Ok(self.server.download_trees(vec![root], part, &self.here)?)
+    }
+
+    fn known_trees(&self) -> Option<KnownTrees<'_>> {
+        self.here.known_trees()
     }
 
     fn hand_over(&self, digests: &[BlobDigest]) -> Result<Vec<BlobDigest>, StoreError> {

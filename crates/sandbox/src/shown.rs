@@ -17,10 +17,9 @@ use headstart_treefs::TreeFs;
 
 use crate::available::check_layer;
 use crate::folders;
-use crate::links::Store;
+use crate::links::{Store, unreadable};
 use crate::modes::make_folders;
 use crate::program;
-use crate::survey::Surveyor;
 
 /// Where trees are shown, below the folder of a maker of sandboxes.
 const SHOWN: &str = "shown";
@@ -87,20 +86,22 @@ impl Shower {
         }
     }
 
-    /// Shows a tree, all of which `surveyor` finds; `None` where that can't be.
+    /// Shows a tree, if all of it is there; `None` where that can't be.
     pub(crate) fn show(
         &self,
         root: DirectoryDigest,
-        surveyor: &Surveyor,
     ) -> Result<Option<(PathBuf, Shown)>, SandboxError> {
         let mounted = self.mounted.get_or_init(|| self.mount());
         let Some(Mounted { filesystem, .. }) = mounted else {
             return Ok(None);
         };
         // First, so that what is found stays.
+        let held_since = Instant::now();
         let mut hold = self.store.store().hold(Duration::ZERO)?;
-        if let Some(before) = surveyor.look_for(root, &self.store)? {
-            hold = self.store.store().hold(before.elapsed())?;
+        let found = self.store.find_whole(root, true);
+        let whole_since = found.map_err(|error| unreadable("stage a tree", error))?;
+        if whole_since < held_since {
+            hold = self.store.store().hold(whole_since.elapsed())?;
         }
         let shown = Shown {
             filesystem: Arc::clone(filesystem),

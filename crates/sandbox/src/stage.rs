@@ -237,7 +237,7 @@ impl Stager {
             None => {
                 let entries = self.surveyor.entries(root, &self.store)?;
                 if entries >= self.shown_from
-                    && let Some((path, shown)) = self.shower.show(root, &self.surveyor)?
+                    && let Some((path, shown)) = self.shower.show(root)?
                 {
                     return Ok((path, How::Shown(shown)));
                 }

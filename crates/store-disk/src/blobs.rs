@@ -12,11 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use headstart_merkle::{BlobDigest, Hasher};
-use headstart_store::{BlobStore, BlobWriter, StoreError};
+use headstart_store::{BlobStore, BlobWriter, KnownTrees, StoreError, WholeTrees};
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
+use crate::departures::Departures;
 use crate::in_use;
 use crate::keeper::{Keeper, Limits, forget_use, note_use};
 use crate::layout::{Layout, shard_and_name, sharded};
@@ -56,6 +57,10 @@ pub struct DiskBlobs {
     executables: PathBuf,
     /// What was found when many objects were looked for.
     lookups: Lookups,
+    /// Trees that were found whole.
+    whole_trees: Arc<WholeTrees>,
+    /// What makes that count no more.
+    departures: Arc<Departures>,
     /// Files that are known to be undamaged: objects, and executable copies.
     verified: Arc<Verified>,
     /// Objects that this process has set aside, with the digests of what they were.
@@ -93,6 +98,8 @@ impl DiskBlobs {
             temporary: layout.temporary(),
             executables: layout.executables(),
             lookups: Lookups::default(),
+            whole_trees: Arc::default(),
+            departures: Arc::new(Departures::from(layout.objects())),
             verified: Arc::new(Verified::own()),
             aside: Arc::default(),
             keeper: None,
@@ -416,6 +423,13 @@ impl BlobStore for DiskBlobs {
             forget_use(&self.path(*digest), since);
             self.lookups.forget(*digest);
         }
+        // Whoever needs them now has to say so.
+        self.departures.add_one();
+    }
+
+    fn known_trees(&self) -> Option<KnownTrees<'_>> {
+        let departures = self.departures.count()?;
+        Some(self.whole_trees.after(departures))
     }
 
     fn writer(&self) -> Result<Box<dyn BlobWriter>, StoreError> {

@@ -12,6 +12,7 @@
 mod action_cache;
 mod assets;
 mod blobs;
+mod departures;
 mod guesses;
 mod in_use;
 mod keeper;

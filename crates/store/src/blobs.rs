@@ -9,6 +9,8 @@ use headstart_merkle::{BlobDigest, Digest, DirectoryDigest};
 use headstart_reapi::Message;
 use thiserror::Error;
 
+use crate::whole::KnownTrees;
+
 /// Why storage could not do what it was asked to.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -154,6 +156,12 @@ pub trait BlobStore: Send + Sync {
         _files: bool,
     ) -> Result<Vec<BlobDigest>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// What trees are known to be here with all that is below them; `None` if this store is not told when something
+    /// goes.
+    fn known_trees(&self) -> Option<KnownTrees<'_>> {
+        None
     }
 
     /// Hands blobs over to the store behind this one, if there is one. Gives those that are in neither.

@@ -12,6 +12,7 @@ pub mod conformance;
 mod directories;
 mod memory;
 mod recent;
+mod whole;
 
 pub use action_cache::{ActionCache, CompletenessChecking, StoredResult, is_complete, named_blobs};
 pub use assets::{Asset, AssetKind, AssetName, Assets, MemoryAssets};
@@ -21,3 +22,4 @@ pub use blobs::{
 pub use directories::Directories;
 pub use memory::{MemoryActionCache, MemoryBlobs};
 pub use recent::Recent;
+pub use whole::{KnownTrees, WholeTrees};

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 /// What was used of late, in two generations: when the younger one is full it becomes the older one,
 /// and what nobody asked for since is forgotten.
+#[derive(Debug)]
 pub struct Recent<K, V> {
     younger: HashMap<K, V>,
     older: HashMap<K, V>,

@@ -13,7 +13,6 @@ use super::{blocking, digest};
 use crate::instances::Instances;
 use crate::status;
 use crate::tenant::Tenant;
-use crate::trees;
 
 /// Both services: what is pushed can be fetched.
 #[derive(Clone)]
@@ -87,8 +86,8 @@ fn look_up(
         _ if asset.elsewhere => true,
         AssetKind::Blob => executor.store().contains(asset.content)?,
         AssetKind::Directory => {
-            let missing = trees::missing(asset.content.cast(), true, executor.directories());
-            matches!(missing, Ok(None))
+            let tree = asset.content.cast();
+            executor.directories().find_whole(tree, true).is_ok()
         }
     };
     Ok(complete.then_some((name.uri, asset)))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headstart_hostfs::{Capture, HostError, Place, Wanted};
-use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode};
+use headstart_merkle::{BlobDigest, DirectoryDigest, FileNode, TreeError};
 use headstart_reapi::localcas::local_content_addressable_storage_server::LocalContentAddressableStorage;
 use headstart_reapi::reapi::command::OutputDirectoryFormat as Format;
 use headstart_reapi::{Message, localcas, reapi, rpc};
@@ -177,15 +177,22 @@ fn not_here(digest: BlobDigest) -> rpc::Status {
     status::message(&Status::not_found(format!("{digest} is not here")))
 }
 
-/// Checks that a tree is here, with its files if they are wanted.
+/// Sees that a tree is here, with its files if they are wanted. It is brought if the tenant's contents are elsewhere
+/// too.
 async fn check_tree(tenant: &Tenant, root: DirectoryDigest, files: bool) -> Result<(), Status> {
     let executor = tenant.executor().clone();
-    let missing = blocking(move || trees::missing(root, files, executor.directories())).await?;
-    match missing.map_err(|error| status::of_tree(&error))? {
-        None => Ok(()),
-        Some(missing) => Err(Status::not_found(format!(
-            "the tree {root} is not complete: {missing} is not here"
+    let is_backed = executor.store().is_backed();
+    let found = blocking(move || executor.directories().find_whole(root, files)).await?;
+    match found {
+        Ok(_) => Ok(()),
+        Err(TreeError::Missing(missing)) => Err(Status::not_found(format!(
+            "the tree {root} is not complete: {missing} is {}",
+            match is_backed {
+                true => "neither here nor on the server behind",
+                false => "not here",
+            }
         ))),
+        Err(error) => Err(status::of_tree(&error)),
     }
 }
 

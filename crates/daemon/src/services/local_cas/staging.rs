@@ -11,14 +11,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::check_tree;
 use crate::endpoint::Endpoint;
 use crate::instances::Instances;
 use crate::parents::ParentRun;
 use crate::premises::{Premises, StageWanted, StagedTree};
 use crate::services::{blocking, digest};
-use crate::status;
 use crate::tenant::{Tenant, nobody_to_tell};
-use crate::trees;
 
 type Responses = mpsc::Sender<Result<StageTreeResponse, Status>>;
 
@@ -104,14 +103,7 @@ async fn bring(tenant: &Tenant, request: &StageTreeRequest) -> Result<(), Status
         return Ok(());
     }
     let root = digest(request.root_digest.as_ref(), "root_digest")?;
-    let executor = tenant.executor().clone();
-    let missing = blocking(move || trees::missing(root, true, executor.directories())).await?;
-    match missing.map_err(|error| status::of_tree(&error))? {
-        None => Ok(()),
-        Some(missing) => Err(Status::not_found(format!(
-            "the tree {root} is not complete: {missing} is neither here nor on the server behind"
-        ))),
-    }
+    check_tree(tenant, root, true).await
 }
 
 async fn open(
