@@ -190,6 +190,7 @@ impl Primer {
         if self.mode.primes() {
             let goes_on = !self.slices.are_wanted() || matches!(event, Event::GoOn);
             self.note(event);
+            self.shadows.read_ahead(store);
             self.mark_what_changed();
             if goes_on {
                 self.settle(&Batch::new(store), &mut effects);

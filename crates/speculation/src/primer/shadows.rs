@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use headstart_merkle::{DirectoryDigest, Name, Node, TreePath};
+use headstart_merkle::{Ahead, DirectoryDigest, Everywhere, Name, Node, TreePath};
 
 use super::compare::{Comparison, Pair};
 use super::knowledge::{Key, Knowledge, Known};
@@ -35,6 +35,8 @@ pub(crate) struct Shadows {
     needed: HashSet<u32>,
     /// Trees of plans that have not been compared yet, as they were and as they are.
     pending: BTreeMap<u32, Vec<(Key, Pair)>>,
+    /// Trees among these that nobody has begun to read.
+    unread: BTreeSet<DirectoryDigest>,
     /// What came of it.
     newcomers: HashMap<u32, Newcomers>,
     moved: HashMap<u32, Moved>,
@@ -77,7 +79,18 @@ impl Shadows {
             if *was != is && self.needed.contains(plan) {
                 let pairs = self.pending.entry(*plan).or_default();
                 pairs.push((key, (*was, is)));
+                self.unread.insert(is);
             }
+        }
+    }
+
+    /// Has what is new in trees read in the background that will be compared; what they were is known by now, and
+    /// what they have in common with it.
+    pub(super) fn read_ahead(&mut self, store: &dyn Storage) {
+        let unread = std::mem::take(&mut self.unread).into_iter();
+        let unread: Vec<Ahead> = unread.map(Ahead::whole).collect();
+        if !unread.is_empty() {
+            store.read_ahead(unread, Arc::new(Everywhere));
         }
     }
 
