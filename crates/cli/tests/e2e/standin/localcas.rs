@@ -112,6 +112,27 @@ async fn completeness_is_told_as_the_real_daemon_does() {
     }
 }
 
+#[tokio::test]
+async fn a_tree_is_whole_for_as_long_as_nobody_removes_something_of_it() {
+    let daemon = Daemon::ours();
+    let mut local = LocalCas::new(daemon.connect().await);
+    let tree = make_tree(&daemon);
+    let request = localcas::FetchTreeRequest {
+        root_digest: Some(capture(&mut local, &tree).await),
+        fetch_file_blobs: true,
+        ..Default::default()
+    };
+    let object = daemon.object(&headstart_merkle::BlobDigest::of(b"data").hex());
+    let aside = daemon.folder.path().join("aside");
+    for _ in 0..3 {
+        local.fetch_tree(request.clone()).await.unwrap();
+        fs::rename(&object, &aside).unwrap();
+        let status = local.fetch_tree(request.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status}");
+        fs::rename(&aside, &object).unwrap();
+    }
+}
+
 async fn capture(local: &mut LocalCas<Channel>, tree: &str) -> reapi::Digest {
     let request = localcas::CaptureTreeRequest {
         path: vec![tree.to_owned()],
