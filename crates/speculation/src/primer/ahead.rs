@@ -100,6 +100,14 @@ impl Primer {
         }
     }
 
+    /// Whether a tree is an artifact that was being built: what it was has been read then.
+    pub(super) fn was_coming(&self, key: Key) -> bool {
+        match key {
+            Key::Artifact(element) => self.elements.get(&element).is_some_and(|it| it.started),
+            _ => false,
+        }
+    }
+
     /// Reads some of what the next artifact will be held against; says whether there was anything.
     pub(super) fn read_ahead(&mut self, store: &dyn Storage) -> bool {
         let Some(coming) = self.coming.front_mut() else {

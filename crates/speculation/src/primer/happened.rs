@@ -16,7 +16,7 @@ impl Primer {
     pub(super) fn learn(&mut self, key: Key, known: Known) {
         if self.knowledge.set_tree(key, known) {
             if let Known::Tree(tree) = known {
-                self.shadows.learn(key, tree);
+                self.shadows.learn(key, tree, self.was_coming(key));
             }
             self.changed.push_back((key, self.now));
             if let Key::Artifact(element) = key {

@@ -35,7 +35,7 @@ pub(crate) struct Shadows {
     needed: HashSet<u32>,
     /// Trees of plans that have not been compared yet, as they were and as they are.
     pending: BTreeMap<u32, Vec<(Key, Pair)>>,
-    /// Trees among these that nobody has begun to read.
+    /// Trees among these that are to be read ahead.
     unread: BTreeSet<DirectoryDigest>,
     /// What came of it.
     newcomers: HashMap<u32, Newcomers>,
@@ -73,19 +73,21 @@ impl Shadows {
         }
     }
 
-    /// Takes note of a tree that has become known.
-    pub(super) fn learn(&mut self, key: Key, is: DirectoryDigest) {
+    /// Takes note of a tree that has become known. If what it was [has been read](super::ahead), what is new in it is
+    /// to be read ahead.
+    pub(super) fn learn(&mut self, key: Key, is: DirectoryDigest, was_read: bool) {
         for (plan, was) in self.plans.get(&key).into_iter().flatten() {
             if *was != is && self.needed.contains(plan) {
                 let pairs = self.pending.entry(*plan).or_default();
                 pairs.push((key, (*was, is)));
-                self.unread.insert(is);
+                if was_read {
+                    self.unread.insert(is);
+                }
             }
         }
     }
 
-    /// Has what is new in trees read in the background that will be compared; what they were is known by now, and
-    /// what they have in common with it.
+    /// Has what is new in trees read in the background that will be compared.
     pub(super) fn read_ahead(&mut self, store: &dyn Storage) {
         let unread = std::mem::take(&mut self.unread).into_iter();
         let unread: Vec<Ahead> = unread.map(Ahead::whole).collect();
