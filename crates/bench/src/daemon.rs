@@ -35,9 +35,9 @@ const STREAMED: usize = 256 * MIB;
 /// How many blobs of that length are written and read.
 const STREAMS: u8 = 5;
 const ACTIONS: usize = 100;
+const IN_FLIGHT: usize = 8;
 /// How many trees are fetched.
 const FETCHED: usize = 5;
-const IN_FLIGHT: usize = 8;
 /// Files of a large tree that is staged, and how long each is.
 const STAGED: usize = 100_000;
 const STAGED_SIZE: usize = 2000;

@@ -186,7 +186,6 @@ impl Work {
 }
 
 /// A tree of `count` small files, a hundred to a folder.
-/// A tree of files that have contents of their own, a hundred to a folder.
 pub(crate) fn folder(
     store: &dyn BlobStore,
     name: &str,

@@ -59,7 +59,7 @@ pub struct DiskBlobs {
     lookups: Lookups,
     /// Trees that were found whole.
     whole_trees: Arc<WholeTrees>,
-    /// What makes that count no more.
+    /// What has gone since, by which that counts no more.
     departures: Arc<Departures>,
     /// Files that are known to be undamaged: objects, and executable copies.
     verified: Arc<Verified>,
@@ -423,8 +423,6 @@ impl BlobStore for DiskBlobs {
             forget_use(&self.path(*digest), since);
             self.lookups.forget(*digest);
         }
-        // Whoever needs them now has to say so.
-        self.departures.add_one();
     }
 
     fn known_trees(&self) -> Option<KnownTrees<'_>> {

@@ -8,8 +8,8 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{stat, statfs};
@@ -85,7 +85,7 @@ impl From<PathBuf> for Departures {
 impl Departures {
     /// A number that is another once something has gone since it was told; `None` if that can't be told here.
     pub(crate) fn count(&self) -> Option<u64> {
-        let mut state = self.state();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match &state.watch {
             Watching::Never => return None,
             Watching::NotYet => Told::Elsewhere,
@@ -106,19 +106,10 @@ impl Departures {
         }
         matches!(state.watch, Watching::By(_)).then_some(state.count)
     }
-
-    /// Has the number be another, as if something had gone.
-    pub(crate) fn add_one(&self) {
-        self.state().count += 1;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Watch {
-    fn begin(objects: &PathBuf) -> io::Result<Self> {
+    fn begin(objects: &Path) -> io::Result<Self> {
         let disk = u64::try_from(statfs(objects)?.f_type);
         if !disk.is_ok_and(|disk| OWN_DISKS.contains(&disk)) {
             return Err(io::ErrorKind::Unsupported.into());
@@ -128,16 +119,11 @@ impl Watch {
         let come = WatchFlags::CREATE | WatchFlags::MOVED_TO;
         // Before the others, so that none is replaced unseen.
         let top = inotify::add_watch(&inotify, objects, gone | come)?;
-        let mut made = false;
         for shard in 0..=u8::MAX {
             let folder = objects.join(format!("{shard:02x}"));
             let watched = match inotify::add_watch(&inotify, &folder, gone) {
                 Err(Errno::NOENT) => {
-                    made = true;
-                    fs::create_dir(&folder).or_else(|error| match error.kind() {
-                        io::ErrorKind::AlreadyExists => Ok(()),
-                        _ => Err(error),
-                    })?;
+                    fs::create_dir_all(&folder)?;
                     inotify::add_watch(&inotify, &folder, gone)
                 }
                 watched => watched,
@@ -150,15 +136,13 @@ impl Watch {
             top,
             folder: (stat.st_dev, stat.st_ino),
         };
-        if made {
-            // Of which the kernel tells too.
-            watch.told(objects)?;
-        }
+        // Of folders that were made just now the kernel tells too.
+        watch.told(objects)?;
         Ok(watch)
     }
 
     /// What has happened since this was asked last.
-    fn told(&self, objects: &PathBuf) -> io::Result<Told> {
+    fn told(&self, objects: &Path) -> io::Result<Told> {
         let stat = stat(objects)?;
         let mut told = match self.folder == (stat.st_dev, stat.st_ino) {
             true => Told::Nothing,

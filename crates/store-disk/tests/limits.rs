@@ -11,6 +11,9 @@ use headstart_reapi::reapi;
 use headstart_store::{ActionCache, BlobStore, LocalBlobs, StoreError};
 use headstart_store_disk::{DiskActionCache, DiskBlobs, Layout, Limits};
 
+mod common;
+use common::object;
+
 struct World {
     layout: Layout,
     _folder: tempfile::TempDir,
@@ -39,8 +42,7 @@ impl World {
     }
 
     fn path(&self, digest: BlobDigest) -> PathBuf {
-        let hex = digest.hex();
-        self.layout.objects().join(&hex[..2]).join(&hex[2..])
+        object(&self.layout, digest)
     }
 
     /// Makes an object look as if it had last been used some hours ago.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +11,11 @@ use headstart_merkle::BlobDigest;
 use headstart_store::BlobStore;
 use headstart_store_disk::{DiskBlobs, Layout};
 
+mod common;
+use common::object;
+
 /// After so long nothing can change without being seen by the times of folders.
 const SETTLED: Duration = Duration::from_millis(80);
-
-fn path(layout: &Layout, digest: BlobDigest) -> PathBuf {
-    let hex = digest.hex();
-    layout.objects().join(&hex[..2]).join(&hex[2..])
-}
 
 fn content(number: usize) -> Vec<u8> {
     format!("object {number}").into()
@@ -49,7 +46,7 @@ fn what_others_store_and_remove_is_seen_at_once() {
             if missing.remove(&number) {
                 other.write(content(number).into()).unwrap();
             } else {
-                fs::remove_file(path(&layout, all[number])).unwrap();
+                fs::remove_file(object(&layout, all[number])).unwrap();
                 missing.insert(number);
             }
         }
@@ -80,7 +77,7 @@ fn what_is_remembered_is_used_all_the_same() {
     // It was somebody's guess, and now somebody needs it.
     store.demote(&all[..1], before);
     let used = || {
-        let metadata = fs::metadata(path(&layout, all[0])).unwrap();
+        let metadata = fs::metadata(object(&layout, all[0])).unwrap();
         metadata.accessed().unwrap()
     };
     assert_eq!(used(), SystemTime::UNIX_EPOCH);

@@ -104,18 +104,18 @@ impl<S: BlobStore + ?Sized + 'static> Directories<S> {
         let mut seen = HashSet::from([root]);
         let mut level = vec![root];
         while !level.is_empty() {
-            level.retain(|root| match found(*root) {
+            let directories = level.par_iter();
+            let children = directories.map(|digest| self.look_into(*digest, files));
+            let children: Vec<_> = children.collect::<Result<_, _>>()?;
+            level = children.into_iter().flatten().collect();
+            level.retain(|child| seen.insert(*child));
+            level.retain(|child| match found(*child) {
                 Some(at) => {
                     whole_since = whole_since.min(at);
                     false
                 }
                 None => true,
             });
-            let directories = level.par_iter();
-            let children = directories.map(|digest| self.look_into(*digest, files));
-            let children: Vec<_> = children.collect::<Result<_, _>>()?;
-            level = children.into_iter().flatten().collect();
-            level.retain(|child| seen.insert(*child));
         }
         if let Some(known) = known {
             let trees = seen.into_iter().map(|root| Subtree { root, files });
